@@ -1,0 +1,206 @@
+"""The config file's shape: one strict model, from which validation, editor schema and documentation come.
+
+`design` is what makes scores comparable (fingerprinted; a change stops the study), `extent` is how far the study goes
+(it may only grow), `runtime` is free.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tmelt.errors import InputError
+
+NAME = r"^[a-z][a-z0-9_]*$"
+
+
+class Part(BaseModel):
+    """A part of the config: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Synthetic(Part):
+    """The project's own seeded generator of proteins."""
+
+    proteins: int = Field(600, ge=60, description="number of proteins")
+    organisms: int = Field(6, ge=2, le=13, description="number of organisms")
+    length_median: int = Field(110, ge=40, description="median length in residues")
+    length_max: int = Field(400, ge=60, description="longest protein in residues")
+    seed: int = Field(0, ge=0)
+
+
+class Columns(Part):
+    """Names of the columns in a person's own table; null for one that is not there."""
+
+    protein_id: str | None = "protein_id"
+    sequence: str | None = Field("sequence", description="null when `fasta` holds the sequences")
+    tm: str = "tm"
+    organism: str | None = "organism"
+    split: str | None = "split"
+
+
+class Data(Part):
+    """Where proteins and melting temperatures come from, and how they are cleaned and split."""
+
+    name: str = Field(pattern=NAME, description="folder name under results/data/")
+    source: str = Field("synthetic", description="`synthetic`, or the path of a CSV, TSV or Parquet table")
+    fasta: str | None = Field(None, description="FASTA with the sequences, joined on protein_id")
+    columns: Columns = Columns()
+    synthetic: Synthetic = Synthetic()
+    split: Literal["auto", "given", "cluster", "hash"] = Field(
+        "auto", description="auto: the table's own split where it has one, else by sequence clusters"
+    )
+    split_fractions: tuple[float, float, float] = Field((0.7, 0.15, 0.15), description="train, val, test")
+    stop_fraction: float = Field(0.1, gt=0, lt=0.5, description="share of train set aside for early stopping")
+    split_seed: int = Field(0, ge=0)
+    nonstandard: Literal["drop", "mask", "stop"] = Field(
+        "mask", description="proteins with residues beyond the 20: drop them, write X for the residue, or stop"
+    )
+    length_min: int = Field(20, ge=1)
+    length_max: int = Field(5000, ge=10, description="longer proteins are dropped, and reported")
+    tm_min: float = Field(10.0, description="°C; a lower one is refused as absurd")
+    tm_max: float = Field(120.0, description="°C; a higher one is refused as absurd")
+    subset: int | None = Field(None, ge=60, description="a random part of this many proteins, for quick runs")
+
+
+class Backbone(Part):
+    """The frozen ESM-2 that embeds every residue."""
+
+    name: str = Field("esm2_t30_150M_UR50D", description="fair-esm's name, or `tiny` for a toy architecture")
+    weights: str = Field("download", description="`download` (by fair-esm), `random` (untrained), or a .pt file")
+    seed: int = Field(0, ge=0, description="of random weights")
+    layer: int | None = Field(None, ge=0, description="representation layer; null for the last")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the matrix products")
+
+
+class Budget(Part):
+    """What the harness grants to one run (one training of one candidate with one seed)."""
+
+    fit_s: float = Field(600, gt=0, description="wall-clock seconds of training")
+    predict_s: float = Field(120, gt=0, description="wall-clock seconds of one prediction pass")
+    memory_mb: int = Field(8000, ge=500, description="resident memory of the whole process tree")
+    disk_mb: int = Field(2000, ge=10, description="the checkpoint and everything else that a run writes")
+    processes: int = Field(64, ge=4)
+
+
+class Decision(Part):
+    """When a candidate replaces the incumbent."""
+
+    z: float = Field(1.0, ge=0, description="a difference of means below z standard errors is inconclusive")
+
+
+class Design(Part):
+    """What makes scores comparable."""
+
+    data: Data
+    backbone: Backbone = Backbone()
+    space: dict[str, dict[str, Any]] = Field(default_factory=dict, description="knobs with other ranges or defaults")
+    budget: Budget = Budget()
+    decision: Decision = Decision()
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of candidate training (autocast)")
+    device: Literal["cpu", "cuda"] = "cpu"
+    sandbox: Literal["auto", "bwrap", "apptainer", "landlock", "none"] = "auto"
+
+
+class Strategy(Part):
+    """One way to search: a kind and its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: Literal["random", "bo", "ra", "ua", "ra_bo", "ua_bo", "centaur"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the kind; the kind's own module validates it."""
+        return dict(self.model_extra or {})
+
+
+class Extent(Part):
+    """How far the study goes; it may only grow."""
+
+    iterations: int = Field(100, ge=1, le=5000, description="trials of one search after the baseline (trial 0)")
+    trajectories: int = Field(5, ge=1, description="independent replicates of each search")
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="training seeds of every trial")
+    confirm_seeds: int = Field(3, ge=0, description="fresh seeds on which each search's winner is retrained")
+    strategies: dict[str, Strategy]
+
+    @field_validator("strategies")
+    @classmethod
+    def _names(cls, strategies: dict[str, Strategy]) -> dict[str, Strategy]:
+        import re
+
+        for name in strategies:
+            if not re.match(NAME, name):
+                raise ValueError(f"{name!r}: a strategy's name has lower-case letters, digits and _ only")
+        if not strategies:
+            raise ValueError("at least one strategy")
+        return strategies
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError("distinct whole numbers from 0")
+        return seeds
+
+
+class Runtime(Part):
+    """How the work is done here; never part of a trial's identity."""
+
+    block: int = Field(10, ge=1, description="iterations that unfold at a time")
+    seeds_per_job: Literal[1, "all"] = Field(1, description="1: a job per seed; all: a trial's seeds in one job")
+    embed_shards: int = Field(1, ge=1, description="embedding jobs")
+    embed_tokens: int = Field(4096, ge=512, description="tokens per forward pass")
+    threads: int = Field(1, ge=1, description="of one training; results depend on it in the last digits")
+    replay: Literal["off", "fill", "strict"] = Field(
+        "fill", description="recorded LLM replies: ignore, use and call for the rest, or use and never call"
+    )
+
+
+class Config(Part):
+    """A study."""
+
+    study: str = Field(pattern=NAME, description="names results/<study>/")
+    title: str = ""
+    design: Design
+    extent: Extent
+    runtime: Runtime = Runtime()
+    on_change: Literal["refuse", "revision"] = Field(
+        "refuse", description="a changed design: stop, or record a revision and go on"
+    )
+    full_dag: bool = Field(False, description="keep finished jobs in the DAG, for --report, --summary and --dag")
+
+    @model_validator(mode="after")
+    def _not_reserved(self) -> "Config":
+        if self.study in {"data", "embeddings", "benchmarks"}:
+            raise ValueError(f"study: {self.study!r} is a folder of results/; choose another name")
+        return self
+
+
+def parse_config(raw: dict[str, Any], source: str = "config") -> Config:
+    """The validated config.
+
+    Raises:
+        InputError: one line with the first offending key and what is wrong with it.
+    """
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise InputError(f"{source}: {key or 'config'}: {first['msg']}{more}") from None
+
+
+def load_config(path: Path) -> Config:
+    """Read and validate a YAML config file.
+
+    Raises:
+        InputError: unreadable YAML or an offending key.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    return parse_config(raw or {}, str(path))

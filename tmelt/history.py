@@ -1,0 +1,166 @@
+"""What a search knows: its proposals and their outcomes, in order."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tmelt.errors import InputError
+from tmelt.files import canonical_json, read_json, sha256_text, write_json
+from tmelt.knobs import Value
+from tmelt.schema import TRIAL, read_table
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One candidate to try: a training script and the values of its knobs.
+
+    `status` is `proposed`; or `refused` when no legal proposal came about (it is scored as such, without a run); or
+    `stopped` when the search ends here (budget spent, a person's stop).
+    """
+
+    knobs: Mapping[str, Value]
+    script: str = field(repr=False)  # source text of the training script, stored beside as train.py
+    origin: str = "sampler"
+    status: str = "proposed"
+    parent: int | None = None
+    rationale: str = ""  # why, in the proposer's words
+    hypothesis: str = ""  # what should happen
+    expected_effect: float | None = None  # expected change of val MAE in °C; negative is better
+    subspace: Mapping[str, Any] | None = None  # hybrids: the ranges in force, as Space.with_changes takes them
+    declared_knobs: Sequence[Mapping[str, Any]] = ()  # knobs that the script declares itself, as Space.table rows
+    state: Mapping[str, Any] | None = None  # what the strategy wants to find again in its history
+    error: str | None = None  # why it was refused or stopped
+    cost_usd: float | None = 0.0  # of the LLM calls; None when unknown
+    llm_calls: int = 0
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    transcripts: Sequence[str] = ()  # file names under llm/
+
+    @property
+    def script_sha256(self) -> str:
+        """The script's identity."""
+        return sha256_text(self.script)
+
+    def write(self, folder: Path) -> None:
+        """Write train.py, then proposal.json, into `folder`."""
+        from tmelt.files import write_text
+
+        fields = asdict(self)
+        fields["script"] = self.script_sha256
+        write_text(folder / "train.py", self.script)
+        write_json(folder / "proposal.json", fields)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Proposal":
+        """Read a proposal and its script back.
+
+        Raises:
+            InputError: a missing or damaged file, or a script that is not the one proposed.
+        """
+        fields = read_json(folder / "proposal.json")
+        try:
+            script = (folder / "train.py").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{folder / 'train.py'}: {error}") from None
+        if sha256_text(script) != fields.get("script"):
+            raise InputError(f"{folder / 'train.py'}: not the script that proposal.json names; restore it")
+        try:
+            return cls(**{**fields, "script": script})
+        except TypeError as error:
+            raise InputError(f"{folder / 'proposal.json'}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A proposal with its outcome: one row of history.parquet (see tmelt.schema.TRIAL)."""
+
+    row: Mapping[str, Any] = field(repr=False)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["row"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @cached_property
+    def knobs(self) -> dict[str, Value]:
+        """Active knobs."""
+        return json.loads(self.row["knobs"])
+
+    @cached_property
+    def proposal(self) -> dict[str, Any]:
+        """rationale, hypothesis, expected_effect, subspace, declared_knobs, state, transcripts."""
+        return json.loads(self.row["proposal"])
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has a validation error."""
+        return self.row["status"] == "ok"
+
+
+def chain_of(previous: str, row: Mapping[str, Any]) -> str:
+    """The hash that ties a row to all rows before it."""
+    return sha256_text(previous + canonical_json({key: value for key, value in row.items() if key != "chain"}))
+
+
+class History(Sequence[Trial]):
+    """The trials of one search in order of iteration."""
+
+    def __init__(self, trials: Sequence[Trial] = ()):
+        self._trials = tuple(trials)
+        if [trial.iteration for trial in self._trials] != list(range(len(self._trials))):
+            raise InputError("history: iterations are not 0, 1, 2, …")
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __getitem__(self, index):
+        return self._trials[index]
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._trials)
+
+    @property
+    def incumbent(self) -> Trial | None:
+        """The best candidate so far by validation, as keep/discard decided."""
+        if not self._trials or self._trials[-1].incumbent is None:
+            return None
+        return self._trials[self._trials[-1].incumbent]
+
+    @property
+    def succeeded(self) -> tuple[Trial, ...]:
+        """Trials with a validation error."""
+        return tuple(trial for trial in self._trials if trial.ok)
+
+    @property
+    def failed(self) -> tuple[Trial, ...]:
+        """Trials without one."""
+        return tuple(trial for trial in self._trials if not trial.ok)
+
+    @property
+    def head(self) -> str:
+        """The chain's last hash; empty before the first trial."""
+        return self._trials[-1].chain if self._trials else ""
+
+    @classmethod
+    def read(cls, path: Path | None) -> "History":
+        """Read a history and check its chain; no path is the empty history.
+
+        Raises:
+            InputError: a damaged file or a row that was changed after it was written.
+        """
+        if path is None:
+            return cls()
+        trials, chain = [], ""
+        for row in read_table(path, TRIAL).iter_rows(named=True):
+            chain = chain_of(chain, row)
+            if row["chain"] != chain:
+                raise InputError(
+                    f"{path}: trial {row['iteration']} was changed after it was written; restore the file or"
+                    " delete it and what follows"
+                )
+            trials.append(Trial(row))
+        return cls(trials)

@@ -1,0 +1,140 @@
+"""Column by column what the Parquet files hold, and their one writer and reader.
+
+Every column carries its meaning and unit in the file itself (Arrow field metadata `meaning`).
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tmelt.errors import InputError
+from tmelt.files import atomic_path
+
+
+def _column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"meaning": meaning})
+
+
+S, N, F = pa.string(), pa.int64(), pa.float64()
+
+PROTEINS = pa.schema([
+    _column("protein_id", S, "name of the protein"),
+    _column("sequence", S, "amino acids, one letter each; X where masked"),
+    _column("organism", S, "organism, or null"),
+    _column("split", S, "fit, stop, val or test"),
+    _column("tm", F, "melting temperature in °C; null for val and test"),
+])  # fmt: skip
+
+LABELS = pa.schema([
+    _column("protein_id", S, "name of the protein"),
+    _column("tm", F, "melting temperature in °C"),
+])  # fmt: skip
+
+RUN = pa.schema([
+    _column("seed", N, "training seed"),
+    _column("status", S, "ok, crash, timeout, oom, disk, invalid or tamper"),
+    _column("reason", S, "one word from the harness's closed list, or null"),
+    _column("fit_mae", F, "MAE in °C on decoys from fit, measured by the harness"),
+    _column("stop_mae", F, "MAE in °C on stop, measured by the harness"),
+    _column("parameter_count", N, "trainable parameters, as the candidate reports them"),
+    _column("checkpoint_mb", F, "size of the checkpoint, measured"),
+    _column("epochs", N, "epochs trained, as the candidate reports them"),
+    _column("fit_s", F, "wall-clock seconds of fit"),
+    _column("predict_s", F, "wall-clock seconds of predict"),
+    _column("cpu_s", F, "CPU seconds of fit and predict"),
+    _column("device_s", F, "seconds that a GPU was held; 0 on CPU"),
+    _column("memory_mb", F, "peak resident memory of the process tree"),
+    _column("sandbox", S, "backend that confined the candidate"),
+    _column("device", S, "cpu or the GPU's name"),
+    _column("host_cpu", S, "processor model"),
+])  # fmt: skip
+
+CURVE = pa.schema([
+    _column("epoch", N, "passes over fit so far"),
+    _column("fit_loss", F, "training loss, as the candidate reports it"),
+    _column("stop_mae", F, "MAE in °C on stop, as the candidate reports it"),
+    _column("learning_rate", F, "learning rate, as the candidate reports it"),
+])  # fmt: skip
+
+PREDICTIONS = pa.schema([
+    _column("protein_id", S, "name of the protein"),
+    _column("split", S, "val or test"),
+    _column("prediction", F, "predicted tm in °C"),
+])  # fmt: skip
+
+TRIAL = pa.schema([
+    _column("strategy", S, "name of the strategy in the config"),
+    _column("trajectory", N, "replicate of the search"),
+    _column("iteration", N, "trial number; 0 is the baseline"),
+    _column("status", S, "ok; crash, timeout, oom, disk, invalid, tamper (a run failed); refused (no legal proposal)"),
+    _column("origin", S, "baseline, random, startup, sampler or agent: who proposed it"),
+    _column("parent", N, "iteration of the trial it was changed from, or null"),
+    _column("script", S, "SHA-256 of the training script"),
+    _column("script_lines", N, "lines of the training script"),
+    _column("knobs", S, "active knobs as JSON"),
+    _column("proposal", S, "the rest of the proposal as JSON: rationale, hypothesis, subspace, state, …"),
+    _column("seeds", pa.list_(N), "training seeds"),
+    _column("val_mae_by_seed", pa.list_(F), "validation MAE in °C per seed, rounded to 0.01"),
+    _column("val_mae", F, "mean over seeds of the validation MAE in °C, rounded to 0.01; null unless ok"),
+    _column("val_mae_sd", F, "standard deviation over seeds"),
+    _column("fit_mae", F, "mean over seeds of the MAE on fit decoys in °C"),
+    _column("stop_mae", F, "mean over seeds of the MAE on stop in °C"),
+    _column("parameter_count", N, "trainable parameters, as the candidate reports them"),
+    _column("checkpoint_mb", F, "size of the checkpoint, measured"),
+    _column("decision", S, "baseline, keep, discard or inconclusive"),
+    _column("incumbent", N, "iteration of the incumbent after this trial"),
+    _column("fit_s", F, "wall-clock seconds of fit, sum over seeds"),
+    _column("cpu_s", F, "CPU seconds, sum over seeds"),
+    _column("device_s", F, "GPU seconds, sum over seeds"),
+    _column("memory_mb", F, "largest peak memory over seeds"),
+    _column("cost_usd", F, "price of the LLM calls; null when unknown"),
+    _column("llm_calls", N, "LLM calls"),
+    _column("prompt_tokens", N, "tokens sent; null when unknown"),
+    _column("completion_tokens", N, "tokens received; null when unknown"),
+    _column("error", S, "end of the fit log of the first failed run, or why the proposal was refused; or null"),
+    _column("chain", S, "SHA-256 over the chain before and this row: shows tampering"),
+])  # fmt: skip
+
+
+def write_table(path: Path | str, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
+    """Write rows as Parquet (zstd), atomically; every row has exactly the schema's columns.
+
+    Raises:
+        KeyError: a row with a missing or an unknown column.
+    """
+    rows = list(rows)
+    names = set(schema.names)
+    for row in rows:
+        if row.keys() != names:
+            raise KeyError(f"{path}: columns {sorted(names ^ row.keys())} do not fit the schema")
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+
+
+def write_frame(path: Path | str, frame: pl.DataFrame) -> None:
+    """Write a polars frame as Parquet (zstd), atomically: for the aggregates under tables/."""
+    with atomic_path(path) as temporary:
+        frame.write_parquet(temporary, compression="zstd")
+
+
+def read_table(path: Path | str, schema: pa.Schema | None = None) -> pl.DataFrame:
+    """Read a Parquet file and, given a schema, check its columns.
+
+    Raises:
+        InputError: the file is missing, truncated, not Parquet, or has other columns.
+    """
+    try:
+        frame = pl.read_parquet(path, hive_partitioning=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (pl.exceptions.ComputeError, OSError) as error:
+        raise InputError(
+            f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}); delete it and run again"
+        ) from None
+    if schema is not None and frame.columns != schema.names:
+        raise InputError(f"{path}: columns {frame.columns} instead of {schema.names}; delete it and run again")
+    return frame

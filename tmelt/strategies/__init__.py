@@ -1,0 +1,68 @@
+"""Ways to search. A strategy is a pure function of the history: the same history, seed and recorded LLM replies give
+the same proposal in a new process.
+
+To add one: write `propose(history, context) -> Proposal` in a module here and name it in `_MODULES`.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tmelt.files import sha256_text
+from tmelt.history import History, Proposal
+from tmelt.knobs import Space
+
+if TYPE_CHECKING:
+    from tmelt.llm import Conversation
+
+_MODULES = {
+    "random": "tmelt.strategies.random",
+    "bo": "tmelt.strategies.bo",
+    "ra": "tmelt.strategies.ra",
+    "ua": "tmelt.strategies.ua",
+    "ra_bo": "tmelt.strategies.ra_bo",
+    "ua_bo": "tmelt.strategies.ua_bo",
+    "centaur": "tmelt.strategies.centaur",
+}
+AGENTS = frozenset({"ra", "ua", "ra_bo", "ua_bo", "centaur"})
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything besides the history that a strategy may look at."""
+
+    study: str
+    strategy: str  # its name in the config
+    kind: str
+    options: Mapping[str, Any]
+    trajectory: int
+    iteration: int  # of the trial to propose; 0 is the baseline
+    space: Space
+    reference: str  # source text of the reference training script
+    folder: Path  # results/{study}/{strategy}/t{trajectory}: earlier trials' scripts and transcripts lie there
+    conversation: "Conversation | None" = None  # agents only
+    facts: Mapping[str, Any] | None = None  # what the protocol lets an agent know: data, budget, units
+
+    @property
+    def seed(self) -> int:
+        """A seed for this trial alone: a fixed one would repeat its draws in each fresh process."""
+        words = sha256_text(f"{self.study}/{self.strategy}/{self.trajectory}")
+        entropy = [int(words[:16], 16), self.iteration]
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+    def script(self, iteration: int) -> str:
+        """The training script of an earlier trial."""
+        return (self.folder / f"i{iteration}" / "train.py").read_text(encoding="utf-8")
+
+
+def propose(history: History, context: Context) -> Proposal:
+    """The next candidate; trial 0 is the baseline for every strategy."""
+    if context.iteration == 0:
+        return Proposal(knobs=context.space.defaults(), script=context.reference, origin="baseline")
+    module = importlib.import_module(_MODULES[context.kind])
+    function: Callable[[History, Context], Proposal] = module.propose
+    return function(history, context)
