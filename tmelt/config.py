@@ -60,9 +60,21 @@ class Data(Part):
     )
     length_min: int = Field(20, ge=1)
     length_max: int = Field(5000, ge=10, description="longer proteins are dropped, and reported")
-    tm_min: float = Field(10.0, description="°C; a lower one is refused as absurd")
-    tm_max: float = Field(120.0, description="°C; a higher one is refused as absurd")
+    tm_min: float = Field(10.0, description="°C; a lower one is dropped as absurd, and reported")
+    tm_max: float = Field(120.0, description="°C; a higher one is dropped as absurd, and reported")
     subset: int | None = Field(None, ge=60, description="a random part of this many proteins, for quick runs")
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Data":
+        if min(self.split_fractions) <= 0 or abs(sum(self.split_fractions) - 1) > 1e-6:
+            raise ValueError(f"split_fractions: {list(self.split_fractions)}: three positive numbers that sum to 1")
+        if self.length_min > self.length_max:
+            raise ValueError(f"length_min {self.length_min} is above length_max {self.length_max}")
+        if not self.tm_min < self.tm_max:
+            raise ValueError(f"tm_min {self.tm_min} is not below tm_max {self.tm_max}")
+        if self.source == "synthetic" and self.fasta:
+            raise ValueError("fasta: the synthetic source makes its own sequences; set source to your table")
+        return self
 
 
 class Backbone(Part):
@@ -163,6 +175,7 @@ class Config(Part):
 
     study: str = Field(pattern=NAME, description="names results/<study>/")
     title: str = ""
+    source: str | None = Field(None, description="replaces design.data.source: `--config source=my.csv`")
     design: Design
     extent: Extent
     runtime: Runtime = Runtime()
@@ -171,10 +184,21 @@ class Config(Part):
     )
     full_dag: bool = Field(False, description="keep finished jobs in the DAG, for --report, --summary and --dag")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _source_from_the_command_line(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and raw.get("source") and isinstance(raw.get("design"), dict):
+            data = {**raw["design"].get("data", {}), "source": raw["source"]}
+            raw = {**raw, "source": None, "design": {**raw["design"], "data": data}}
+        return raw
+
     @model_validator(mode="after")
     def _not_reserved(self) -> "Config":
         if self.study in {"data", "embeddings", "benchmarks"}:
             raise ValueError(f"study: {self.study!r} is a folder of results/; choose another name")
+        reserved = {"baseline", "confirm", "journal", "logs", "report", "tables"} & self.extent.strategies.keys()
+        if reserved:
+            raise ValueError(f"extent.strategies: {min(reserved)!r} is a folder of a study; choose another name")
         return self
 
 

@@ -34,6 +34,43 @@ LABELS = pa.schema([
     _column("tm", F, "melting temperature in °C"),
 ])  # fmt: skip
 
+CLEANING = pa.schema([
+    _column("step", N, "order of the step"),
+    _column("what", S, "what was looked for"),
+    _column("decision", S, "what was done with it"),
+    _column("rows", N, "rows of the table that were affected"),
+    _column("left", N, "rows left after the step"),
+])  # fmt: skip
+
+CLEANING_ROWS = pa.schema([
+    _column("protein_id", S, "name of the protein"),
+    _column("row", N, "line of the text file, or row of the Parquet file, counted from 1"),
+    _column("what", S, "the step that touched it, as in cleaning.parquet"),
+    _column("before", S, "as it stood; melting temperatures of val and test stay in the vault"),
+    _column("after", S, "as it is used, or `dropped`"),
+])  # fmt: skip
+
+SEGMENT = pa.schema([
+    _column("sequence_sha256", S, "SHA-256 of the amino-acid string"),
+    _column("offset", N, "first row of the protein in the segment's data file"),
+    _column("length", N, "rows of the protein: its residues"),
+])  # fmt: skip
+
+EMBEDDING_INDEX = pa.schema([
+    _column("protein_id", S, "name of the protein"),
+    _column("view", S, "fit or pool: the folder whose residues.f16 holds it"),
+    _column("offset", N, "first row of the protein in residues.f16"),
+    _column("length", N, "rows of the protein: its residues, all of them"),
+    _column("sequence_sha256", S, "SHA-256 of the amino-acid string"),
+    _column("tokens", N, "tokens of the forward pass it went through, padding included"),
+    _column("beyond_crop", pa.bool_(), "longer than the 1,022 residues that ESM-2 saw in training"),
+])  # fmt: skip
+
+POOL = pa.schema([
+    _column("protein_id", S, "name of the protein"),
+    _column("role", S, "val, test, stop or decoy (a protein of fit), in the pool's order"),
+])  # fmt: skip
+
 RUN = pa.schema([
     _column("seed", N, "training seed"),
     _column("status", S, "ok, crash, timeout, oom, disk, invalid or tamper"),

@@ -50,8 +50,16 @@ class Context:
     @property
     def seed(self) -> int:
         """A seed for this trial alone: a fixed one would repeat its draws in each fresh process."""
+        return self._seed(self.iteration)
+
+    @property
+    def search_seed(self) -> int:
+        """A seed that all trials of this search share."""
+        return self._seed()
+
+    def _seed(self, *numbers: int) -> int:
         words = sha256_text(f"{self.study}/{self.strategy}/{self.trajectory}")
-        entropy = [int(words[:16], 16), self.iteration]
+        entropy = [int(words[:16], 16), *numbers]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def script(self, iteration: int) -> str:
@@ -60,9 +68,13 @@ class Context:
 
 
 def propose(history: History, context: Context) -> Proposal:
-    """The next candidate; trial 0 is the baseline for every strategy."""
+    """The next candidate; trial 0 is the baseline for every strategy. A person's pause or veto counts for all of them."""
+    from tmelt.strategies.guidance import apply_veto, pause
+
     if context.iteration == 0:
         return Proposal(knobs=context.space.defaults(), script=context.reference, origin="baseline")
+    if paused := pause(history, context.folder, context.iteration):
+        return paused
     module = importlib.import_module(_MODULES[context.kind])
     function: Callable[[History, Context], Proposal] = module.propose
-    return function(history, context)
+    return apply_veto(function(history, context), context.folder, context.iteration)

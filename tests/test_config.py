@@ -1,0 +1,74 @@
+"""Config files: strict, and every one that the project ships is valid."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tmelt.config import load_config, parse_config
+from tmelt.errors import InputError
+from tmelt.identity import dataset_id
+from tmelt.knobs import space_of_config
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
+
+
+@pytest.fixture
+def raw():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_configs_are_valid(path):
+    config = load_config(path)
+    assert space_of_config(config.design.space).defaults()
+
+
+def test_unknown_keys_are_refused_by_name(raw):
+    raw["design"]["budget"]["fit_sec"] = 3
+    with pytest.raises(InputError, match=r"^config: design\.budget\.fit_sec: Extra inputs"):
+        parse_config(raw)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("extent", "seeds"), [1, 1], "distinct"),
+        (("extent", "iterations"), 0, "greater than or equal to 1"),
+        (("extent", "strategies"), {}, "at least one strategy"),
+        (("extent", "strategies"), {"Bo": {"kind": "bo"}}, "lower-case"),
+        (("extent", "strategies"), {"bo": {"kind": "grid"}}, "Input should be"),
+        (("study",), "data", "is a folder of results"),
+    ],
+)
+def test_impossible_values_are_refused(raw, path, value, message):
+    part = raw
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    with pytest.raises(InputError, match=message):
+        parse_config(raw)
+
+
+def test_broken_yaml_is_one_line(tmp_path):
+    (tmp_path / "c.yaml").write_text("a: [1\nb: 2")
+    with pytest.raises(InputError) as caught:
+        load_config(tmp_path / "c.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_data_set_is_named_by_what_shapes_it(raw, tmp_path):
+    data = parse_config(raw).design.data
+    assert dataset_id(data) == dataset_id(data)
+    other = data.model_copy(update={"stop_fraction": 0.2})
+    assert dataset_id(other) != dataset_id(data)
+    table = tmp_path / "t.csv"
+    table.write_text("a")
+    own = data.model_copy(update={"source": str(table)})
+    before = dataset_id(own)
+    table.write_text("b")
+    assert dataset_id(own) != before
+    table.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        dataset_id(own)

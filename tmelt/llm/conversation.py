@@ -1,0 +1,307 @@
+"""All LLM calls of one proposal: asked, checked, asked again, recorded, paid for once, replayed."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from tmelt.errors import InputError
+from tmelt.files import sha256_json
+from tmelt.llm.budget import Spent, check_budget, reserve
+from tmelt.llm.errors import NoUsableReply, ReplyError
+from tmelt.llm.prices import cost_usd, price_of
+from tmelt.llm.replay import reusable, strictly_recorded, unused
+from tmelt.llm.retry import Failure, call_with_retries
+from tmelt.llm.settings import LLMSettings
+from tmelt.llm.transcript import (
+    charge_of,
+    locked,
+    pending_name,
+    read_record,
+    record_name,
+    supersede,
+    usage_of,
+    write_record,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from tmelt.history import Trial
+    from tmelt.llm.chat import Chat
+
+T = TypeVar("T")
+_REASK = Path(__file__).with_name("reask.md")
+_FORMAT = 1  # of the transcript files
+
+
+class Conversation:
+    """All LLM calls of one proposal."""
+
+    def __init__(
+        self,
+        settings: LLMSettings,
+        folder: Path,
+        spent: Spent,
+        replay: Literal["off", "fill", "strict"] = "fill",
+        model: "BaseChatModel | None" = None,
+    ):
+        """Nothing is imported, built or sent before the first call that no record answers.
+
+        Args:
+            settings: the model and its limits.
+            folder: where the transcripts lie, …/i{iteration}/llm.
+            spent: what earlier trials of the trajectory used up of the budget.
+            replay: see tmelt.llm.replay.
+            model: a LangChain chat model instead of the one that the settings name.
+        """
+        if replay not in ("off", "fill", "strict"):
+            raise InputError(f"replay: {replay!r}: one of off, fill, strict")
+        self.settings = settings
+        self.folder = Path(folder)
+        self.replay = replay
+        self._spent = spent
+        self._given = model
+        self._chat: Chat | None = None
+        self._transcripts: list[str] = []
+
+    @property
+    def calls(self) -> int:
+        """Requests that were, or may have been, billed; moved-aside and lost ones included."""
+        return usage_of(self.folder).calls
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """Tokens sent with these calls; None when that of at least one is unknown."""
+        return usage_of(self.folder).prompt_tokens
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """Tokens received; None when unknown."""
+        return usage_of(self.folder).completion_tokens
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Price of these calls; None when unknown."""
+        return usage_of(self.folder).cost_usd
+
+    @property
+    def transcripts(self) -> list[str]:
+        """File names of the calls that this conversation used, in order."""
+        return list(self._transcripts)
+
+    def ask(self, *, system: str, user: str, parse: Callable[[str], T], purpose: str) -> T:
+        """What `parse` makes of the model's reply; after a ReplyError the model is told and asked again.
+
+        Args:
+            system: the standing instructions.
+            user: the question.
+            parse: turns a reply's text into the wanted value, or raises ReplyError.
+            purpose: a word for people who read the transcripts.
+
+        Raises:
+            NoUsableReply: `max_asks` replies could not be used.
+            BudgetSpent: the next call might exceed the trajectory's budget.
+            InputError: the provider refuses the request or key; or strict replay found a difference.
+            InfrastructureError: no reply in spite of retries.
+        """
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        errors: list[str] = []
+        while len(errors) < self.settings.max_asks:
+            reply = self._call(messages, purpose)["reply"]
+            try:
+                return parse(_complete(reply, self.settings.max_tokens))
+            except ReplyError as error:
+                errors.append(str(error))
+            again = _REASK.read_text(encoding="utf-8").strip().replace("{error}", errors[-1])
+            messages = [
+                *messages,
+                {"role": "assistant", "content": reply["text"] or "(empty)"},  # no provider takes an empty turn
+                {"role": "user", "content": again},
+            ]
+        raise NoUsableReply(errors)
+
+    def finish(self) -> None:
+        """Say that no further call follows, once the proposal is made.
+
+        Records beyond the calls that were made are a drift: an error in strict replay, else they move aside.
+
+        Raises:
+            InputError: strict replay, and more calls are recorded than were asked for.
+        """
+        for path in list(unused(self.folder, len(self._transcripts))):
+            if self.replay == "strict":
+                if not path.name.endswith(".pending.json"):
+                    raise InputError(f"{path}: strict replay: this recorded call was not asked for any more")
+            else:
+                supersede(path)
+
+    def _call(self, messages: Sequence[Mapping[str, str]], purpose: str) -> dict[str, Any]:
+        """The record of the next call: found or made."""
+        number = len(self._transcripts) + 1
+        request = {
+            "model": self.settings.model,
+            "parameters": self.settings.parameters,
+            "messages": [dict(message) for message in messages],
+        }
+        request_hash = sha256_json(request)
+        if self.replay == "strict":
+            record = strictly_recorded(self.folder, number, request_hash, request)
+            if record is None:
+                self._check_budget(messages)  # a trajectory that ended for its budget ends there again
+                raise InputError(
+                    f"{self.folder / record_name(number)}: strict replay: this call ({purpose}) is not recorded"
+                )
+        else:
+            with locked(self.folder, self.settings.max_wait_s + self.settings.timeout_s):
+                record = None
+                if self.replay == "fill":
+                    record = reusable(self.folder, number, request_hash)
+                elif (path := self.folder / record_name(number)).exists():
+                    supersede(path)
+                if record is None:
+                    record = self._fresh(number, request, request_hash, purpose)
+        self._transcripts.append(record_name(number))
+        return record
+
+    def _check_budget(self, messages: Sequence[Mapping[str, str]]) -> None:
+        price, _ = price_of(self.settings)
+        check_budget(
+            self.settings.budget,
+            self._spent + charge_of(self.folder),
+            reserve(messages, self.settings.max_tokens, price),
+            price,
+            self.settings.model,
+        )
+
+    def _fresh(self, number: int, request: dict[str, Any], request_hash: str, purpose: str) -> dict[str, Any]:
+        """Ask the model, keeping the journal: what may have been paid is on disk before it is, and stays."""
+        from tmelt.llm.chat import Chat, library_versions
+
+        messages = request["messages"]
+        price, price_source = price_of(self.settings)
+        pending = self.folder / pending_name(number)
+        attempts = _earlier_attempts(pending, request_hash)
+        record: dict[str, Any] = {
+            "format": _FORMAT,
+            "number": number,
+            "purpose": purpose,
+            "request_hash": request_hash,
+            "request": request,
+            "base_url": self.settings.base_url,
+            "price": price.model_dump() if price else None,
+            "price_source": price_source,
+            "reserved": asdict(reserve(messages, self.settings.max_tokens, price)),
+            "attempts": attempts,
+            "reply": None,
+            "usage": None,
+            "cost_usd": None,
+        }
+        self._check_budget(messages)
+        chat = self._chat = self._chat or Chat(self.settings, self._given)
+
+        def before() -> None:
+            self._check_budget(messages)
+            attempts.append({"time": _now(), "outcome": "in flight", "latency_s": None, "error": None})
+            write_record(pending, record)
+
+        def after(failure: Failure | None, seconds: float) -> None:
+            attempts[-1]["latency_s"] = round(seconds, 3)
+            attempts[-1]["outcome"] = "replied"
+            if failure is not None:
+                attempts[-1]["outcome"] = "lost" if failure.maybe_billed else "rejected"
+                attempts[-1]["error"] = failure.message
+                write_record(pending, record)
+
+        if chat.remote:
+            answer = call_with_retries(
+                lambda: chat.send(messages),
+                max_retries=self.settings.max_retries,
+                max_wait_s=self.settings.max_wait_s,
+                backoff_s=self.settings.backoff_s,
+                before=before,
+                after=after,
+                what=f"llm: {self.settings.model}",
+                scrub=chat.scrub,
+            )
+        else:  # the playbook: nothing is paid, so there is no journal to keep
+            answer = chat.send(messages)
+            attempts.append({"time": _now(), "outcome": "replied", "latency_s": 0.0, "error": None})
+        record["reply"] = {
+            "text": answer.text,
+            "finish_reason": answer.finish_reason,
+            "truncated": answer.truncated,
+            "raw": answer.raw,
+        }
+        record["usage"] = {
+            "prompt_tokens": answer.prompt_tokens,
+            "completion_tokens": answer.completion_tokens,
+            "cached_tokens": answer.cached_tokens,
+        }
+        record["cost_usd"] = cost_usd(price, answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
+        record["latency_s"] = attempts[-1]["latency_s"]
+        record["time"] = _now()
+        record["versions"] = library_versions()
+        sealed = write_record(self.folder / record_name(number), record)
+        pending.unlink(missing_ok=True)
+        return sealed
+
+
+def conversation_for(options: Mapping[str, Any], folder: Path, history: Iterable["Trial"], replay: str) -> Conversation:
+    """The conversation of one proposal, from its strategy's options.
+
+    Args:
+        options: of the strategy; those that are not LLMSettings are its own business.
+        folder: results/{study}/{strategy}/t{trajectory}/i{iteration}/llm.
+        history: all earlier trials of the trajectory, which draw on the same budget.
+        replay: off, fill or strict.
+
+    Raises:
+        InputError: an illegal setting.
+    """
+    trajectory = folder.absolute().parent.parent
+    chosen = {key: value for key, value in options.items() if key in LLMSettings.model_fields}
+    try:
+        settings = LLMSettings.model_validate(chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, ("extent", "strategies", trajectory.parent.name, *first["loc"])))
+        raise InputError(f"config: {key}: {first['msg']}") from None
+    spent = Spent.before(history, trajectory) if settings.budget else Spent()
+    return Conversation(settings, folder, spent, replay)
+
+
+def _complete(reply: Mapping[str, Any], max_tokens: int) -> str:
+    """The reply's text.
+
+    Raises:
+        ReplyError: it was cut off or is empty.
+    """
+    if reply["truncated"]:
+        raise ReplyError(f"it was cut off at the limit of {max_tokens} tokens; answer more briefly, but completely")
+    if not reply["text"].strip():
+        raise ReplyError(f"it is empty (finish reason: {reply['finish_reason'] or 'not given'})")
+    return reply["text"]
+
+
+def _earlier_attempts(pending: Path, request_hash: str) -> list[dict[str, Any]]:
+    """Tries of the same call by a process that ended; a journal of another request moves aside."""
+    if not pending.exists():
+        return []
+    record = read_record(pending)
+    for attempt in record["attempts"]:
+        if attempt["outcome"] == "in flight":
+            attempt["outcome"] = "lost"
+            attempt["error"] = "the process ended before a reply was recorded"
+    write_record(pending, record)
+    if record["request_hash"] != request_hash:
+        supersede(pending)
+        return []
+    return record["attempts"]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

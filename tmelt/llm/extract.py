@@ -1,0 +1,232 @@
+"""Find the JSON, the script or the edits in a model's reply: exactly as written, or refused with a reason.
+
+Nothing is repaired here. A trailing comma, a second candidate or an edit that fits in two places raises a ReplyError,
+whose text tells the model what to change.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tmelt.llm.errors import ReplyError
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`\n]*$")
+_SEARCH, _DIVIDE, _REPLACE = (
+    re.compile(pattern) for pattern in (r"^<{5,9} SEARCH\s*$", r"^={5,9}\s*$", r"^>{5,9} REPLACE\s*$")
+)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Whole lines to be replaced by other lines; both end with a newline, `replace` may be empty."""
+
+    search: str
+    replace: str
+
+
+@dataclass(frozen=True)
+class _Block:
+    language: str
+    text: str
+    line: int  # of the opening fence, from 1
+
+
+def visible(text: str) -> str:
+    r"""The reply without a leading `<think>…</think>`, as local reasoning models write it; \r\n becomes \n."""
+    text = text.replace("\r\n", "\n")
+    thinking, end, rest = text.partition("</think>")
+    if end and (thinking.lstrip().startswith("<think>") or "```" not in thinking):
+        return rest
+    return text
+
+
+def extract_json(text: str) -> Any:
+    """The one JSON value of a reply: in a fenced block, bare, or with prose around it (then an object).
+
+    Raises:
+        ReplyError: none, several, or one that is not JSON (then with line, column and the offending text).
+    """
+    text = visible(text)
+    blocks = _blocks(text)
+    fenced = [block for block in blocks if block.language in ("json", "jsonc", "json5")]
+    if not fenced:
+        fenced = [block for block in blocks if not block.language and block.text.lstrip()[:1] in ("{", "[")]
+    if len(fenced) > 1:
+        lines = ", ".join(str(block.line) for block in fenced)
+        raise ReplyError(f"{len(fenced)} JSON blocks (lines {lines}); give exactly one")
+    body = fenced[0].text if fenced else text
+    first = body.lstrip()[:1]
+    start = body.find(first) if first == "[" else body.find("{")
+    if start < 0:
+        raise ReplyError("no JSON object in the reply; give one in a ```json block")
+    value, end = _decode(body, start)
+    after = body[end:]
+    if fenced and after.strip():
+        raise ReplyError(f"text after the JSON value inside its block: {_shorten(after.strip())}")
+    if "{" in after:
+        try:
+            other, _ = _decode(body, end + after.index("{"))
+        except ReplyError:
+            other = None
+        if other is not None:
+            raise ReplyError("two JSON objects; give exactly one, in a ```json block")
+    return value
+
+
+def extract_code(text: str) -> str:
+    """The one Python script of a reply, from its ```python block (or its only unlabelled block).
+
+    Raises:
+        ReplyError: none, several, or a block that is not closed.
+    """
+    blocks = _blocks(visible(text))
+    code = [block for block in blocks if block.language.lower() in ("python", "py", "python3")]
+    if not code:
+        code = [block for block in blocks if not block.language]
+    if not code:
+        raise ReplyError("no ```python block in the reply; give the whole script in one")
+    if len(code) > 1:
+        lines = ", ".join(str(block.line) for block in code)
+        raise ReplyError(f"{len(code)} code blocks (lines {lines}); give the whole script in exactly one")
+    if not code[0].text.strip():
+        raise ReplyError("the ```python block is empty")
+    return code[0].text
+
+
+def has_edits(text: str) -> bool:
+    """Whether a reply holds the opening line of a search/replace block."""
+    return any(_SEARCH.match(line) for line in visible(text).split("\n"))
+
+
+def extract_edits(text: str) -> list[Edit]:
+    """The search/replace blocks of a reply, in order.
+
+        <<<<<<< SEARCH
+        lines as they are
+        =======
+        lines as they shall be
+        >>>>>>> REPLACE
+
+    Raises:
+        ReplyError: none, or one that is not complete, empty above its =======, or ambiguous.
+    """
+    edits: list[Edit] = []
+    search: list[str] = []
+    replace: list[str] = []
+    part, opened = None, 0
+    for number, line in enumerate(visible(text).split("\n"), 1):
+        if _SEARCH.match(line):
+            if part is not None:
+                raise ReplyError(f"line {number}: a SEARCH block inside the one of line {opened}")
+            part, opened, search, replace = search, number, [], []
+            part = search
+        elif part is None:
+            if _REPLACE.match(line):
+                raise ReplyError(f"line {number}: >>>>>>> REPLACE without a <<<<<<< SEARCH before it")
+        elif _DIVIDE.match(line):
+            if part is replace:
+                raise ReplyError(f"line {number}: a second ======= in the block of line {opened}; split the edit there")
+            part = replace
+        elif _REPLACE.match(line):
+            if part is search:
+                raise ReplyError(f"line {number}: no ======= in the block of line {opened}")
+            if not any(line.strip() for line in search):
+                raise ReplyError(f"line {opened}: nothing to search for; give the lines that shall be replaced")
+            edits.append(Edit(_joined(search), _joined(replace)))
+            part = None
+        else:
+            part.append(line)
+    if part is not None:
+        raise ReplyError(f"the SEARCH block of line {opened} does not end with >>>>>>> REPLACE")
+    if not edits:
+        raise ReplyError("no <<<<<<< SEARCH / ======= / >>>>>>> REPLACE block in the reply")
+    return edits
+
+
+def apply_edits(source: str, edits: Sequence[Edit]) -> str:
+    """`source` with the edits applied one after the other, each to the outcome of those before it.
+
+    Raises:
+        ReplyError: an edit whose lines occur not at all (the nearest ones are shown) or more than once.
+    """
+    lines = source.removesuffix("\n").split("\n")
+    for number, edit in enumerate(edits, 1):
+        wanted = edit.search.removesuffix("\n").split("\n")
+        places = [i for i in range(len(lines) - len(wanted) + 1) if lines[i : i + len(wanted)] == wanted]
+        if len(places) > 1:
+            found = ", ".join(str(place + 1) for place in places[:10])
+            raise ReplyError(f"edit {number}: its SEARCH lines occur {len(places)} times (lines {found}); add context")
+        if not places:
+            raise ReplyError(
+                f"edit {number}: its SEARCH lines are not in the script, exactly as written{_nearest(lines, wanted)}"
+            )
+        replacement = edit.replace.removesuffix("\n").split("\n") if edit.replace else []
+        lines[places[0] : places[0] + len(wanted)] = replacement
+    return "\n".join(lines) + "\n"
+
+
+def _joined(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _nearest(lines: list[str], wanted: list[str]) -> str:
+    """The passage that resembles `wanted` most, with line numbers; empty when none does."""
+    for offset, line in enumerate(wanted):
+        close = difflib.get_close_matches(line, lines, n=1, cutoff=0.6) if line.strip() else []
+        if close:
+            start = max(0, lines.index(close[0]) - offset)
+            passage = [f"{start + i + 1}: {text}" for i, text in enumerate(lines[start : start + len(wanted)][:20])]
+            return "; the nearest are\n" + "\n".join(passage)
+    return ""
+
+
+def _blocks(text: str) -> list[_Block]:
+    """Fenced blocks by Markdown's rule: closed by a fence of the same sign that is at least as long."""
+    blocks: list[_Block] = []
+    fence, language, opened, body = "", "", 0, []
+    for number, line in enumerate(text.split("\n"), 1):
+        match = _FENCE.match(line)
+        if not fence:
+            if match:
+                fence, language, opened, body = match[1], match[2].lower(), number, []
+        elif match and match[1][0] == fence[0] and len(match[1]) >= len(fence) and not match[2]:
+            blocks.append(_Block(language, _joined(body), opened))
+            fence = ""
+        else:
+            body.append(line)
+    if fence:
+        raise ReplyError(f"the block opened in line {opened} ({fence}{language}) is not closed")
+    return blocks
+
+
+def _decode(text: str, start: int) -> tuple[Any, int]:
+    """The JSON value that begins at `start`, and where it ends."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ReplyError(f"the JSON has the key {key!r} twice in one object")
+        return dict(pairs)
+
+    def no_constant(name: str) -> Any:
+        raise ReplyError(f"the JSON has {name}, which is not a number")
+
+    decoder = json.JSONDecoder(object_pairs_hook=unique, parse_constant=no_constant)
+    try:
+        return decoder.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        line = text.split("\n")[error.lineno - 1] if text else ""
+        excerpt = line[max(0, error.colno - 31) : error.colno + 29]
+        raise ReplyError(
+            f"not valid JSON at line {error.lineno}, column {error.colno}: {error.msg} (near {excerpt!r})"
+        ) from None
+    except RecursionError:
+        raise ReplyError("the JSON is nested too deeply") from None
+
+
+def _shorten(text: str) -> str:
+    return repr(text[:60] + "…" if len(text) > 60 else text)

@@ -1,0 +1,114 @@
+"""Which model to ask, how, and how much it may cost: the `llm` part of an agent strategy's options."""
+
+import json
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+# Set elsewhere in these settings, or able to carry a key, or to change how replies are counted and recorded.
+_NOT_EXTRA = {
+    "model", "model_name", "model_provider", "base_url", "temperature", "max_tokens", "max_completion_tokens",
+    "timeout", "request_timeout", "default_request_timeout", "max_retries", "cache", "callbacks", "verbose", "n",
+    "streaming", "stream", "disable_streaming", "http_client", "http_async_client", "use_previous_response_id",
+    "configurable_fields", "config_prefix", "rate_limiter",
+}  # fmt: skip
+_SECRET = re.compile(r"api_?key|header|secret|password|passwd|authorization|auth_token|credential", re.IGNORECASE)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Price(_Part):
+    """USD per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached_input: float | None = Field(None, ge=0, description="of prompt tokens read from the provider's cache")
+
+
+class Limits(_Part):
+    """What all calls of one trajectory may cost together; a limit left out is none."""
+
+    usd: float | None = Field(None, gt=0)
+    tokens: int | None = Field(None, gt=0, description="prompt and completion together")
+    calls: int | None = Field(None, gt=0, description="requests that were, or may have been, billed")
+
+
+class LLMSettings(_Part):
+    """How the model is asked. A change of model, temperature, max_tokens or extra is a drift to a replay."""
+
+    model: str = Field(description="provider:name as LangChain's init_chat_model takes it, or `playbook` (scripted)")
+    base_url: str | None = Field(None, description="another server of the same API: vLLM, Ollama's /v1, a gateway")
+    api_key_env: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="environment variable with the key; null for the provider's own one, or for none with a base_url",
+    )
+    temperature: float | None = Field(None, ge=0, description="null for the provider's default")
+    max_tokens: int = Field(8192, ge=1, description="longest reply, in tokens (thinking included)")
+    timeout_s: float = Field(300, gt=0, description="wall-clock seconds of one request")
+    max_retries: int = Field(6, ge=0, description="further tries of a call after a passing failure")
+    max_wait_s: float = Field(1800, gt=0, description="from a call's first try; a longer outage fails the job")
+    backoff_s: float = Field(1.0, gt=0, description="first pause between tries; it doubles up to a minute")
+    max_asks: int = Field(3, ge=1, description="asks per question: the first, and again after unusable replies")
+    price: Price | None = Field(None, description="overrides the price file")
+    budget: Limits | None = Field(None, description="of each trajectory")
+    extra: dict[str, Any] = Field(default_factory=dict, description="further parameters of the LangChain chat model")
+
+    @field_validator("model")
+    @classmethod
+    def _named(cls, model: str) -> str:
+        provider, colon, name = model.partition(":")
+        if model != "playbook" and not (provider and colon and name):
+            raise ValueError(f"{model!r}: write provider:name, such as openai:gpt-5-nano, or playbook")
+        return model
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_secret(cls, base_url: str | None) -> str | None:
+        if base_url is not None:
+            parts = urlsplit(base_url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("write http://host[:port]/path")
+            if parts.username is not None or parts.query or parts.fragment:
+                raise ValueError("no user name, password or query here; a key comes from api_key_env")
+        return base_url
+
+    @field_validator("extra")
+    @classmethod
+    def _harmless(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(_NOT_EXTRA & extra.keys()):
+            raise ValueError(f"{taken[0]} cannot be set here")
+        if secret := _secret_key(extra):
+            raise ValueError(f"{secret} may hold a key; keys come from the environment only, see api_key_env")
+        try:
+            json.dumps(extra, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"only what JSON can hold ({error})") from None
+        return extra
+
+    @property
+    def scripted(self) -> bool:
+        """Whether the replies come from the offline playbook and not from a language model."""
+        return self.model == "playbook"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What, beside model and messages, decides about the reply: part of the request's identity."""
+        return {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.extra}
+
+
+def _secret_key(value: Any) -> str | None:
+    """The first key at any depth whose name suggests a secret."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if _SECRET.search(str(key)):
+                return str(key)
+            if found := _secret_key(inner):
+                return found
+    if isinstance(value, list):
+        return next(filter(None, map(_secret_key, value)), None)
+    return None
