@@ -1,0 +1,278 @@
+"""Every decision between a table as it was read and the proteins of a study, counted and shown.
+
+| found | decision |
+|---|---|
+| no melting temperature; no sequence | row dropped |
+| lower case, white space, a `*` at the end | repaired |
+| a letter beyond the 20 amino acids, a `*` inside | by `nonstandard`: masked as X, row dropped, or stop |
+| anything else in a sequence (gaps, digits); DNA | stop: the file is not what it should be |
+| more than half of a sequence unknown | row dropped |
+| shorter than `length_min`, longer than `length_max` | row dropped |
+| most temperatures in °F or K, or scaled | stop, with the conversion named |
+| single temperatures outside `tm_min` … `tm_max` | row dropped; above 5 % (and 3 rows): stop |
+| one name for different sequences | stop |
+| one sequence in several rows | one protein: the first row's name, the mean temperature, the range shown |
+| one sequence in several given splits | the best guarded wins: test, then val, then stop, then train |
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tmelt.config import Data
+from tmelt.errors import InputError
+from tmelt.proteins.read import Record, Table
+
+AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
+GUARDED = ("test", "val", "stop", "fit", "train")  # of conflicting splits the first wins
+ABSURD_SHARE, ABSURD_ROWS = 0.05, 3  # more than this is no slip of the pen
+DROPPED = "dropped"
+MEASURED_AGAIN = "sequence in several rows"
+ABSURD_TM = "melting temperature outside"
+IN_VAULT = "in the vault"
+
+
+@dataclass
+class Protein:
+    """A protein with one sequence and one melting temperature, as the study uses it."""
+
+    protein_id: str
+    sequence: str
+    tm: float  # °C
+    organism: str | None
+    split: str | None  # the table's own
+    rows: list[int]  # where it was measured
+
+
+@dataclass
+class Cleaning:
+    """What was done, step by step, and to which rows."""
+
+    steps: list[dict[str, int | str]] = field(default_factory=list)
+    rows: list[dict[str, int | str]] = field(default_factory=list)
+
+    def add(self, what: str, decision: str, touched: int, left: int) -> None:
+        """Count one step; steps that touched nothing are shown, too."""
+        self.steps.append(
+            {"step": len(self.steps) + 1, "what": what, "decision": decision, "rows": touched, "left": left}
+        )
+
+    def touch(self, record: Record, what: str, before: str, after: str) -> None:
+        """Show one row that a step touched."""
+        self.rows.append(
+            {"protein_id": record.protein_id, "row": record.row, "what": what, "before": before, "after": after}
+        )
+
+    def hide_labels(self, sealed: Iterable[str]) -> None:
+        """Take the melting temperatures of these proteins (those of val and test) out of the table of rows."""
+        names = set(sealed)
+        for row in self.rows:
+            if row["protein_id"] not in names:
+                continue
+            if row["what"] == MEASURED_AGAIN:  # the range is shown, the values are not
+                row["before"], row["after"] = IN_VAULT, str(row["after"]).partition(" ")[2]
+            elif str(row["what"]).startswith(ABSURD_TM):
+                row["before"] = IN_VAULT
+
+
+def clean_records(records: list[Record], table: Table, data: Data) -> tuple[list[Protein], Cleaning]:
+    """Apply every decision of the module's table, in order.
+
+    Returns:
+        The proteins, each sequence once, in the order of their first rows; and what was done.
+
+    Raises:
+        InputError: a fault that no decision covers, or nothing is left.
+    """
+    cleaning = Cleaning()
+    cleaning.add("rows of the table", "read", len(records), len(records))
+    _check_unit([record.tm for record in records if record.tm is not None], table, data)
+    _check_alphabet(records, table, data)
+
+    def drop(what: str, condition: Callable[[Record], str | None]) -> None:
+        nonlocal records
+        kept = []
+        for record in records:
+            shown = condition(record)
+            if shown is None:
+                kept.append(record)
+            else:
+                cleaning.touch(record, what, shown, DROPPED)
+        cleaning.add(what, DROPPED, len(records) - len(kept), len(kept))
+        records = kept
+
+    def repair(what: str, decision: str, change: Callable[[str], str]) -> None:
+        touched = 0
+        for at, record in enumerate(records):
+            changed = change(record.sequence)
+            if changed != record.sequence:
+                touched += 1
+                cleaning.touch(record, what, *_difference(record.sequence, changed))
+                records[at] = replace(record, sequence=changed)
+        cleaning.add(what, decision, touched, len(records))
+
+    records = list(records)
+    drop("no melting temperature", lambda record: "" if record.tm is None else None)
+    repair("white space in the sequence", "removed", lambda sequence: "".join(sequence.split()))
+    repair("lower case in the sequence", "upper-cased", str.upper)
+    repair("* at the end of the sequence", "removed", lambda sequence: sequence.rstrip("*"))
+    drop("no sequence", lambda record: None if record.sequence else "")
+    if data.nonstandard == "drop":
+        drop("non-standard residues", lambda record: _nonstandard(record.sequence) or None)
+    elif data.nonstandard == "mask":
+        repair("non-standard residues", "masked as X", _mask)
+    else:
+        _refuse_nonstandard(records, table, data)
+        cleaning.add("non-standard residues", "none may be there (nonstandard: stop)", 0, len(records))
+    drop(
+        "more than half of the sequence unknown",
+        lambda record: _residues(record) if 2 * record.sequence.count("X") > len(record.sequence) else None,
+    )
+    drop(
+        f"shorter than {data.length_min} residues",
+        lambda record: _residues(record) if len(record.sequence) < data.length_min else None,
+    )
+    drop(
+        f"longer than {data.length_max} residues",
+        lambda record: _residues(record) if len(record.sequence) > data.length_max else None,
+    )
+    drop(
+        f"{ABSURD_TM} {data.tm_min:g} to {data.tm_max:g} °C",
+        lambda record: None if data.tm_min <= (record.tm or 0) <= data.tm_max else f"{record.tm:g}",
+    )
+    if not records:
+        causes = ", ".join(
+            f"{s['rows']} × {s['what']}" for s in cleaning.steps if s["rows"] and s["decision"] == DROPPED
+        )
+        raise InputError(f"{table.path}: no row is left after cleaning ({causes}); correct the table or the limits")
+    _refuse_shared_names(records, table, data)
+    return _merge(records, cleaning), cleaning
+
+
+def _difference(before: str, after: str) -> tuple[str, str]:
+    """The two texts if they are short, else a window around their first difference."""
+    if len(before) <= 60:
+        return before, after
+    at = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
+    window = slice(max(0, at - 10), at + 10)
+    return f"residue {at + 1}: {before[window]}", f"residue {at + 1}: {after[window]}"
+
+
+def _residues(record: Record) -> str:
+    return f"{len(record.sequence)} residues, {record.sequence.count('X')} unknown"
+
+
+def _nonstandard(sequence: str) -> str:
+    """The letters beyond the 20 amino acids, in order of the alphabet."""
+    return "".join(sorted(set(sequence) - set(AMINO_ACIDS)))
+
+
+def _mask(sequence: str) -> str:
+    for letter in _nonstandard(sequence):
+        sequence = sequence.replace(letter, "X")
+    return sequence
+
+
+def _refuse_nonstandard(records: list[Record], table: Table, data: Data) -> None:
+    bad = [record for record in records if _nonstandard(record.sequence)]
+    if bad:
+        letter = _nonstandard(bad[0].sequence)[0]
+        at = bad[0].sequence.index(letter) + 1
+        what = f"residue {at} is {letter!r}; correct it, or set data.nonstandard to mask or drop"
+        raise table.fault(bad[0].row, _sequence_column(data), what, len(bad) - 1)
+
+
+def _sequence_column(data: Data) -> str:
+    return "sequence (from data.fasta)" if data.fasta else str(data.columns.sequence)
+
+
+def _check_alphabet(records: list[Record], table: Table, data: Data) -> None:
+    """Refuse what is no amino-acid sequence at all: gaps, digits, nucleotides."""
+    column = _sequence_column(data)
+    faults = []
+    for record in records:
+        text = "".join(record.sequence.split())
+        odd = next((c for c in text if not ("A" <= c <= "Z" or "a" <= c <= "z" or c == "*")), None)
+        if odd is not None:
+            faults.append((record.row, text.index(odd) + 1, odd))
+    if faults:
+        row, at, odd = faults[0]
+        remedy = "remove the gaps of the alignment" if odd in "-.~" else "write amino acids in one-letter code"
+        raise table.fault(row, column, f"{odd!r} at position {at} is no residue; {remedy}", len(faults) - 1)
+    texts = [record.sequence.strip().upper() for record in records if record.sequence]
+    if texts and sum(set(text) <= set("ACGTUN") for text in texts) > len(texts) / 2:
+        raise table.fault(records[0].row, column, "looks like DNA or RNA; translate it to amino acids")
+
+
+def _check_unit(tms: list[float], table: Table, data: Data) -> None:
+    """Refuse a column that is not in °C, by what most of its values are.
+
+    Proteins melt between about 25 and 110 °C: 77 to 230 °F, 298 to 383 K. A median above 100 cannot be °C.
+    """
+    if not tms:
+        raise InputError(f"{table.path}: column {data.columns.tm}: holds no value; fill it in, or set data.columns.tm")
+    values = np.array(tms)
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    head = f"{table.path}: column {data.columns.tm}: "
+    shown = f"(median {middle:.4g}, 90 % between {low:.4g} and {high:.4g})"
+    if low > 270 and high < 400:
+        raise InputError(f"{head}looks like Kelvin {shown}; subtract 273.15")
+    if low > 70 and middle > 100 and high < 250:
+        raise InputError(f"{head}looks like °F {shown}; convert it: (°F − 32) / 1.8")
+    if len(values) >= 3 and values.min() >= 0 and values.max() <= 1:
+        raise InputError(f"{head}looks scaled to 0–1 {shown}; undo the scaling, the study works in °C")
+    if len(values) >= 3 and low < 0 < high and np.abs(values).max() < 10:
+        raise InputError(f"{head}looks like z-scores or differences {shown}; give melting temperatures in °C")
+    absurd = np.flatnonzero((values < data.tm_min) | (values > data.tm_max))
+    if len(absurd) >= ABSURD_ROWS and len(absurd) > ABSURD_SHARE * len(values):
+        raise InputError(
+            f"{head}{len(absurd)} of {len(values)} values lie outside {data.tm_min:g} to {data.tm_max:g} °C "
+            f"(the first is {values[absurd[0]]:g}): mixed units? convert them, or set data.tm_min and data.tm_max"
+        )
+
+
+def _refuse_shared_names(records: list[Record], table: Table, data: Data) -> None:
+    first: dict[str, Record] = {}
+    for record in records:
+        other = first.setdefault(record.protein_id, record)
+        if other.sequence != record.sequence:
+            what = f"{record.protein_id!r} names another sequence in {table.unit} {other.row}; rename one of them"
+            raise table.fault(record.row, str(data.columns.protein_id), what)
+
+
+def _merge(records: list[Record], cleaning: Cleaning) -> list[Protein]:
+    """One protein per sequence."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.sequence, []).append(record)
+    proteins, conflicts, repeated = [], 0, 0
+    for sequence, group in groups.items():
+        tms = [record.tm for record in group if record.tm is not None]
+        splits = {record.split for record in group if record.split is not None}
+        organisms = {record.organism for record in group if record.organism is not None}
+        split = min(splits, key=GUARDED.index, default=None)
+        organism = next((record.organism for record in group if record.organism is not None), None)
+        protein = Protein(
+            group[0].protein_id, sequence, float(np.mean(tms)), organism, split, [record.row for record in group]
+        )
+        proteins.append(protein)
+        if len(group) > 1:
+            repeated += len(group) - 1
+            spread = f"{protein.tm:.2f} (range {max(tms) - min(tms):.2f} °C of {len(tms)})"
+            cleaning.touch(group[0], MEASURED_AGAIN, "; ".join(f"{tm:g}" for tm in tms), spread)
+            names = [record.protein_id for record in group]
+            if len(set(names)) > 1:
+                cleaning.touch(group[0], "several names of one sequence", "; ".join(names), names[0])
+            if len(organisms) > 1:
+                cleaning.touch(
+                    group[0], "several organisms of one sequence", "; ".join(sorted(organisms)), organism or ""
+                )
+        if len(splits) > 1:
+            conflicts += 1
+            cleaning.touch(group[0], "one sequence in several splits", "; ".join(sorted(splits)), split or "")
+    cleaning.add(MEASURED_AGAIN, "averaged to one protein", repeated, len(proteins))
+    cleaning.add(
+        "one sequence in several splits", "to the best guarded: test, val, stop, train", conflicts, len(proteins)
+    )
+    return proteins

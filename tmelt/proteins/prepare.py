@@ -1,0 +1,161 @@
+"""From the config's `data` part to the files of a data set: proteins, vault, what was cleaned, what was split.
+
+| file | holds |
+|---|---|
+| `proteins.parquet` | sequences and splits; melting temperatures of fit and stop only |
+| `vault/val.parquet`, `vault/test.parquet` | the melting temperatures that no candidate sees |
+| `cleaning.parquet`, `cleaning_rows.parquet` | every cleaning step with its counts; every row it touched |
+| `data.json` | source, counts, split, generator; written last, so where it is, the data set is complete |
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tmelt.config import Data
+from tmelt.errors import InfrastructureError, InputError
+from tmelt.files import read_json, sha256_file, write_json
+from tmelt.proteins.clean import Protein, clean_records
+from tmelt.proteins.read import Table, read_records
+from tmelt.proteins.split import split_proteins, take_subset
+from tmelt.proteins.synthesize import Made, floors, synthesize
+from tmelt.schema import CLEANING, CLEANING_ROWS, LABELS, PROTEINS, write_table
+
+OPEN = ("fit", "stop")  # splits whose melting temperatures a candidate may see
+
+
+def read_data_config(path: Path) -> Data:
+    """The config's `data` part from a JSON file.
+
+    Raises:
+        InputError: not JSON, or an offending key.
+    """
+    return parse_data_config(read_json(path), str(path))
+
+
+def parse_data_config(raw: Any, source: str) -> Data:
+    """The validated `data` part.
+
+    Raises:
+        InputError: one line with `source` and the first offending key.
+    """
+    try:
+        return Data.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "data"
+        raise InputError(f"{source}: {key}: {first['msg']}") from None
+
+
+def prepare(data: Data, folder: Path) -> dict[str, Any]:
+    """Read or make the proteins, clean and split them, and write the data set.
+
+    Returns:
+        What data.json holds.
+
+    Raises:
+        InputError: the table or the settings do not make a data set.
+        InfrastructureError: the folder cannot be written.
+    """
+    made = synthesize(data.synthetic) if data.source == "synthetic" else None
+    if made is None:
+        records, table = read_records(data)
+    else:
+        records, table = made.records, Table(Path("synthetic"), [], [], "row")
+    proteins, cleaning = clean_records(records, table, data)
+    found = len(proteins)
+    proteins = take_subset(proteins, data)
+    if data.subset is not None:
+        cleaning.add(f"subset of {data.subset}", "the others left out at random", found - len(proteins), len(proteins))
+    labels, split = split_proteins(proteins, data)
+    cleaning.hide_labels(p.protein_id for p, label in zip(proteins, labels, strict=True) if label not in OPEN)
+    facts = {
+        "name": data.name,
+        "description": _description(proteins, labels, data),
+        **_source(data),
+        "rows": len(records),
+        "proteins": len(proteins),
+        "residues": sum(len(protein.sequence) for protein in proteins),
+        "longest": max(len(protein.sequence) for protein in proteins),
+        "splits": split.pop("counts"),
+        "organisms": _organisms(proteins, labels),
+        "split": split,
+        "generator": None if made is None else _generator(made, data, proteins, labels),
+    }
+    try:
+        (folder / "data.json").unlink(missing_ok=True)
+        for part in ("val", "test"):
+            sealed = [p for p, label in zip(proteins, labels, strict=True) if label == part]
+            rows = [{"protein_id": p.protein_id, "tm": p.tm} for p in sealed]
+            write_table(folder / "vault" / f"{part}.parquet", rows, LABELS)
+        write_table(folder / "proteins.parquet", _rows(proteins, labels), PROTEINS)
+        write_table(folder / "cleaning.parquet", cleaning.steps, CLEANING)
+        write_table(folder / "cleaning_rows.parquet", cleaning.rows, CLEANING_ROWS)
+        write_json(folder / "data.json", facts)
+    except OSError as error:
+        raise InfrastructureError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    return facts
+
+
+def _rows(proteins: list[Protein], labels: list[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "protein_id": protein.protein_id,
+            "sequence": protein.sequence,
+            "organism": protein.organism,
+            "split": label,
+            "tm": protein.tm if label in OPEN else None,
+        }
+        for protein, label in zip(proteins, labels, strict=True)
+    ]
+
+
+def _description(proteins: list[Protein], labels: list[str], data: Data) -> str:
+    """One line for people and prompts; of temperatures it tells those of fit alone."""
+    tms = sorted(protein.tm for protein, label in zip(proteins, labels, strict=True) if label == "fit")
+    lengths = [len(protein.sequence) for protein in proteins]
+    organisms = len({protein.organism for protein in proteins} - {None})
+    kind = (
+        "synthetic proteins (made by the project's generator, not measured)"
+        if data.source == "synthetic"
+        else "proteins"
+    )
+    return (
+        f"{len(proteins)} {kind} of {organisms or 'unknown'} organisms, {min(lengths)} to {max(lengths)} residues; "
+        f"melting temperatures in fit {tms[0]:.1f} to {tms[-1]:.1f} °C, median {tms[len(tms) // 2]:.1f} °C"
+    )
+
+
+def _source(data: Data) -> dict[str, Any]:
+    """Where the proteins come from, with the hash of every file."""
+    if data.source == "synthetic":
+        return {"source": "synthetic", "synthetic": True, "files": {}}
+    files = [data.source, *([data.fasta] if data.fasta else [])]
+    return {"source": data.source, "synthetic": False, "files": {path: sha256_file(path) for path in files}}
+
+
+def _organisms(proteins: list[Protein], labels: list[str]) -> dict[str, dict[str, int]]:
+    """Proteins per organism and split; proteins without an organism are not counted."""
+    counts: dict[str, Counter[str]] = {}
+    for protein, label in zip(proteins, labels, strict=True):
+        if protein.organism is not None:
+            counts.setdefault(protein.organism, Counter())[label] += 1
+    return {name: dict(count) for name, count in sorted(counts.items())}
+
+
+def _generator(made: Made, data: Data, proteins: list[Protein], labels: list[str]) -> dict[str, Any]:
+    """What the generator was asked for, made, and knows to be reachable."""
+    return {
+        "settings": data.synthetic.model_dump(),
+        "organisms": {
+            organism.name: {
+                "tm": round(organism.tm, 2),
+                "tm_sd": round(organism.tm_sd, 2),
+                "noise_sd": round(organism.noise_sd, 2),
+            }
+            for organism in made.organisms
+        },
+        "floors": floors(made.truth, proteins, labels),
+    }
