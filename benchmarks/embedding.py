@@ -1,0 +1,250 @@
+"""CPU seconds of embedding the same proteins in several ways, on one thread.
+
+    python benchmarks/embedding.py                              # 60 proteins, ESM-2 150M, random weights: ~15 minutes
+    python benchmarks/embedding.py --proteins 12 --repeats 3    # smaller
+
+Peers: fair-esm as its extract.py batches (toks_per_batch 4096, sorted, padded; here without truncation and without
+writing files) in fp32 and under bf16 autocast, and HuggingFace's EsmModel with SDPA attention if `transformers` is
+installed. The limit is the machine's own matrix-product rate, measured in the same run. All ways take turns, and the
+least time of the repeats counts.
+"""
+
+import importlib.util
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from benchmark_table import publish
+
+from tmelt.command import run_command
+from tmelt.config import Backbone
+from tmelt.embed import plan
+from tmelt.embed.backbone import LoadedBackbone, load_backbone
+from tmelt.embed.forward import PackedESM2
+from tmelt.embed.tokens import encode
+
+Embeddings = list[torch.Tensor]
+LETTERS = "LAGVSERTIDPKQNFYMHWC"
+
+
+def benchmark_embedding(
+    *,
+    proteins: int = 60,
+    backbone: str = "esm2_t30_150M_UR50D",
+    tokens: int = 4096,
+    repeats: int = 1,
+    longest: int = 2200,
+    seed: int = 0,
+    peers: bool = True,
+    output: Path = Path("results/benchmarks/embedding.parquet"),
+) -> None:
+    """Time fair-esm, HuggingFace and the packed forward pass on random proteins of lengths as in UniProt."""
+    torch.set_num_threads(1)
+    sequences = random_sequences(proteins, longest, seed)
+    lengths = np.array([len(sequence) for sequence in sequences])
+    loaded = load_backbone(Backbone(name=backbone, weights="random", seed=seed))
+    amx = torch.cpu._is_amx_tile_supported()
+    ways = _ways(loaded, sequences, tokens, peers, amx)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    made: dict[str, Embeddings] = {}
+    for _ in range(repeats):
+        for name, (_, embed) in ways.items():
+            start = time.process_time()
+            made[name] = embed()
+            times[name].append(time.process_time() - start)
+            print(f"{name}: {times[name][-1]:.1f} CPU s", file=sys.stderr, flush=True)
+    peaks = {"fp32": _matmul_rate(torch.float32), "bf16": _matmul_rate(torch.bfloat16) if amx else None}
+    flops = _flops(lengths, loaded.model.num_layers, loaded.model.embed_dim)
+    exact = made.get("fair-esm, padded, fp32", made["packed, fp32"])
+    base = min(times["fair-esm, padded, fp32"]) if peers else None
+    rows = []
+    for name, (precision, _) in ways.items():
+        seconds = min(times[name])
+        rate = flops / seconds / 1e9
+        peak = peaks[precision]
+        rows.append(
+            {
+                "way": name,
+                "cpu_s": seconds,
+                "ratio": base / seconds if base else None,
+                "residues_per_s": float(lengths.sum() / seconds),
+                "gflop_per_s": rate,
+                "matmul_gflop_per_s": peak,
+                "fraction_of_peak": rate / peak if peak else None,
+                "relative_error": _largest_error(made[name], exact),
+            }
+        )
+    publish(
+        rows,
+        output,
+        f"Embedding {proteins} proteins ({lengths.sum():,} residues, median {np.median(lengths):.0f}, longest "
+        f"{lengths.max()}) with {backbone}, random weights, {flops / 1e12:.2f} TFLOP, one thread, T = {tokens}",
+    )
+
+
+def random_sequences(count: int, longest: int, seed: int) -> list[str]:
+    """Random proteins, lengths log-normal with median 330 and a 4 % tail above 1,022 residues."""
+    random = np.random.default_rng(seed)
+    lengths = np.clip(random.lognormal(math.log(330), 0.62, count).round().astype(int), 20, longest)
+    return ["".join(random.choice(list(LETTERS), length)) for length in lengths]
+
+
+def _flops(lengths: np.ndarray, layers: int, width: int) -> float:
+    """Floating-point operations of the blocks without padding: matrix products and attention."""
+    tokens = lengths.astype(float) + plan.START_AND_END
+    return float(layers * (24 * width**2 * tokens + 4 * width * tokens**2).sum())
+
+
+def _ways(
+    loaded: LoadedBackbone, sequences: list[str], tokens: int, peers: bool, amx: bool
+) -> dict[str, tuple[str, Callable[[], Embeddings]]]:
+    """Precision and function of each way, by name."""
+    ways: dict[str, tuple[str, Callable[[], Embeddings]]] = {}
+    if peers:
+        ways["fair-esm, padded, fp32"] = ("fp32", lambda: _fair_esm(loaded, sequences, tokens, False))
+        ways["fair-esm, padded, bf16 autocast"] = ("bf16", lambda: _fair_esm(loaded, sequences, tokens, True))
+        if importlib.util.find_spec("transformers"):
+            # Converted outside the clock; ours prepares its weights inside it.
+            for precision in ("fp32", "bf16"):
+                model = _huggingface_model(loaded, precision)
+                ways[f"HuggingFace SDPA, padded, {precision}"] = (
+                    precision,
+                    lambda model=model: _huggingface(model, loaded, sequences, tokens),
+                )
+        else:
+            print("transformers is not installed: HuggingFace's EsmModel is left out", file=sys.stderr)
+    for precision in ("fp32", "bf16") if amx else ("fp32",):
+        ways[f"packed, {precision}"] = (
+            precision,
+            lambda precision=precision: _packed(loaded, sequences, tokens, precision),
+        )
+    return ways
+
+
+def _padded_batches(sequences: list[str], tokens: int) -> list[list[int]]:
+    """The batches of fair-esm's extract.py: sorted by length, at most `tokens` tokens with padding."""
+    from esm import FastaBatchedDataset
+
+    return FastaBatchedDataset(sequences, sequences).get_batch_indices(tokens, extra_toks_per_seq=1)
+
+
+def _padded_tokens(loaded: LoadedBackbone, sequences: list[str], batch: list[int]) -> torch.Tensor:
+    convert = loaded.model.alphabet.get_batch_converter()
+    return convert([(str(position), sequences[position]) for position in batch])[2]
+
+
+def _strip(padded: torch.Tensor, sequences: list[str], batch: list[int], made: dict[int, torch.Tensor]) -> None:
+    """Copy each protein's rows out of a padded batch (n, L, D)."""
+    for position, row in zip(batch, padded, strict=True):
+        made[position] = row[1 : len(sequences[position]) + 1].float().clone()
+
+
+@torch.inference_mode()
+def _fair_esm(loaded: LoadedBackbone, sequences: list[str], tokens: int, autocast: bool) -> Embeddings:
+    made: dict[int, torch.Tensor] = {}
+    for batch in _padded_batches(sequences, tokens):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            result = loaded.model(_padded_tokens(loaded, sequences, batch), repr_layers=[loaded.layer])
+        _strip(result["representations"][loaded.layer], sequences, batch, made)
+    return [made[position] for position in range(len(sequences))]
+
+
+def _huggingface_model(loaded: LoadedBackbone, precision: str) -> torch.nn.Module:
+    """HuggingFace's ESM-2 with the same weights."""
+    from transformers import EsmConfig, EsmModel
+
+    source = loaded.model
+    config = EsmConfig(
+        vocab_size=source.alphabet_size,
+        mask_token_id=source.mask_idx,
+        pad_token_id=source.padding_idx,
+        hidden_size=source.embed_dim,
+        num_hidden_layers=source.num_layers,
+        num_attention_heads=source.attention_heads,
+        intermediate_size=4 * source.embed_dim,
+        position_embedding_type="rotary",
+        token_dropout=source.token_dropout,
+        emb_layer_norm_before=False,
+        layer_norm_eps=1e-5,
+        attn_implementation="sdpa",
+    )
+    model = EsmModel(config, add_pooling_layer=False).eval()
+    parts = {
+        "attention.self.query": "self_attn.q_proj",
+        "attention.self.key": "self_attn.k_proj",
+        "attention.self.value": "self_attn.v_proj",
+        "attention.output.dense": "self_attn.out_proj",
+        "attention.LayerNorm": "self_attn_layer_norm",
+        "intermediate.dense": "fc1",
+        "output.dense": "fc2",
+        "LayerNorm": "final_layer_norm",
+    }
+    state = {"embeddings.word_embeddings.weight": source.embed_tokens.weight}
+    for kind in ("weight", "bias"):
+        state[f"encoder.emb_layer_norm_after.{kind}"] = getattr(source.emb_layer_norm_after, kind)
+        for number, layer in enumerate(source.layers):
+            for theirs, ours in parts.items():
+                state[f"encoder.layer.{number}.{theirs}.{kind}"] = layer.get_parameter(f"{ours}.{kind}")
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    if unexpected or any(name.endswith(("weight", "bias")) for name in missing if "contact_head" not in name):
+        raise RuntimeError(f"this version of transformers names ESM-2's weights otherwise: {unexpected or missing}")
+    return model.to(torch.bfloat16) if precision == "bf16" else model
+
+
+@torch.inference_mode()
+def _huggingface(model: torch.nn.Module, loaded: LoadedBackbone, sequences: list[str], tokens: int) -> Embeddings:
+    made: dict[int, torch.Tensor] = {}
+    for batch in _padded_batches(sequences, tokens):
+        ids = _padded_tokens(loaded, sequences, batch)
+        mask = ids.ne(loaded.model.padding_idx).long()
+        _strip(model(input_ids=ids, attention_mask=mask).last_hidden_state, sequences, batch, made)
+    return [made[position] for position in range(len(sequences))]
+
+
+def _packed(loaded: LoadedBackbone, sequences: list[str], tokens: int, precision: str) -> Embeddings:
+    """Ours, preparation of the weights included."""
+    model = PackedESM2(loaded, precision, torch.device("cpu"), tokens)
+    lengths = [len(sequence) for sequence in sequences]
+    made: dict[int, torch.Tensor] = {}
+    for batch in plan.batches(lengths, tokens):
+        rows = plan.pass_tokens(max(lengths[position] for position in batch), tokens)
+        embedded = model([torch.from_numpy(encode(sequences[position], str(position))) for position in batch], rows)
+        made |= {position: part.clone() for position, part in zip(batch, embedded, strict=True)}
+    return [made[position] for position in range(len(sequences))]
+
+
+def _matmul_rate(kind: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
+    """GFLOP per CPU second of a square matrix product: what this machine can do at best."""
+    left, right = (torch.randn(size, size).to(kind) for _ in range(2))
+    if kind == torch.bfloat16:
+        laid_out = torch.ops.mkldnn._reorder_linear_weight(right, size)
+
+        def product() -> torch.Tensor:
+            return torch.ops.mkldnn._linear_pointwise(left, laid_out, None, "none", [], "")
+    else:
+
+        def product() -> torch.Tensor:
+            return F.linear(left, right)
+
+    best = math.inf
+    with torch.inference_mode():
+        product()
+        for _ in range(repeats):
+            start = time.process_time()
+            product()
+            best = min(best, time.process_time() - start)
+    return 2 * size**3 / best / 1e9
+
+
+def _largest_error(made: Embeddings, exact: Embeddings) -> float:
+    """Largest relative error (Frobenius norms) over the proteins."""
+    return max(float((ours - theirs).norm() / theirs.norm()) for ours, theirs in zip(made, exact, strict=True))
+
+
+if __name__ == "__main__":
+    run_command(benchmark_embedding)

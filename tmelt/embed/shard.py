@@ -1,0 +1,191 @@
+"""One embedding job: its share of a data set's proteins, as far as the cache lacks them."""
+
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tmelt.config import Backbone
+from tmelt.embed import plan
+from tmelt.embed.backbone import load_backbone
+from tmelt.embed.cache import FLOAT16, Key, SegmentWriter, check_key, open_cache
+from tmelt.embed.forward import PackedESM2, choose_precision
+from tmelt.embed.tokens import encode
+from tmelt.errors import InfrastructureError, InputError
+from tmelt.files import sha256_text
+from tmelt.schema import PROTEINS, read_table
+
+REPORT_EVERY_S = 10.0
+
+
+def embed_share(
+    proteins: Path, backbone: Backbone, cache: Path, shard: int, shards: int, tokens: int, threads: int, device: str
+) -> dict[str, Any]:
+    """Embed what the cache lacks of share `shard` of `shards`, segment by segment; progress goes to stderr.
+
+    Args:
+        proteins: proteins.parquet.
+        backbone: the network.
+        cache: folder of segments of this backbone.
+        shard: 0 to shards - 1.
+        shards: number of jobs.
+        tokens: T, rows of a forward pass; part of the cache's key.
+        threads: of torch.
+        device: cpu or cuda.
+
+    Returns:
+        What was done, as JSON: counts, seconds, tokens per second, and how.
+
+    Raises:
+        InputError: bad proteins, backbone or cache.
+        InfrastructureError: no such device, its memory or the disk is full.
+    """
+    torch.set_num_threads(threads)
+    place = _device(device)
+    ids = _proteins_by_sequence(proteins)
+    sequences = {sha256_text(sequence): sequence for sequence in ids}
+    mine = plan.share(sequences, shard, shards)
+    encoded = {key: torch.from_numpy(encode(sequence, ids[sequence])) for key, sequence in mine.items()}
+    loaded = load_backbone(backbone)
+    precision = choose_precision(backbone.precision, place)
+    key = Key(
+        backbone=loaded.name,
+        weights_sha256=loaded.weights_sha256,
+        untrained=loaded.untrained,
+        layer=loaded.layer,
+        width=loaded.model.embed_dim,
+        precision=precision,
+        device=place.type,
+        tokens=tokens,
+    )
+    stored = open_cache(cache)
+    check_key(stored, key)
+    missing = [sequence for sequence in mine if sequence not in stored.places]
+    progress = _Progress(len(missing), sum(len(mine[sequence]) for sequence in missing), f"shard {shard} of {shards}")
+    cpu_s = time.process_time()
+    if missing:
+        model = PackedESM2(loaded, precision, place, tokens)
+        del loaded
+        writer = SegmentWriter(cache, key)
+        for batch in plan.batches([len(mine[sequence]) for sequence in missing], tokens):
+            chosen = [missing[position] for position in batch]
+            rows = plan.pass_tokens(max(len(mine[sequence]) for sequence in chosen), tokens)
+            embedded = _forward(model, [encoded[sequence] for sequence in chosen], rows)
+            for sequence, residues in zip(chosen, embedded, strict=True):
+                writer.add(sequence, to_float16(residues, ids[mine[sequence]], key.layer))
+            progress.add(len(chosen), sum(len(mine[sequence]) for sequence in chosen))
+        writer.close()
+    seconds = progress.finish()
+    return {
+        "shard": shard,
+        "shards": shards,
+        "proteins": len(mine),
+        "embedded": len(missing),
+        "residues": progress.residues,
+        "seconds": round(seconds, 3),
+        "cpu_s": round(time.process_time() - cpu_s, 3),
+        "residues_per_s": round(progress.residues / seconds, 1) if missing else None,
+        "damaged_segments": list(stored.damaged),
+        "precision_asked": backbone.precision,
+        "precision": precision,
+        "amx": torch.cpu._is_amx_tile_supported(),
+        "device": torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu",
+        "threads": threads,
+        "tokens": tokens,
+        "weights_sha256": key.weights_sha256,
+        "untrained": key.untrained,
+        "torch": torch.__version__,
+    }
+
+
+def to_float16(residues: torch.Tensor, protein_id: str, layer: int) -> np.ndarray:
+    """Embedding (L, D) as little-endian float16, its rounding error 2.5e-4 of a value.
+
+    Raises:
+        InputError: values that are not finite, or beyond float16's range of ±65,504.
+    """
+    half = residues.to(torch.float16)
+    lost = int((~half.isfinite()).sum())
+    if lost:
+        unsound = int((~residues.isfinite()).sum())
+        fault = f"{unsound} not finite" if unsound else f"{lost} beyond float16's range of ±65504"
+        raise InputError(
+            f"protein {protein_id}: of {residues.numel()} values of layer {layer}, {fault}; "
+            "check the weights, or choose another backbone.layer"
+        )
+    return half.cpu().numpy().astype(FLOAT16, copy=False)
+
+
+def _forward(model: PackedESM2, proteins: list[torch.Tensor], rows: int) -> list[torch.Tensor]:
+    """One forward pass; where a GPU's memory is exhausted, a second try with an emptied allocator.
+
+    Fewer rows would save memory, but change the embeddings' last bits between companions: a person has to decide it.
+
+    Raises:
+        InfrastructureError: out of memory twice.
+    """
+    with suppress(torch.OutOfMemoryError):
+        return model(proteins, rows)
+    torch.cuda.empty_cache()
+    try:
+        return model(proteins, rows)
+    except torch.OutOfMemoryError as error:
+        remedy = f"halve runtime.embed_tokens (now {model.tokens})" if rows <= model.tokens else "shorten the protein"
+        raise InfrastructureError(
+            f"the device's memory does not hold a forward pass of {rows} tokens; {remedy} "
+            f"or use a larger device ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"device {name!r}: cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InfrastructureError("device cuda: torch finds no GPU here; set design.device to cpu or use another node")
+    return torch.device(name)
+
+
+def _proteins_by_sequence(path: Path) -> dict[str, str]:
+    """The first protein of each sequence: id by sequence."""
+    frame = read_table(path, PROTEINS)
+    if frame["sequence"].null_count():
+        raise InputError(f"{path}: row {frame['sequence'].is_null().arg_max() + 1} has no sequence; drop the protein")
+    ids: dict[str, str] = {}
+    for protein_id, sequence in zip(frame["protein_id"], frame["sequence"], strict=True):
+        ids.setdefault(sequence, protein_id)
+    return ids
+
+
+class _Progress:
+    """Counts what is done and says so on stderr every few seconds."""
+
+    def __init__(self, proteins: int, residues: int, label: str):
+        self._proteins, self._residues_total, self._label = proteins, residues, label
+        self.done = self.residues = 0
+        self._start = self._said = time.perf_counter()
+        self._say(f"{proteins} proteins, {residues} residues to embed")
+
+    def add(self, proteins: int, residues: int) -> None:
+        self.done += proteins
+        self.residues += residues
+        now = time.perf_counter()
+        if now - self._said >= REPORT_EVERY_S:
+            self._said = now
+            rate = self.residues / (now - self._start)
+            left = (self._residues_total - self.residues) / rate
+            share = self.residues / self._residues_total
+            self._say(
+                f"{self.done} of {self._proteins} proteins, {share:.0%}, {rate:,.0f} residues/s, {left:.0f} s left"
+            )
+
+    def finish(self) -> float:
+        seconds = time.perf_counter() - self._start
+        self._say(f"{self.done} proteins embedded in {seconds:.1f} s")
+        return seconds
+
+    def _say(self, message: str) -> None:
+        print(f"embedding {self._label}: {message}", file=sys.stderr, flush=True)
