@@ -1,0 +1,208 @@
+"""A search without training: a strategy against a cheap landscape over the space, leaving a real history.
+
+`simulate(kind)` runs a search; `outcome` makes the next row from a proposal, for tests that ask on their own.
+Rows go through tmelt.decision and the hash chain, and survive `write_table` and `History.read` unchanged.
+
+As a program it prints the next proposal for a history, which is how tests ask in a new process:
+`python tests/simulation.py HISTORY KIND OPTIONS_JSON`.
+"""
+
+import json
+import math
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tmelt.decision import decide
+from tmelt.files import canonical_json, sha256_text
+from tmelt.history import History, Proposal, Trial, chain_of
+from tmelt.knobs import Knob, Space, Value
+from tmelt.schema import TRIAL, write_table
+from tmelt.strategies import Context, propose
+
+REFERENCE = "def fit(task, knobs, checkpoint): ...\n\n\ndef predict(task, checkpoint): ...\n"
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """A validation MAE in °C for every configuration, known in closed form.
+
+    Each active knob costs w·(u − t)², u its position in its range, t its best position; a choice costs what its value
+    is assigned. Weights are log-normal: few knobs matter much, most hardly, as in real searches. The two costliest
+    knobs make each other worse. Everything follows from the seed and the knobs' names: subspaces share the landscape.
+    """
+
+    space: Space
+    seed: int = 0
+    floor: float = 5.0  # °C, the best there is
+    noise: float = 0.1  # °C, standard deviation between training seeds
+    failing: float = 0.0  # share of configurations that crash, always the same ones
+
+    def mae(self, knobs: Mapping[str, Value]) -> float:
+        """Without noise."""
+        total, offsets = self.floor, []
+        for knob in self.space:
+            if knob.name in knobs:
+                weight, best = _shape(self.seed, knob.name)
+                offset = self._position(knob, knobs[knob.name]) - best
+                total += weight * offset**2
+                offsets.append(math.sqrt(weight) * offset)
+        *_, second, first = sorted([0.0, 0.0, *map(abs, offsets)])
+        return total + 0.5 * first * second
+
+    def crashes(self, knobs: Mapping[str, Value]) -> bool:
+        """Whether this configuration fails."""
+        return _generator(self.seed, canonical_json(dict(knobs))).random() < self.failing
+
+    def measure(self, knobs: Mapping[str, Value], seed: int) -> float:
+        """With the noise of this training seed, rounded as the harness does; the same whenever it is asked."""
+        noise = _generator(self.seed, canonical_json([dict(knobs), seed])).normal(0, self.noise)
+        return round(self.mae(knobs) + noise, 2)
+
+    def _position(self, knob: Knob, value: Value) -> float:
+        if knob.kind == "choice":
+            return _shape(self.seed, f"{knob.name}={value}")[1]
+        scale = math.log if knob.log else float
+        return (scale(value) - scale(knob.low)) / (scale(knob.high) - scale(knob.low))
+
+
+def _generator(seed: int, name: str) -> np.random.Generator:
+    return np.random.default_rng([seed, int(sha256_text(name)[:12], 16)])
+
+
+@cache
+def _shape(seed: int, name: str) -> tuple[float, float]:
+    """(weight, best position) of a knob or a choice."""
+    generator = _generator(seed, name)
+    return generator.lognormal(-1.0, 1.0), generator.uniform(0.1, 0.9)
+
+
+def context_of(
+    kind: str,
+    iteration: int,
+    *,
+    options: Mapping[str, Any] | None = None,
+    space: Space | None = None,
+    trajectory: int = 0,
+    **rest: Any,
+) -> Context:
+    """The context of one proposal; `rest` are Context's further fields, for agents."""
+    fixed = {"study": "simulated", "strategy": kind, "folder": Path("/nonexistent"), "reference": REFERENCE}
+    return Context(
+        **{**fixed, **rest},
+        kind=kind,
+        options=options or {},
+        trajectory=trajectory,
+        iteration=iteration,
+        space=space or Space(),
+    )
+
+
+def outcome(
+    history: History,
+    proposal: Proposal,
+    landscape: Landscape,
+    *,
+    strategy: str = "simulated",
+    trajectory: int = 0,
+    seeds: Sequence[int] = (0, 1, 2),
+    z: float = 1.0,
+) -> History:
+    """The history with this proposal's trial added."""
+    knobs = {name: value for name, value in proposal.knobs.items() if name in landscape.space}
+    refused, crashed = proposal.status == "refused", landscape.crashes(knobs)
+    ok = not refused and not crashed
+    maes = [landscape.measure(knobs, seed) for seed in seeds] if ok else []
+    width, depth = int(knobs.get("width", 256)), int(knobs.get("depth", 1))
+    parameters = depth * 12 * width**2 + 1000
+    ran = 0.0 if refused else float(len(seeds))
+    row = {
+        "strategy": strategy,
+        "trajectory": trajectory,
+        "iteration": len(history),
+        "status": "refused" if refused else "crash" if crashed else "ok",
+        "origin": proposal.origin,
+        "parent": proposal.parent,
+        "script": proposal.script_sha256,
+        "script_lines": proposal.script.count("\n"),
+        "knobs": json.dumps(dict(proposal.knobs)),
+        "proposal": json.dumps(
+            {
+                "rationale": proposal.rationale,
+                "hypothesis": proposal.hypothesis,
+                "expected_effect": proposal.expected_effect,
+                "subspace": proposal.subspace,
+                "declared_knobs": list(proposal.declared_knobs),
+                "state": proposal.state,
+                "transcripts": list(proposal.transcripts),
+            }
+        ),
+        "seeds": [] if refused else list(seeds),
+        "val_mae_by_seed": maes,
+        "val_mae": round(statistics.fmean(maes), 2) if ok else None,
+        "val_mae_sd": round(statistics.stdev(maes), 4) if len(maes) > 1 else None,
+        "fit_mae": round(statistics.fmean(maes) - 0.5, 4) if ok else None,
+        "stop_mae": round(statistics.fmean(maes) - 0.1, 4) if ok else None,
+        "parameter_count": parameters if ok else None,
+        "checkpoint_mb": round(parameters * 4 / 1e6, 4) if ok else None,
+        "fit_s": 10 * ran,
+        "cpu_s": 11 * ran,
+        "device_s": 0.0,
+        "memory_mb": None if refused else 600.0,
+        "cost_usd": proposal.cost_usd,
+        "llm_calls": proposal.llm_calls,
+        "prompt_tokens": proposal.prompt_tokens,
+        "completion_tokens": proposal.completion_tokens,
+        "error": proposal.error if refused else "RuntimeError: simulated" if crashed else None,
+    }
+    row["decision"], row["incumbent"] = decide(history, row, z=z)
+    row = pa.Table.from_pylist([row], schema=TRIAL).to_pylist()[0]
+    return History([*history, Trial(row | {"chain": chain_of(history.head, row)})])
+
+
+def simulate(
+    kind: str,
+    iterations: int,
+    *,
+    landscape: Landscape | None = None,
+    options: Mapping[str, Any] | None = None,
+    trajectory: int = 0,
+    history: History | None = None,
+    folder: Path | None = None,
+    **rest: Any,
+) -> History:
+    """A search from its history (or from nothing) until it holds `iterations` trials besides the baseline, or stops.
+
+    Given a folder, each proposal is written into it as in a study, so that `Context.script` finds earlier scripts.
+    """
+    landscape = landscape or Landscape(Space())
+    history = history or History()
+    if folder is not None:
+        rest["folder"] = folder
+    while len(history) <= iterations:
+        context = context_of(kind, len(history), options=options, space=landscape.space, trajectory=trajectory, **rest)
+        proposal = propose(history, context)
+        if proposal.status == "stopped":
+            break
+        if folder is not None:
+            proposal.write(folder / f"i{len(history)}")
+        history = outcome(history, proposal, landscape, strategy=context.strategy, trajectory=trajectory)
+    return history
+
+
+def write_history(path: Path, history: History) -> None:
+    """As history.parquet of the last trial."""
+    write_table(path, [trial.row for trial in history], TRIAL)
+
+
+if __name__ == "__main__":
+    found = History.read(Path(sys.argv[1]))
+    context = context_of(sys.argv[2], len(found), options=json.loads(sys.argv[3]))
+    print(canonical_json(asdict(propose(found, context))))

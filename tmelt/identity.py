@@ -1,0 +1,104 @@
+"""What a study *is*: the names and hashes by which its parts are told apart, and the protocol that fixes its scores."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from tmelt.config import Backbone, Config, Data
+from tmelt.errors import InputError
+from tmelt.files import sha256_file, sha256_json, sha256_text
+from tmelt.knobs import space_of_config
+
+PACKAGE = Path(__file__).resolve().parent
+
+# Code that decides what a score means; a comment or a docstring changed in it changes no score.
+SCORING_CODE = (
+    "candidate/train.py",
+    "packed.py",
+    "knobs.py",
+    "scoring.py",
+    "decision.py",
+    "harness/inside.py",
+    "harness/predictions.py",
+    "harness/run.py",
+    "harness/task.py",
+)
+
+# Options of an agent that change no proposal: its budget may be raised, a price corrected, a time-out stretched.
+_FREE_OPTIONS = {"budget", "max_retries", "timeout_s", "max_wait_s", "backoff_s", "price", "api_key_env"}
+
+
+def dataset_id(data: Data) -> str:
+    """Folder name of a data set: its name and a hash of every setting and source file that shapes it.
+
+    Raises:
+        InputError: a source file that is not there.
+    """
+    described = data.model_dump(mode="json")
+    described.pop("name")
+    sources = {} if data.source == "synthetic" else {"source": data.source}
+    if data.fasta:
+        sources["fasta"] = data.fasta
+    if data.source == "synthetic":
+        described["generator"] = code_sha256(PACKAGE / "proteins" / "synthesize.py")
+    else:
+        described.pop("synthetic")
+    for key, path in sources.items():
+        if not Path(path).is_file():
+            raise InputError(
+                f"config: design.data.{key}: {path}: no such file; give its path there, or by --config source=PATH"
+            )
+        described[key] = sha256_file(path)
+    return f"{data.name}-{sha256_json(described)[:8]}"
+
+
+def backbone_id(backbone: Backbone, tokens: int, device: str) -> str:
+    """Folder name of a backbone: its name and a hash of everything that moves an embedding's bits."""
+    described = backbone.model_dump(mode="json") | {"tokens": tokens, "device": device}
+    if backbone.weights != "random":
+        described.pop("seed")
+    return f"{backbone.name}-{sha256_json(described)[:8]}"
+
+
+def code_sha256(path: Path) -> str:
+    """Hash of Python code without comments, formatting and docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return sha256_text(ast.dump(tree))
+
+
+def design_of(config: Config) -> dict[str, Any]:
+    """Everything that makes scores comparable, as JSON: the config's design, the knob table, the scoring code."""
+    design = config.design.model_dump(mode="json")
+    return {
+        "dataset": dataset_id(config.design.data),
+        "backbone": backbone_id(config.design.backbone, config.runtime.embed_tokens, config.design.device),
+        "budget": design["budget"],
+        "decision": design["decision"],
+        "precision": design["precision"],
+        "device": design["device"],
+        "sandbox": design["sandbox"],
+        "threads": config.runtime.threads,
+        "knobs": space_of_config(config.design.space).table(),
+        "code": {name: code_sha256(PACKAGE / name) for name in SCORING_CODE},
+    }
+
+
+def strategy_of(config: Config, name: str) -> dict[str, Any]:
+    """What makes the trials of one strategy one search: its kind, prompt and options, but those of _FREE_OPTIONS."""
+    strategy = config.extent.strategies[name]
+    options = {key: value for key, value in strategy.options.items() if key not in _FREE_OPTIONS}
+    program = PACKAGE / "strategies" / "prompts" / f"{strategy.kind}.md"
+    return {
+        "kind": strategy.kind,
+        "options": options,
+        "program": sha256_file(program) if program.exists() else None,
+    }

@@ -1,0 +1,261 @@
+"""Bayesian optimisation and its kin: TPE and a Gaussian process by Optuna, CMA-ES, quasi-random numbers.
+
+Every ask starts from nothing but the history, in time that hardly matters: benchmarks/ask.py measures it.
+
+Every sampler searches the whole conditional space:
+- `tpe`: multivariate, per group of knobs that occur together.
+- `gp`: one space with all knobs; the inactive ones are told at their default.
+- `cmaes`: every knob has a coordinate or a probability, see `tmelt.strategies.cma`.
+- `qmc`: every knob has a dimension of one sequence; results are not looked at.
+
+Failed trials have no value in any file. What a sampler makes of them is its option `failures`:
+- `avoid`: TPE is told PRUNED, which it counts among the bad ones; the GP and CMA-ES believe, for this one ask, the
+  largest validation error measured so far.
+- `ignore`: they are left out (Optuna's FAIL). Then nothing is learnt from a failure, and a sampler whose best guess
+  fails makes the same guess again: on a landscape with a cliff univariate TPE and the GP spent the rest of their budget
+  beyond it.
+Trials of another script or with values outside the space are not told (`tmelt.strategies.optuna_space.inside`).
+
+Deterministic: the same history, seeds and options give the same proposal in any process on the same machine, whatever
+PYTHONHASHSEED. TPE, CMA-ES and QMC run on NumPy alone; the GP fits with torch and SciPy, whose threads are pinned to
+one, and may differ in the last digits, hence in its proposal, on another kind of processor.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from tmelt.history import History, Proposal, Trial
+from tmelt.knobs import Space, Value
+from tmelt.strategies import Context
+from tmelt.strategies.options import read_options
+from tmelt.strategies.optuna_space import ask, inside, measured, study_of
+from tmelt.strategies.random import DRAWS, USED_UP, configuration, draw, tried, value_at
+
+ASKS = 5  # asks of the sampler for a configuration that is new, before knobs of its last one are redrawn
+
+
+class _Sampler(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    startup: int = Field(10, ge=1, description="trials with a validation error, baseline included, before the sampler")
+    failures: Literal["avoid", "ignore"] = Field("avoid", description="what failed trials mean, see the module")
+
+
+class Tpe(_Sampler):
+    """Tree-structured Parzen estimator (Bergstra et al., 2011), as in Optuna."""
+
+    sampler: Literal["tpe"] = "tpe"
+    multivariate: bool = Field(True, description="joint densities, per group of knobs; false: each knob on its own")
+    candidates: int = Field(24, ge=1, description="draws among which the best ratio of densities is proposed")
+
+
+class Gp(_Sampler):
+    """Gaussian process (Matérn 5/2, one length scale per knob) with log expected improvement, as in Optuna."""
+
+    sampler: Literal["gp"] = "gp"
+    deterministic: bool = Field(False, description="true: no noise term, though training seeds make scores noisy")
+
+
+class Cmaes(_Sampler):
+    """Covariance matrix adaptation with margin for mixed spaces."""
+
+    sampler: Literal["cmaes"] = "cmaes"
+    population: int | None = Field(None, ge=4, description="trials per generation; null: 4 + 3 ln(number of knobs)")
+
+
+class Qmc(BaseModel):
+    """A scrambled Sobol' sequence: as blind as random search, but more even."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sampler: Literal["qmc"] = "qmc"
+
+
+Options = Annotated[Tpe | Gp | Cmaes | Qmc, Field(discriminator="sampler")]
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One configuration, and what belongs into the proposal with it."""
+
+    knobs: dict[str, Value]
+    origin: Literal["startup", "sampler"]
+    rationale: str  # what the sampler knew and did
+    state: Mapping[str, Any] | None = None  # goes into Proposal.state: CMA-ES finds its samples by it
+
+
+def bo_options(options: Mapping[str, Any], strategy: str) -> Tpe | Gp | Cmaes | Qmc:
+    """The options of `extent.strategies.<strategy>`.
+
+    Raises:
+        InputError: an unknown sampler, an option that the sampler does not have, or an illegal value.
+    """
+    return read_options(Options, {"sampler": "tpe", **options}, strategy)
+
+
+def propose(history: History, context: Context) -> Proposal:
+    """The sampler's next configuration of the reference script; `stopped` when the space is used up.
+
+    Raises:
+        InputError: an option.
+    """
+    options = bo_options(context.options, context.strategy)
+    baseline = Proposal(knobs=context.space.defaults(), script=context.reference)
+    suggestion = suggest(
+        history, context.space, baseline.script_sha256, options, seed=context.seed, search_seed=context.search_seed
+    )
+    if suggestion is None:
+        return Proposal(knobs=baseline.knobs, script=context.reference, status="stopped", error=USED_UP)
+    return Proposal(
+        knobs=suggestion.knobs,
+        script=context.reference,
+        origin=suggestion.origin,
+        rationale=suggestion.rationale,
+        state=suggestion.state,
+    )
+
+
+def suggest(
+    trials: Sequence[Trial],
+    space: Space,
+    script_sha256: str,
+    options: Tpe | Gp | Cmaes | Qmc,
+    *,
+    seed: int,
+    search_seed: int,
+) -> Suggestion | None:
+    """A configuration of this script in this space that no trial has run; None if none was found.
+
+    For a hybrid, `space` is the agent's subspace: the trials that lie in it warm the sampler, the others are left out.
+
+    While fewer than `startup` trials have a validation error, the configuration is drawn at random. After that the
+    sampler is asked up to ASKS times. If it repeats what was tried, knobs of its last answer are redrawn at random:
+    one at first, and more and more until one is new; the rationale says so.
+
+    Args:
+        trials: all trials of the search, in order.
+        space: where to look.
+        script_sha256: the script that the configuration is for.
+        options: of the sampler, see `bo_options`.
+        seed: of this trial alone.
+        search_seed: of the whole search, the same for all its trials.
+    """
+    used = tried(trials, script_sha256)
+    known = inside(trials, space, script_sha256)
+    good = [trial for trial in known if measured(trial)]
+    generator = np.random.default_rng(seed)
+    left_out = len(trials) - len(known)
+    told = f"{len(good)} trials told, {len(known) - len(good)} failed"
+    told += f", {left_out} left out as not of this script and space" if left_out else ""
+
+    if isinstance(options, Qmc):
+        for index in range(len(trials), len(trials) + ASKS):
+            knobs = _sobol(space, search_seed, index)
+            if configuration(knobs) not in used:
+                return Suggestion(knobs, "sampler", f"qmc: point {index} of the sequence")
+        return _redrawn(knobs, space, generator, used, "qmc")
+    if len(good) < options.startup:
+        knobs = draw(space, generator)
+        if configuration(knobs) in used:
+            return _redrawn(knobs, space, generator, used, f"startup of {options.sampler}", "startup")
+        return Suggestion(knobs, "startup", f"{options.sampler}: drawn at random, {told} of {options.startup}")
+    if all(knob.kind == "choice" and len(knob.choices) == 1 for knob in space):
+        return _redrawn(space.defaults(), space, generator, used, options.sampler)
+
+    ask_once = _asker(known, space, options, seed)
+    for _ in range(ASKS):
+        knobs, state = ask_once()
+        if configuration(knobs) not in used:
+            return Suggestion(knobs, "sampler", f"{options.sampler}: {told}", state)
+    return _redrawn(knobs, space, generator, used, f"{options.sampler}: {told}")
+
+
+def _asker(
+    known: Sequence[Trial], space: Space, options: Tpe | Gp | Cmaes, seed: int
+) -> Callable[[], tuple[dict[str, Value], Mapping[str, Any] | None]]:
+    """A function that asks the sampler: each call goes on where the last one ended, and avoids its answer."""
+    avoid = options.failures == "avoid"
+    if isinstance(options, Cmaes):
+        from tmelt.strategies.cma import Cma
+
+        cma = Cma(space, options.population)
+        cma.restore(known, avoid)
+        cma.optimiser.reseed_rng(seed)
+        return cma.ask
+    if isinstance(options, Tpe):
+        sampler = _tpe(options, seed)
+        study = study_of(known, space, sampler, failed_as="prune" if avoid else "fail")
+        return lambda: (ask(study, space), None)
+    study = study_of(known, space, _gp(options, seed), flat=True, failed_as="worst" if avoid else "fail")
+    return lambda: (ask(study, space, flat=True), None)
+
+
+def _tpe(options: Tpe, seed: int):
+    import warnings
+
+    from optuna.exceptions import ExperimentalWarning
+    from optuna.samplers import TPESampler
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # `group`
+        return TPESampler(
+            seed=seed,
+            n_startup_trials=0,  # the startup is ours: it must not repeat draws either
+            n_ei_candidates=options.candidates,
+            multivariate=options.multivariate,
+            group=options.multivariate,
+        )
+
+
+def _gp(options: Gp, seed: int):
+    import warnings
+
+    import torch
+    from optuna.exceptions import ExperimentalWarning
+    from optuna.samplers import GPSampler
+
+    torch.set_num_threads(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # `deterministic_objective`
+        return GPSampler(
+            seed=seed,
+            n_startup_trials=0,
+            deterministic_objective=options.deterministic,
+            warn_independent_sampling=False,
+        )
+
+
+def _sobol(space: Space, search_seed: int, index: int) -> dict[str, Value]:
+    """Point `index` of the search's own scrambled Sobol' sequence over all knobs (Owen, 1998)."""
+    from scipy.stats.qmc import Sobol
+
+    sequence = Sobol(len(space), scramble=True, rng=np.random.default_rng(search_seed))
+    sequence.fast_forward(index)
+    positions = sequence.random(1)[0]  # (knobs,)
+    return space.complete({knob.name: value_at(knob, u) for knob, u in zip(space, positions, strict=True)})
+
+
+def _redrawn(
+    knobs: Mapping[str, Value],
+    space: Space,
+    generator: np.random.Generator,
+    used: set[str],
+    who: str,
+    origin: Literal["startup", "sampler"] = "sampler",
+) -> Suggestion | None:
+    """The nearest new neighbour that random redraws find: one knob changed at first, in the end all of them."""
+    free = [knob for knob in space if knob.kind != "choice" or len(knob.choices) > 1]
+    if configuration(knobs) not in used:
+        return Suggestion(dict(knobs), origin, who)
+    for attempt in range(DRAWS if free else 0):
+        count = 1 + attempt * len(free) // DRAWS
+        changed = [free[index] for index in sorted(generator.choice(len(free), count, replace=False))]
+        new = space.complete({**knobs, **{knob.name: value_at(knob, generator.random()) for knob in changed}})
+        if configuration(new) not in used:
+            names = ", ".join(knob.name for knob in changed)
+            return Suggestion(new, origin, f"{who}; repeated a tried configuration, so redrawn: {names}")
+    return None

@@ -1,0 +1,18 @@
+"""What a strategy may know about the task: never a label of val or test, never a score of test."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def facts_of(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Data, embedding and budget of a study, from its protocol, for an agent's prompt."""
+    data, embedding, design = protocol["data"], protocol["measured"]["embedding"], protocol["design"]
+    return {
+        "objective": "mean over training seeds of the validation MAE in °C; lower is better",
+        "proteins": data["splits"],
+        "data": data["description"],
+        "embedding": {key: embedding[key] for key in ("backbone", "width", "layer", "untrained")},
+        "budget": design["budget"],
+        "precision": design["precision"],
+        "device": design["device"],
+    }
