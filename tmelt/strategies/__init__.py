@@ -1,7 +1,7 @@
 """Ways to search. A strategy is a pure function of the history: the same history, seed and recorded LLM replies give
 the same proposal in a new process.
 
-To add one: write `propose(history, context) -> Proposal` in a module here and name it in `_MODULES`.
+To add one: write `propose(history, context) -> Proposal` in a module here and name it in `MODULES`.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from tmelt.knobs import Space
 if TYPE_CHECKING:
     from tmelt.llm import Conversation
 
-_MODULES = {
+MODULES = {
     "random": "tmelt.strategies.random",
     "bo": "tmelt.strategies.bo",
     "ra": "tmelt.strategies.ra",
@@ -68,13 +68,13 @@ class Context:
 
 
 def propose(history: History, context: Context) -> Proposal:
-    """The next candidate; trial 0 is the baseline for every strategy. A person's pause or veto counts for all of them."""
+    """The next candidate. For every strategy trial 0 is the baseline, and a person's pause or veto counts."""
     from tmelt.strategies.guidance import apply_veto, pause
 
     if context.iteration == 0:
         return Proposal(knobs=context.space.defaults(), script=context.reference, origin="baseline")
     if paused := pause(history, context.folder, context.iteration):
         return paused
-    module = importlib.import_module(_MODULES[context.kind])
+    module = importlib.import_module(MODULES[context.kind])
     function: Callable[[History, Context], Proposal] = module.propose
     return apply_veto(function(history, context), context.folder, context.iteration)

@@ -1,0 +1,61 @@
+"""Propose the next candidate of one search.
+
+Reads   protocol.json, the history so far (none before trial 0), earlier scripts and transcripts of the trajectory
+Writes  proposal.json, train.py; llm/NN.json for every LLM call
+"""
+
+import json
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.config import Strategy
+from tmelt.files import read_json
+from tmelt.history import History
+from tmelt.knobs import Space, knobs_from_table
+from tmelt.protocol import REFERENCE
+from tmelt.strategies import AGENTS, Context, propose
+from tmelt.strategies.facts import facts_of
+from tmelt.strategies.stop import continue_stop
+
+
+def propose_candidate(
+    *,
+    protocol: Path,
+    strategy: str,
+    settings: str,
+    trajectory: int,
+    iteration: int,
+    history: list[Path],
+    replay: str,
+    folder: Path,
+) -> None:
+    """Write the proposal of trial `iteration` into `folder`."""
+    fixed = read_json(protocol)
+    chosen = Strategy.model_validate(json.loads(settings))
+    past = History.read(history[0] if history else None)
+    conversation = None
+    if chosen.kind in AGENTS and iteration > 0:
+        from tmelt.llm import conversation_for
+
+        conversation = conversation_for(chosen.options, folder / "llm", past, replay)
+    context = Context(
+        study=fixed["study"],
+        strategy=strategy,
+        kind=chosen.kind,
+        options=chosen.options,
+        trajectory=trajectory,
+        iteration=iteration,
+        space=Space(knobs_from_table(fixed["design"]["knobs"])),
+        reference=REFERENCE.read_text(encoding="utf-8"),
+        folder=folder.parent,
+        conversation=conversation,
+        facts=facts_of(fixed),
+    )
+    proposal = continue_stop(past) or propose(past, context)
+    if conversation is not None:
+        conversation.finish()
+    proposal.write(folder)
+
+
+if __name__ == "__main__":
+    run_command(propose_candidate)

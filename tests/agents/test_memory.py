@@ -1,0 +1,168 @@
+"""The history as an agent sees it: complete while it is short, within its budget and exact where it is long."""
+
+import json
+import re
+import statistics
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from searching import SCRIPT, context_for, prompt_of
+from simulation import Landscape, outcome, simulate
+
+from tmelt.history import History, Proposal, Trial
+from tmelt.knobs import Space
+from tmelt.strategies import propose
+from tmelt.strategies.memory import TOKENS_MIN, remember
+from tmelt.strategies.random import draw
+from tmelt.strategies.tokens import estimate_tokens
+
+ERRORS = (
+    "RuntimeError: CUDA out of memory at 0x7f3a, tried {n} MiB",
+    'File "/tmp/x{n}/train.py", line 3\nFloatingPointError: epoch {n}: loss nan',
+    "KeyError: 'ema_decay'",
+)
+
+
+@cache
+def long_history(count: int = 1001) -> History:
+    """A thousand trials, a third of them failed in three ways."""
+    import numpy as np
+
+    generator, landscape = np.random.default_rng(0), Landscape(Space(), failing=0.33)
+    trials: list[Trial] = []
+    for number in range(count):
+        proposal = Proposal(draw(Space(), generator), SCRIPT, hypothesis=f"idea {number} | with a bar\nand a line")
+        history = outcome(History(trials[-1:] and [_renumbered(trials[-1], 0)]), proposal, landscape)
+        row = {**history[-1].row, "iteration": number}
+        if row["status"] == "crash":
+            row["error"] = ERRORS[number % 3].format(n=number)
+        ok = [trial for trial in trials if trial.ok] + ([Trial(row)] if row["status"] == "ok" else [])
+        row["incumbent"] = min(ok, key=lambda trial: trial.val_mae).iteration if ok else None
+        trials.append(Trial(row))
+    return History(trials)
+
+
+def _renumbered(trial: Trial, number: int) -> Trial:
+    return Trial({**trial.row, "iteration": number, "incumbent": 0 if trial.ok else None})
+
+
+@pytest.mark.parametrize("tokens", [TOKENS_MIN, 12_000, 40_000])
+def test_a_thousand_trials_fit_the_budget(tokens):
+    history = long_history()
+    text = remember(history, Space(), base=history.incumbent.iteration, tokens=tokens, look_up=[3, 500, 999])
+    assert tokens // 2 < estimate_tokens(text) <= tokens
+
+
+@pytest.mark.parametrize("kind", ["ra", "ua"])
+def test_the_whole_prompt_stays_bounded(kind, tmp_path):
+    """What an agent is sent at 1,000 trials is what it is sent at 100, but for the history, which has its budget."""
+    sizes = {}
+    for count in (100, 1001):
+        history = History(long_history()[:count])
+        reply = json.dumps({"changes": {"dropout": 0.123, "warmup": 0.123}, "hypothesis": "h", "rationale": "r"})
+        context = context_for(kind, tmp_path / str(count), history, replies=[reply])
+        assert propose(history, context).status == "proposed"
+        sizes[count] = estimate_tokens(prompt_of(context))
+        memory = prompt_of(context).split("## History\n")[1].split("\n## ")[0]
+        assert estimate_tokens(memory) <= 12_000
+        print(f"{kind} at {count} trials: {sizes[count]} tokens, of them history {estimate_tokens(memory)}")
+    assert sizes[1001] <= sizes[100] + 12_000
+
+
+def test_counts_and_statistics_cover_every_trial_exactly():
+    history = long_history()
+    text = remember(history, Space(), base=history.incumbent.iteration, tokens=12_000)
+    crashed = [trial for trial in history if not trial.ok]
+    assert f"Trials so far: 1001 (numbers 0 to 1000): {1001 - len(crashed)} ok, {len(crashed)} crash." in text
+    for knob in ("pooling", "loss", "batch_size"):
+        line = re.search(rf"^- {knob}: (.*)$", text, re.MULTILINE)[1]
+        for part in line.split("; "):
+            value, counts = part.split(": ")
+            having = [trial for trial in history if str(trial.knobs[knob]) == value]
+            errors = [trial.val_mae for trial in having if trial.ok]
+            expected = [
+                len(errors),
+                len(having) - len(errors),
+                f"{statistics.median(errors):.2f}",
+                f"{min(errors):.2f}",
+            ]
+            assert counts.split() == [str(number) for number in expected]
+    line = re.search(r"^- learning_rate: (.*)$", text, re.MULTILINE)[1]
+    counted = [sum(map(int, part.split(": ")[1].split()[:2])) for part in line.split("; ")]
+    assert sum(counted) == 1001
+
+
+def test_the_best_and_the_most_recent_are_shown_whole():
+    history = long_history()
+    text = remember(history, Space(), base=history.incumbent.iteration, tokens=12_000)
+    shown = [int(number) for number in re.findall(r"^\| (\d+) \| (?:\d|crash)", text, re.MULTILINE)]
+    best = sorted(history.succeeded, key=lambda trial: (trial.val_mae, trial.iteration))
+    assert shown == sorted(shown) and len(shown) >= 20
+    assert {trial.iteration for trial in best[:8]} <= set(shown)
+    assert set(range(993, 1001)) <= set(shown)
+    row = next(line for line in text.splitlines() if line.startswith(f"| {best[0].iteration} |"))
+    changed = {name for name, value in best[0].knobs.items() if history[0].knobs.get(name) != value}
+    assert all(f"{name}=" in row for name in changed)
+
+
+def test_failures_are_grouped_by_kind_and_message():
+    history = long_history()
+    text = remember(history, Space(), base=history.incumbent.iteration, tokens=12_000)
+    failures = text.split("### Failures")[1].split("###")[0]
+    groups = [int(number) for number in re.findall(r"^- (\d+) × crash", failures, re.MULTILINE)]
+    assert len(groups) == 3 and sum(groups) == len(history.failed)
+    assert failures.count("FloatingPointError") == 1
+
+
+def test_looked_up_trials_are_shown_with_every_knob_exactly():
+    history = long_history()
+    text = remember(history, Space(), base=history.incumbent.iteration, tokens=12_000, look_up=[7, 500])
+    for number in (7, 500):
+        section = text.split(f"### Trial {number} in full")[1].split("\n###")[0]
+        assert json.loads(re.search(r"^knobs: (.*)$", section, re.MULTILINE)[1]) == history[number].knobs
+
+
+def test_a_short_history_is_shown_completely():
+    history = simulate("random", 12, landscape=Landscape(Space(), failing=0.3))
+    text = remember(history, Space(), base=0, tokens=12_000)
+    shown = re.findall(r"^\| (\d+) \| (?:\d|crash)", text, re.MULTILINE)
+    assert [int(number) for number in shown] == list(range(13))
+    assert "in turn" not in text and "look_up" not in text
+
+
+def test_refused_trials_count_as_refused_and_not_as_tries_of_their_knobs():
+    history = simulate("random", 5)
+    refused = Proposal(dict(history[2].knobs), SCRIPT, origin="agent", status="refused", error="no usable reply")
+    history = outcome(history, refused, Landscape(Space()))
+    text = remember(history, Space(), base=0, tokens=12_000)
+    assert "1 refused" in text
+    assert "over all 6 trials that ran" in text
+
+
+def test_a_script_agent_sees_the_log_of_the_last_crash_and_differences_between_scripts():
+    landscape = Landscape(Space())
+    history = simulate("random", 2)
+    other = SCRIPT + "\n# more\nVALUE = 1\n"
+    history = outcome(history, Proposal(Space().defaults() | {"depth": 2}, other, origin="agent"),
+                      replace(landscape, failing=1.0))  # fmt: skip
+    scripts = {0: SCRIPT, 1: SCRIPT, 2: SCRIPT, 3: other}
+    text = remember(history, Space(), base=0, tokens=12_000, look_up=[3], script_of=scripts.__getitem__)
+    assert "### Trial 3: end of its log (crash)" in text
+    assert "+VALUE = 1" in text
+    plain = remember(history, Space(), base=0, tokens=12_000)
+    assert "end of its log" not in plain
+
+
+def test_the_same_history_gives_the_same_text():
+    history = long_history()
+    rebuilt = History([Trial(json.loads(json.dumps(dict(trial.row)))) for trial in history])
+    assert remember(history, Space(), base=3, tokens=9000) == remember(rebuilt, Space(), base=3, tokens=9000)
+
+
+def test_tokens_are_never_counted_lower_than_their_parts():
+    assert estimate_tokens("a" * 9) == 3
+    assert estimate_tokens("12345") == 5
+    assert estimate_tokens("°") == 2
+    text = "val_mae=5.63, °C | x"
+    assert estimate_tokens(text * 2) >= 2 * estimate_tokens(text) - 1

@@ -1,0 +1,75 @@
+"""The playbook as a LangChain chat model."""
+
+import json
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+from tmelt.llm.playbook.moves import Move, moves
+from tmelt.llm.playbook.reading import Prompt, read_prompt
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import CallbackManagerForLLMRun
+
+LABEL = "[playbook: scripted, not an LLM]"
+
+
+class Playbook(BaseChatModel):
+    """A scripted researcher. Its replies carry no token usage: nothing was tokenised."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "playbook"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model": "playbook", "scripted": True}
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: "CallbackManagerForLLMRun | None" = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        message = AIMessage(
+            content=answer(messages),
+            response_metadata={"model_name": "playbook", "finish_reason": "stop", "scripted": True},
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def answer(messages: Sequence[BaseMessage]) -> str:
+    """The reply to a system message, a question, and any earlier replies with what was wrong with them.
+
+    Every reply that was turned down moves on to the next thing on the list.
+    """
+    texts = {kind: [str(m.text) for m in messages if m.type == kind] for kind in ("system", "human", "ai")}
+    prompt = read_prompt("\n".join(texts["system"]), texts["human"][0])
+    move = next(islice(moves(prompt), len(texts["ai"]), None), None)
+    if move is None:
+        return f"{LABEL} The book has nothing left to say here."
+    return write_reply(prompt, move)
+
+
+def write_reply(prompt: Prompt, move: Move) -> str:
+    """The move in the form that the program asks for."""
+    reply: dict[str, Any] = {}
+    if "base" in prompt.asked:
+        reply["base"] = "incumbent"
+    reply["changes"] = dict(move.changes)
+    if "subspace" in prompt.asked:
+        reply |= {"subspace": dict(move.subspace), "subspace_reason": f"{LABEL} {move.subspace_reason}"}
+    reply |= {
+        "hypothesis": f"{move.title}: {move.why}",
+        "rationale": f"{LABEL} {move.grounds}",
+        "expected_effect": move.effect,
+        "look_up": [],
+    }
+    text = f"{LABEL}\n\n```json\n{json.dumps(reply, indent=2, ensure_ascii=False)}\n```\n"
+    blocks = [f"<<<<<<< SEARCH\n{edit.search}=======\n{edit.replace}>>>>>>> REPLACE\n" for edit in move.edits]
+    return "\n".join([text, *blocks])

@@ -1,0 +1,268 @@
+"""What all agents share: their options, the question, and the way from a reply to a proposal or a refusal.
+
+An agent never gets a substitute for a proposal that it could not make: after the last re-ask the trial is `refused`,
+and when the budget for LLM calls is spent the search is `stopped`.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tmelt.errors import InputError
+from tmelt.files import sha256_text
+from tmelt.history import History, Proposal, Trial
+from tmelt.knobs import Knob, KnobError, Space, Value, knobs_from_table
+from tmelt.strategies import Context
+from tmelt.strategies.guidance import VETOED, guidance_in_force
+from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, remember
+from tmelt.strategies.options import read_options
+from tmelt.strategies.program import fill_program, program_path
+
+LOOK_UP_MAX = 5
+
+
+class Options(BaseModel):
+    """Options of every agent, besides those of the LLM layer (model, budget, …)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    memory_tokens: int = Field(12_000, ge=TOKENS_MIN, description="budget of the history in the prompt")
+
+
+class Reply(BaseModel):
+    """The JSON part of every agent's reply."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    hypothesis: str = Field(min_length=1, max_length=2000, description="what should happen, and why")
+    rationale: str = Field(min_length=1, max_length=4000, description="what in the history speaks for it")
+    expected_effect: float | None = Field(
+        None, allow_inf_nan=False, description="expected change of the validation error in °C; negative is better"
+    )
+    look_up: tuple[int, ...] = Field((), max_length=LOOK_UP_MAX, description="trials to see in full next time")
+
+
+OwnOptions = TypeVar("OwnOptions", bound=Options)
+OwnReply = TypeVar("OwnReply", bound=Reply)
+
+
+@dataclass(frozen=True)
+class Base:
+    """The trial that an agent's changes start from."""
+
+    trial: Trial
+    script: str
+
+    @property
+    def knobs(self) -> dict[str, Value]:
+        """Its active knobs."""
+        return self.trial.knobs
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"trial {self.trial.iteration}"
+
+    @property
+    def declared(self) -> Sequence[Mapping[str, Any]]:
+        """The knobs that its script declares itself."""
+        return self.trial.proposal["declared_knobs"]
+
+
+def options_of(model: type[OwnOptions], context: Context) -> OwnOptions:
+    """The strategy's own options, checked; those of the LLM layer are checked there.
+
+    Raises:
+        InputError: an unknown option or an illegal value.
+    """
+    from tmelt.llm import LLMSettings
+
+    own = {key: value for key, value in context.options.items() if key not in LLMSettings.model_fields}
+    return read_options(model, own, context.strategy)
+
+
+def incumbent_base(history: History, context: Context) -> Base:
+    """The incumbent; the baseline while there is none."""
+    return base_of(history.incumbent or history[0], context)
+
+
+def base_of(trial: Trial, context: Context) -> Base:
+    """A trial with its script."""
+    known = trial.script == sha256_text(context.reference)
+    return Base(trial, context.reference if known else context.script(trial.iteration))
+
+
+def consult(
+    history: History,
+    context: Context,
+    *,
+    options: Options,
+    base: Base,
+    values: Mapping[str, str],
+    parse: Callable[[str], Proposal],
+    scripts: bool,
+    purpose: str = "propose",
+) -> Proposal:
+    """Ask the agent and record what came of it.
+
+    Args:
+        history: all trials so far.
+        context: of the trial to propose.
+        options: the agent's.
+        base: the trial that changes start from.
+        values: what the program's placeholders stand for, besides `task`, `knobs`, `history`, `guidance`, `iteration`.
+        parse: makes a proposal of a reply's text, or raises `tmelt.llm.ReplyError`.
+        scripts: whether the agent may see and write scripts.
+        purpose: a word for people who read the transcripts.
+
+    Returns:
+        The agent's proposal, `refused` or `stopped`, with the price of asking.
+    """
+    from tmelt.llm import BudgetSpent, NoUsableReply
+
+    conversation = context.conversation
+    if conversation is None:
+        raise InputError(f"config: extent.strategies.{context.strategy}: a {context.kind} needs an LLM; name a model")
+    words = guidance_in_force(context.folder, context.iteration, conversation.replay)
+    space = context.space.extended(knobs_from_table(base.declared))
+    memory = remember(
+        history,
+        space,
+        base=base.trial.iteration,
+        tokens=options.memory_tokens,
+        look_up=asked_for(history),
+        script_of=(lambda number: base_of(history[number], context).script) if scripts else None,
+    )
+    common = {
+        "task": task_text(context.facts or {}),
+        "knobs": context.space.markdown(),
+        "history": memory,
+        "guidance": words,
+        "iteration": str(context.iteration),
+    }
+    system, user = fill_program(program_path(context.kind), {**common, **values})
+    try:
+        proposal = conversation.ask(system=system, user=user, parse=parse, purpose=purpose)
+        conversation.finish()
+    except NoUsableReply as error:
+        proposal = _without_change(base, "refused", str(error))
+        conversation.finish()
+    except BudgetSpent as error:
+        proposal = _without_change(base, "stopped", str(error))
+    state = {**(proposal.state or {}), **({"human": {"guidance": words}} if words else {})}
+    return replace(
+        proposal,
+        state=state or None,
+        cost_usd=conversation.cost_usd,
+        llm_calls=conversation.calls,
+        prompt_tokens=conversation.prompt_tokens,
+        completion_tokens=conversation.completion_tokens,
+        transcripts=tuple(conversation.transcripts),
+    )
+
+
+def _without_change(base: Base, status: str, error: str) -> Proposal:
+    return Proposal(
+        knobs=base.knobs, script=base.script, origin="agent", status=status, parent=base.trial.iteration,
+        declared_knobs=tuple(base.declared), error=error,
+    )  # fmt: skip
+
+
+def agent_proposal(
+    reply: Reply, base: Base, knobs: Mapping[str, Value], *, script: str, declared: Sequence[Mapping[str, Any]] = (),
+    state: Mapping[str, Any] | None = None, subspace: Mapping[str, Any] | None = None,
+) -> Proposal:  # fmt: skip
+    """A proposal out of a checked reply; what it asks to look up is kept for the next question."""
+    wishes = {"look_up": sorted(set(reply.look_up))} if reply.look_up else {}
+    return Proposal(
+        knobs=knobs,
+        script=script,
+        origin="agent",
+        parent=base.trial.iteration,
+        rationale=reply.rationale,
+        hypothesis=reply.hypothesis,
+        expected_effect=reply.expected_effect,
+        subspace=subspace,
+        declared_knobs=tuple(declared),
+        state={**(state or {}), **wishes} or None,
+    )
+
+
+def asked_for(history: History) -> list[int]:
+    """The trials that the agent, when last asked, wanted to see in full."""
+    last = next((trial for trial in reversed(history) if trial.origin == "agent"), None)
+    return list((last.proposal["state"] or {}).get("look_up", [])) if last else []
+
+
+def task_text(facts: Mapping[str, Any]) -> str:
+    """What the protocol lets an agent know, as a list."""
+    lines = [
+        f"- {key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in facts.items()
+    ]
+    return "\n".join(lines) or "- nothing is known beyond this page"
+
+
+def read_reply(model: type[OwnReply], raw: Any, history: History) -> OwnReply:
+    """A reply's JSON in its model.
+
+    Raises:
+        ReplyError: a missing, unknown or ill-typed field, or a look-up of a trial that does not exist.
+    """
+    from tmelt.llm import ReplyError
+
+    try:
+        reply = model.model_validate(raw)
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, each['loc'])) or 'reply'}: {each['msg']}" for each in error.errors()[:3]]
+        raise ReplyError(f"{'; '.join(found)}. The JSON object has the keys {', '.join(model.model_fields)}") from None
+    for number in reply.look_up:
+        if not 0 <= number < len(history):
+            raise ReplyError(f"look_up: there is no trial {number}; the trials are 0 to {len(history) - 1}")
+    return reply
+
+
+def apply_changes(knobs: Mapping[str, Value], changes: Mapping[str, Any], space: Space, of: str) -> dict[str, Value]:
+    """`knobs` with the agent's changes, complete; `of` says in messages whose knobs they are.
+
+    Raises:
+        ReplyError: an unknown, illegal, inactive or unchanged knob.
+    """
+    from tmelt.llm import ReplyError
+
+    try:
+        kept = {name: value for name, value in knobs.items() if name in space}
+        changed = space.complete({**kept, **changes})
+    except (KnobError, TypeError) as error:
+        raise ReplyError(f"changes: {error}") from None
+    for name, value in changes.items():
+        if name not in changed:
+            other, values = space[name].when
+            raise ReplyError(
+                f"changes: {name} counts only if {other} is {' or '.join(map(str, values))};"
+                f" leave it out or change {other} too"
+            )
+        if name in knobs and not changes_between({name: knobs[name]}, {name: changed[name]}):
+            raise ReplyError(f"changes: {name} already is {value} in {of}; name only what shall be different")
+    return changed
+
+
+def refuse_repeat(history: History, knobs: Mapping[str, Value], script: str) -> None:
+    """Raise ReplyError if this script with these knobs was tried, or vetoed, before."""
+    from tmelt.llm import ReplyError
+
+    sha256 = sha256_text(script)
+    for trial in history:
+        if trial.script != sha256 or trial.knobs != knobs:
+            continue
+        if trial.status in NOT_RUN and trial.error != VETOED:
+            continue  # no proposal of its own: it carries its base's knobs
+        outcome = f"{trial.val_mae:.2f} °C" if trial.ok else trial.error if trial.error == VETOED else trial.status
+        raise ReplyError(f"this is trial {trial.iteration} again ({outcome}); propose what has not been tried")
+
+
+def extended_space(context: Context, declared: Sequence[Mapping[str, Any]]) -> Space:
+    """The study's knobs and those that a script declares."""
+    knobs: tuple[Knob, ...] = knobs_from_table(declared)
+    return context.space.extended(knobs)

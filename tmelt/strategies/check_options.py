@@ -1,0 +1,28 @@
+"""Are a strategy's options in the config legal? Asked before any job starts."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from tmelt.strategies import AGENTS, MODULES
+from tmelt.strategies.options import read_options
+
+
+def check_options(strategy: str, kind: str, options: Mapping[str, Any]) -> None:
+    """Check the options of `extent.strategies.<strategy>`.
+
+    Raises:
+        InputError: one line that names the key and what is wrong with it.
+    """
+    if kind == "bo":
+        from tmelt.strategies.bo import bo_options
+
+        bo_options(options, strategy)
+        return
+    own = dict(options)
+    if kind in AGENTS:
+        from tmelt.llm import LLMSettings
+
+        asked = {key: own.pop(key) for key in list(own) if key in LLMSettings.model_fields}
+        read_options(LLMSettings, asked, strategy)
+    read_options(importlib.import_module(MODULES[kind]).OPTIONS, own, strategy)

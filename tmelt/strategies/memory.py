@@ -1,0 +1,335 @@
+"""What an agent remembers: the history as text within a token budget, however long the search.
+
+The full rows stay in history.parquet; this is a view of them. Counts and per-knob statistics cover every trial
+exactly. The table holds every trial while there is room, then the best and the most recent. Failures are grouped by
+kind and message. What the table leaves out an agent can have in full by naming trial numbers in `look_up`.
+"""
+
+import difflib
+import json
+import math
+import re
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from tmelt.history import History, Trial
+from tmelt.knobs import Knob, Space, Value
+from tmelt.strategies.tokens import estimate_tokens
+
+TOKENS_MIN = 6000
+BINS = 4
+IDEA_LENGTH = 90
+MESSAGE_LENGTH = 160
+NOT_RUN = ("refused", "stopped")
+REPAIRABLE = ("crash", "invalid")  # failures that a change of the script mends
+
+
+def remember(
+    history: History,
+    space: Space,
+    *,
+    base: int,
+    tokens: int,
+    look_up: Sequence[int] = (),
+    script_of: Callable[[int], str] | None = None,
+) -> str:
+    """The history as Markdown of at most `tokens` tokens by `estimate_tokens`.
+
+    Args:
+        history: all trials so far, at least the baseline.
+        space: the knobs whose statistics are shown.
+        base: the trial that changes start from, whose knobs are shown.
+        tokens: the budget, at least TOKENS_MIN.
+        look_up: trials to show in full; unknown numbers are an error of the caller.
+        script_of: source text of a trial's script; given for agents that may write scripts, it adds the scripts'
+            identities, the errors of the latest crashes, and to a looked-up trial its difference from the incumbent's.
+    """
+    if tokens < TOKENS_MIN:
+        raise ValueError(f"memory of {tokens} tokens; at least {TOKENS_MIN}")
+    parts = [_summary(history), shorten(_knobs(history[base]), tokens // 5)]
+    share = tokens // 2 // max(1, len(look_up))
+    parts += [shorten(_in_full(history, number, script_of), share) for number in look_up]
+    if script_of is not None:
+        parts.append(_latest_errors(history, tokens // 10))
+    parts.append(_failures(history, tokens // 10))
+    rest = tokens - sum(estimate_tokens(part) + 1 for part in parts)
+    parts.append(_statistics(history, space, rest // 2))
+    rest -= estimate_tokens(parts[-1]) + 1
+    parts.insert(2, _table(history, rest, scripts=script_of is not None))
+    parts = [part for part in parts if part]
+    return "\n\n".join(parts)
+
+
+def shorten(text: str, tokens: int) -> str:
+    """The text's beginning in whole lines, at most `tokens` tokens; says so where something is missing."""
+    if estimate_tokens(text) <= tokens:
+        return text
+    notice = "[cut here to fit the token budget]"
+    kept, used = [], estimate_tokens(notice) + 1
+    for line in text.splitlines():
+        used += estimate_tokens(line) + 1
+        if used > tokens:
+            break
+        kept.append(line)
+    return "\n".join([*kept, notice])
+
+
+def changes_between(before: dict[str, Value], after: dict[str, Value]) -> dict[str, Value]:
+    """The knobs of `after` that `before` lacks or has at another value; a knob that only became inactive is none."""
+    return {name: value for name, value in after.items() if name not in before or before[name] != value}
+
+
+def _summary(history: History) -> str:
+    statuses = Counter(trial.status for trial in history)
+    decisions = Counter(trial.decision for trial in history if trial.decision)
+    lines = [
+        "### Where the search stands",
+        f"Trials so far: {len(history)} (numbers 0 to {len(history) - 1}): {_counts(statuses)}.",
+        f"Decisions: {_counts(decisions)}.",
+    ]
+    best, first = history.incumbent, history[0]
+    if first.ok:
+        lines.append(f"Baseline: trial 0 with {_error(first)} °C.")
+    else:
+        lines.append(f"Baseline: trial 0 failed ({first.status}).")
+    if best is None:
+        lines.append("Incumbent: none yet, no trial has worked.")
+    else:
+        lines.append(f"Incumbent, the one to beat: trial {best.iteration} with {_error(best)} °C.")
+    return "\n".join(lines)
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in sorted(counter.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _error(trial: Trial) -> str:
+    return f"{trial.val_mae:.2f}" + ("" if trial.val_mae_sd is None else f" ± {trial.val_mae_sd:.2f}")
+
+
+def _knobs(base: Trial) -> str:
+    lines = [f"### Knobs of trial {base.iteration}, which changes start from", "| knob | value |", "|---|---|"]
+    lines += [f"| {name} | {format_value(value, exact=True)} |" for name, value in base.knobs.items()]
+    return "\n".join(lines)
+
+
+def format_value(value: Value, exact: bool = False) -> str:
+    """As the table of trials prints it."""
+    if isinstance(value, float):
+        return repr(value) if exact else f"{value:.3g}"
+    return str(value)
+
+
+def _table(history: History, tokens: int, *, scripts: bool) -> str:
+    """All trials, or as many of the best and of the most recent in turn as there is room for."""
+    columns = ["trial", "val", "sd", "fit", "stop", "val-fit", "s", "decision", "by", "from", "changes", "idea"]
+    if scripts:
+        columns.insert(10, "script")
+    header = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
+    legend = (
+        "val, fit, stop: mean absolute error in °C on validation, training and early-stopping proteins (val: the"
+        " status where the trial failed; sd over training seeds); val-fit: the generalisation gap; s: seconds of"
+        " training per seed; changes: against trial `from`, or against trial 0."
+    )
+    title = "### Trials"
+    if tokens < 300:
+        return f"{title}: no room in the token budget for a table; `look_up` shows any of them"
+    used = estimate_tokens(f"{title}\n\n{legend}\n{header}") + 60
+    chosen: dict[int, str] = {}
+    for trial in _by_interest(history):
+        row = _row(history, trial, scripts=scripts)
+        cost = estimate_tokens(row) + 1
+        if used + cost > tokens:
+            break
+        chosen[trial.iteration] = row
+        used += cost
+    if len(chosen) < len(history):
+        title += f" ({len(chosen)} of {len(history)}: the best and the most recent; the rest by `look_up`)"
+    return "\n".join([title, legend, "", header, *(chosen[number] for number in sorted(chosen))])
+
+
+def _by_interest(history: History) -> Iterable[Trial]:
+    """Best, most recent, second best, second most recent, …: each trial once."""
+    best = sorted(history.succeeded, key=lambda trial: (trial.val_mae, trial.iteration))
+    recent = list(reversed(history))
+    seen = set()
+    for rank in range(len(history)):
+        for ranking in (best, recent):
+            if rank < len(ranking) and ranking[rank].iteration not in seen:
+                seen.add(ranking[rank].iteration)
+                yield ranking[rank]
+
+
+def _row(history: History, trial: Trial, *, scripts: bool) -> str:
+    base = history[trial.parent if trial.parent is not None else 0]
+    changes = [f"{name}={format_value(value)}" for name, value in changes_between(base.knobs, trial.knobs).items()]
+    if trial.script != base.script:
+        changes.append("script")
+    gap = None if trial.fit_mae is None or trial.val_mae is None else trial.val_mae - trial.fit_mae
+    cells = [
+        str(trial.iteration),
+        trial.status if trial.val_mae is None else f"{trial.val_mae:.2f}",
+        *(("" if number is None else f"{number:.2f}") for number in (trial.val_mae_sd, trial.fit_mae, trial.stop_mae)),
+        "" if gap is None else f"{gap:.2f}",
+        f"{trial.fit_s / len(trial.seeds):.0f}" if trial.seeds and trial.fit_s is not None else "",
+        trial.decision or "",
+        trial.origin,
+        "" if trial.parent is None else str(trial.parent),
+        ", ".join(changes) or ("none" if trial.iteration else "baseline"),
+        _one_line(trial.proposal["hypothesis"] or "", IDEA_LENGTH),
+    ]
+    if scripts:
+        cells.insert(10, f"{trial.script[:6]} ({trial.script_lines} lines)")
+    return f"| {' | '.join(cells)} |"
+
+
+def _one_line(text: str, length: int) -> str:
+    text = " ".join(text.replace("|", "/").split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _statistics(history: History, space: Space, tokens: int) -> str:
+    """Per knob and value (or quarter of the range): how many trials worked and failed, median and best error.
+
+    Exact counts of every trial but refused ones, which were never run. A knob that never moved is left out; so are,
+    where the budget is short, those that moved least often, and the text says how many.
+    """
+    tried = [trial for trial in history if trial.status not in NOT_RUN]
+    lines: list[tuple[int, int, str]] = []
+    for position, knob in enumerate(space):
+        groups: dict[str, list[Trial]] = defaultdict(list)
+        order: dict[str, float] = {}
+        for trial in tried:
+            if knob.name in trial.knobs:
+                label, rank = _bin(knob, trial.knobs[knob.name])
+                groups[label].append(trial)
+                order[label] = rank
+        if len(groups) < 2:
+            continue
+        cells = []
+        for label in sorted(groups, key=lambda label: (order[label], label)):
+            errors = [trial.val_mae for trial in groups[label] if trial.ok]
+            outcome = f"{statistics.median(errors):.2f} {min(errors):.2f}" if errors else "- -"
+            cells.append(f"{label}: {len(errors)} {len(groups[label]) - len(errors)} {outcome}")
+        moved = len(tried) - max(len(group) for group in groups.values())
+        lines.append((moved, position, f"- {knob.name}: {'; '.join(cells)}"))
+    if not lines:
+        return ""
+    title = (
+        f"### Per knob, over all {len(tried)} trials that ran\n"
+        "For each value or range tried: trials that worked, trials that failed, median and best val error in °C."
+    )
+    used = estimate_tokens(title) + 40
+    kept = []
+    for _, position, line in sorted(lines, key=lambda item: (-item[0], item[1])):
+        used += estimate_tokens(line) + 1
+        if used > tokens:
+            break
+        kept.append((position, line))
+    text = "\n".join([title, *(line for _, line in sorted(kept))])
+    if len(kept) < len(lines):
+        text += f"\n[{len(lines) - len(kept)} more knobs that moved less often are left out]"
+    return text
+
+
+def _bin(knob: Knob, value: Value) -> tuple[str, float]:
+    """The label that a value is counted under, and the label's rank."""
+    if knob.kind == "choice":
+        known = list(knob.choices)
+        return str(value), float(known.index(value) if value in known else len(known))
+    if knob.kind == "int" and knob.high - knob.low < 6:
+        return str(value), float(value)
+    scale = math.log if knob.log else float
+    low, high = scale(knob.low), scale(knob.high)
+    index = min(max(int((scale(value) - low) / (high - low) * BINS), 0), BINS - 1)
+    edges = [low + (high - low) * edge / BINS for edge in (index, index + 1)]
+    start, end = (math.exp(edge) if knob.log else edge for edge in edges)
+    return f"{start:.2g}…{end:.2g}", float(index)
+
+
+def _failures(history: History, tokens: int) -> str:
+    """Failures grouped by kind and message, most frequent first; the counts by kind are always complete."""
+    groups: dict[tuple[str, str], list[Trial]] = defaultdict(list)
+    for trial in history.failed:
+        groups[trial.status, _pattern(trial.error)].append(trial)
+    if not groups:
+        return ""
+    kinds = Counter(trial.status for trial in history.failed)
+    title = f"### Failures\n{len(history.failed)} of {len(history)} trials have no error to compare: {_counts(kinds)}."
+    used = estimate_tokens(title) + 30
+    lines = []
+    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), -item[1][-1].iteration))
+    for (status, _), trials in ranked:
+        numbers = [str(trial.iteration) for trial in trials]
+        if len(numbers) > 8:
+            numbers = [*numbers[:4], "…", *numbers[-4:]]
+        line = f"- {len(trials)} × {status}: {_message(trials[-1].error)} (trials {', '.join(numbers)})"
+        used += estimate_tokens(line) + 1
+        if used > tokens:
+            break
+        lines.append(line)
+    if len(lines) < len(ranked):
+        lines.append(f"- [{len(ranked) - len(lines)} more kinds of message are left out]")
+    return "\n".join([title, *lines])
+
+
+def _message(error: str | None) -> str:
+    lines = [line.strip() for line in (error or "").splitlines() if line.strip()]
+    return _one_line(lines[-1], MESSAGE_LENGTH) if lines else "no message"
+
+
+def _pattern(error: str | None) -> str:
+    """A message without what differs between two of its kind: addresses, numbers, folders."""
+    message = re.sub(r"0x[0-9a-fA-F]+", "#", _message(error))
+    message = re.sub(r"(?:/[^\s/'\"]+)+/", "", message)
+    return re.sub(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?", "#", message)
+
+
+def _latest_errors(history: History, tokens: int) -> str:
+    """The ends of the logs of the latest crashes that nothing has worked since; at most two."""
+    last = [trial for trial in history[-2:] if trial.status in REPAIRABLE and trial.error]
+    if not last:
+        return ""
+    parts = [
+        shorten(f"### Trial {trial.iteration}: end of its log ({trial.status})\n```\n{_tail(trial.error)}\n```",
+                tokens // len(last))
+        for trial in last
+    ]  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def _tail(error: str, length: int = 1500) -> str:
+    return error.strip()[-length:].replace("```", "'''")
+
+
+def _in_full(history: History, number: int, script_of: Callable[[int], str] | None) -> str:
+    """Everything about one trial that an agent may know."""
+    trial = history[number]
+    proposal = trial.proposal
+    seconds = "" if trial.fit_s is None else f", {trial.fit_s:.0f} s of training over all seeds"
+    size = "" if trial.parameter_count is None else f", {trial.parameter_count} parameters"
+    lines = [
+        f"### Trial {number} in full, as you asked",
+        f"status {trial.status}, decision {trial.decision}, by {trial.origin}, changed from trial {trial.parent}"
+        f"{size}{seconds}",
+    ]
+    if trial.ok:
+        lines.append(
+            f"val {trial.val_mae:.2f} °C (seeds {trial.seeds}: {trial.val_mae_by_seed}), fit {trial.fit_mae},"
+            f" stop {trial.stop_mae}"
+        )
+    lines.append(f"knobs: {json.dumps(trial.knobs)}")
+    lines += [f"{key}: {proposal[key]}" for key in ("hypothesis", "rationale", "expected_effect") if proposal[key]]
+    if proposal["subspace"]:
+        lines.append(f"subspace: {json.dumps(proposal['subspace'])}")
+    if trial.error:
+        lines.append(f"end of the log:\n```\n{_tail(trial.error)}\n```")
+    best = history.incumbent or history[0]
+    if script_of is not None and trial.script != best.script:
+        diff = difflib.unified_diff(
+            script_of(best.iteration).splitlines(), script_of(number).splitlines(),
+            f"trial {best.iteration}", f"trial {number}", lineterm="", n=2,
+        )  # fmt: skip
+        lines += ["script, against the incumbent's:", "```diff", *diff, "```"]
+    return "\n".join(lines)

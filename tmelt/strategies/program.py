@@ -1,0 +1,51 @@
+"""An agent's program: the Markdown file under prompts/ that a person edits to change what the agent is told.
+
+Everything above the line `<!-- user -->` is the system message, everything below it is sent anew for each trial.
+`{{name}}` stands for what the strategy fills in, and `{{#name}} … {{/name}}` appears only where that is not empty. A
+file that drops one of its kind's names, or invents one, is refused.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from tmelt.errors import InputError
+
+PROMPTS = Path(__file__).resolve().parent / "prompts"
+DIVIDER = "<!-- user -->"
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+_SECTION = re.compile(r"\{\{#(\w+)\}\}(.*?)\{\{/\1\}\}", re.DOTALL)
+
+
+def program_path(kind: str) -> Path:
+    """The program of one kind of agent."""
+    return PROMPTS / f"{kind}.md"
+
+
+def fill_program(path: Path, values: Mapping[str, str]) -> tuple[str, str]:
+    """(system, user) messages of a program with its placeholders filled in.
+
+    What is filled in is not searched for placeholders again, so a script may hold `{{…}}` itself.
+
+    Raises:
+        InputError: a missing file, no divider, an unknown placeholder, or one that the agent cannot do without.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}") from None
+    found = set(_PLACEHOLDER.findall(text)) | {name for name, _ in _SECTION.findall(text)}
+    if unknown := sorted(found - set(values)):
+        raise InputError(f"{path}: unknown placeholder {{{{{unknown[0]}}}}}; there are {', '.join(sorted(values))}")
+    if missing := sorted(set(values) - found):
+        raise InputError(f"{path}: the placeholder {{{{{missing[0]}}}}} is missing; put it back where it shall appear")
+    system, divider, user = text.partition(f"\n{DIVIDER}\n")
+    if not divider:
+        raise InputError(f"{path}: needs the line {DIVIDER} between what is said once and what is sent for each trial")
+    return _fill(system, values), _fill(user, values)
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    shown = _SECTION.sub(lambda match: match[2] if values[match[1]].strip() else "", template)
+    shown = re.sub(r"\n{3,}", "\n\n", shown).strip() + "\n"
+    return _PLACEHOLDER.sub(lambda match: values[match[1]].strip(), shown)

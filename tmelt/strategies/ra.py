@@ -1,0 +1,44 @@
+"""Restricted agent: an LLM changes one to three knobs of the incumbent, with a reason (program: prompts/ra.md)."""
+
+from typing import Any
+
+from pydantic import Field
+
+from tmelt.history import History, Proposal
+from tmelt.strategies import Context
+from tmelt.strategies.agent import (
+    Options,
+    Reply,
+    agent_proposal,
+    apply_changes,
+    consult,
+    incumbent_base,
+    options_of,
+    read_reply,
+    refuse_repeat,
+)
+
+
+class Changes(Reply):
+    """What a restricted agent replies."""
+
+    changes: dict[str, Any] = Field(min_length=1, max_length=3, description="one to three knobs and their new values")
+
+
+OPTIONS = Options
+
+
+def propose(history: History, context: Context) -> Proposal:
+    """The incumbent with one to three knobs changed by the agent."""
+    from tmelt.llm.extract import extract_json
+
+    options = options_of(Options, context)
+    base = incumbent_base(history, context)
+
+    def parse(text: str) -> Proposal:
+        reply = read_reply(Changes, extract_json(text), history)
+        knobs = apply_changes(base.knobs, reply.changes, context.space, of=base.name)
+        refuse_repeat(history, knobs, base.script)
+        return agent_proposal(reply, base, knobs, script=base.script)
+
+    return consult(history, context, options=options, base=base, values={}, parse=parse, scripts=False)

@@ -1,0 +1,140 @@
+"""Restricted agent with BO: the agent sets knobs and a subspace, BO searches it for a round (prompts/ra_bo.md)."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tmelt.history import History, Proposal
+from tmelt.knobs import KnobError, Space, Value
+from tmelt.strategies import Context
+from tmelt.strategies.agent import (
+    Options,
+    Reply,
+    agent_proposal,
+    apply_changes,
+    consult,
+    incumbent_base,
+    options_of,
+    read_reply,
+    refuse_repeat,
+)
+from tmelt.strategies.bo import bo_options, suggest
+from tmelt.strategies.rounds import Round, current_round, narrowed, next_round_number
+
+
+class RoundOptions(BaseModel):
+    """What hybrids add to an agent's options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    round: int = Field(8, ge=1, description="trials of BO after each of the agent's")
+    bo: dict[str, Any] = Field(
+        default_factory=lambda: {"startup": 4}, description="options of the inner BO, as of a `bo` strategy"
+    )
+
+
+class RABOOptions(Options, RoundOptions):
+    """Options of the restricted agent with BO."""
+
+
+class Structure(Reply):
+    """What a hybrid's agent replies: its own trial, and what BO shall search around it."""
+
+    changes: dict[str, Any] = Field(min_length=1, description="knobs with other values than in the base")
+    subspace: dict[str, dict[str, Any]] = Field(min_length=1, description="knobs left to BO, and their ranges")
+    subspace_reason: str = Field(min_length=1, max_length=4000, description="why these knobs and these ranges")
+
+
+OPTIONS = RABOOptions
+
+
+def propose(history: History, context: Context) -> Proposal:
+    """The agent's trial that opens a round, or the next trial of BO in it."""
+    from tmelt.llm.extract import extract_json
+
+    options = options_of(RABOOptions, context)
+    under_way = current_round(history)
+    if under_way is not None and under_way.spent < options.round:
+        drawn = search_round(history, context, under_way, context.reference, context.space, options.bo)
+        if drawn is not None:
+            return drawn
+    base = incumbent_base(history, context)
+    number = next_round_number(history)
+
+    def parse(text: str) -> Proposal:
+        reply = read_reply(Structure, extract_json(text), history)
+        knobs = apply_changes(base.knobs, reply.changes, context.space, of=base.name)
+        check_subspace(context.space, knobs, reply.subspace)
+        refuse_repeat(history, knobs, base.script)
+        state = {"round": number, "subspace_reason": reply.subspace_reason}
+        return agent_proposal(reply, base, knobs, script=base.script, state=state, subspace=reply.subspace)
+
+    values = {"round": round_text(under_way, history, options.round)}
+    return consult(history, context, options=options, base=base, values=values, parse=parse, scripts=False)
+
+
+def search_round(
+    history: History, context: Context, under_way: Round, script: str, space: Space, options: Mapping[str, Any]
+) -> Proposal | None:
+    """The next trial of BO in a round, warm-started with what the history holds of this script inside the subspace.
+
+    None when the subspace is used up, which ends the round early.
+
+    Raises:
+        InputError: an option of the inner BO.
+    """
+    start = under_way.start
+    subspace = start.proposal["subspace"]
+    suggestion = suggest(
+        history,
+        narrowed(space, start.knobs, subspace),
+        start.script,
+        bo_options(options, f"{context.strategy}.bo"),
+        seed=context.seed,
+        search_seed=context.search_seed,
+    )
+    if suggestion is None:
+        return None
+    place = {"round": under_way.number, "start": start.iteration, "spent": under_way.spent + 1}
+    return Proposal(
+        knobs=suggestion.knobs,
+        script=script,
+        origin=suggestion.origin,
+        parent=start.iteration,
+        rationale=f"round {under_way.number}, opened by trial {start.iteration}: {suggestion.rationale}",
+        subspace=subspace,
+        declared_knobs=tuple(start.proposal["declared_knobs"]),
+        state={**(suggestion.state or {}), **place},
+    )
+
+
+def check_subspace(space: Space, knobs: Mapping[str, Value], subspace: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ReplyError if the subspace is not one that a round can search."""
+    from tmelt.llm import ReplyError
+
+    try:
+        narrowed(space, knobs, subspace)
+    except KnobError as error:
+        raise ReplyError(f"subspace: {error}") from None
+
+
+def round_text(last: Round | None, history: History, length: int) -> str:
+    """What the agent is told about rounds: how long the next is, and what came of the last."""
+    if last is None:
+        return f"No round has been completed. After your trial BO has {length} trials inside your subspace."
+    trials = history[last.start.iteration :]
+    worked = [trial for trial in trials if trial.ok]
+    subspace = json.dumps(last.start.proposal["subspace"])
+    lines = [
+        f"Round {last.number}, opened by trial {last.start.iteration} with the subspace {subspace}, is over:"
+        f" {len(trials)} trials, {len(worked)} worked."
+    ]
+    if last.start.ok and len(worked) > 1:
+        best = min(worked, key=lambda trial: (trial.val_mae, trial.iteration))
+        lines.append(
+            f"Your own trial reached {last.start.val_mae:.2f} °C, the round's best, trial {best.iteration}"
+            f" (by {best.origin}), {best.val_mae:.2f} °C."
+        )
+    lines.append(f"After your next trial BO has {length} trials inside your next subspace.")
+    return "\n".join(lines)

@@ -1,0 +1,176 @@
+"""Unleashed agent: an LLM rewrites the training script, whole or by search/replace edits (program: prompts/ua.md).
+
+A new script that crashes goes back to the agent with the end of its log, `repairs` times per idea; then the idea is
+left.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from tmelt.history import History, Proposal
+from tmelt.knobs import Value
+from tmelt.strategies import Context
+from tmelt.strategies.agent import (
+    Base,
+    Options,
+    Reply,
+    agent_proposal,
+    apply_changes,
+    base_of,
+    consult,
+    extended_space,
+    incumbent_base,
+    options_of,
+    read_reply,
+    refuse_repeat,
+)
+from tmelt.strategies.check_script import ScriptError, check_script
+from tmelt.strategies.memory import REPAIRABLE
+
+CONTRACT = "candidate/CONTRACT.md"
+LOG_TAIL = 1500
+_EDIT = re.compile(r"^<{5,9} SEARCH\s*$.*?^>{5,9} REPLACE\s*$", re.MULTILINE | re.DOTALL)
+_PYTHON = re.compile(
+    r"^ {0,3}(?P<fence>`{3,}|~{3,})[ \t]*py(thon3?)?\b[^\n]*\n(?P<body>.*?)^ {0,3}(?P=fence)",
+    re.MULTILINE | re.DOTALL | re.IGNORECASE,
+)
+
+
+class UAOptions(Options):
+    """Options of the unleashed agent."""
+
+    repairs: int = Field(1, ge=0, description="attempts to mend a script that crashed, per idea")
+
+
+class Header(Reply):
+    """The JSON part of an unleashed agent's reply; the script or the edits stand outside it."""
+
+    changes: dict[str, Any] = Field(default_factory=dict, description="knobs with other values than in the base")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the agent is to do now: an idea on top of the incumbent, or a repair of the last script."""
+
+    base: Base
+    repair: str  # what went wrong; empty if there is nothing to repair
+    state: Mapping[str, int]  # of the proposal: which attempt at which trial
+
+    @property
+    def purpose(self) -> str:
+        """A word for the transcript."""
+        return "repair" if self.repair else "propose"
+
+
+OPTIONS = UAOptions
+
+
+def propose(history: History, context: Context) -> Proposal:
+    """A new script, or other knobs for the incumbent's script, by the agent."""
+    from tmelt.llm.extract import extract_json
+
+    options = options_of(UAOptions, context)
+    task = current_task(history, context, options.repairs)
+
+    def parse(text: str) -> Proposal:
+        reply = read_reply(Header, extract_json(text), history)
+        script, declared, knobs = candidate(text, reply.changes, task.base, context)
+        refuse_repeat(history, knobs, script)
+        return agent_proposal(reply, task.base, knobs, script=script, declared=declared, state=task.state)
+
+    values = script_values(task)
+    return consult(
+        history,
+        context,
+        options=options,
+        base=task.base,
+        values=values,
+        parse=parse,
+        scripts=True,
+        purpose=task.purpose,
+    )
+
+
+def current_task(history: History, context: Context, repairs: int) -> Task:
+    """A repair if the last trial was a script of the agent's that crashed and attempts are left.
+
+    A script that has worked before crashed because of its knobs; there is nothing to mend in it.
+    """
+    last = history[-1]
+    state = last.proposal["state"] or {}
+    attempt = state.get("repairs", 0) + 1
+    worked = any(trial.ok and trial.script == last.script for trial in history)
+    if last.origin != "agent" or last.status not in REPAIRABLE or attempt > repairs or worked:
+        return Task(incumbent_base(history, context), "", {})
+    log = (last.error or "no message")[-LOG_TAIL:].replace("```", "'''")
+    text = (
+        f"Trial {last.iteration} ended as `{last.status}`; this is attempt {attempt} of {repairs}.\n\n```\n{log}\n```"
+    )
+    return Task(base_of(last, context), text, {"repairs": attempt, "of": state.get("of", last.iteration)})
+
+
+def script_values(task: Task) -> dict[str, str]:
+    """The placeholders of programs that show a script."""
+    from importlib.resources import files
+
+    _, _, contract = (
+        (files("tmelt") / CONTRACT).read_text(encoding="utf-8").partition("\n")
+    )  # its title is the program's
+    return {
+        "contract": contract,
+        "base": str(task.base.trial.iteration),
+        "script": fenced(task.base.script),
+        "repair": task.repair,
+    }
+
+
+def fenced(script: str) -> str:
+    """A script as a Markdown block, with a fence that it cannot close itself."""
+    fence = "```"
+    while fence in script:
+        fence += "`"
+    return f"{fence}python\n{script.rstrip()}\n{fence}"
+
+
+def candidate(
+    text: str, changes: Mapping[str, Any], base: Base, context: Context
+) -> tuple[str, tuple[dict[str, Any], ...], dict[str, Value]]:
+    """(script, declared knobs, complete knobs) of a reply: a whole script, edits of the base's, or neither.
+
+    Raises:
+        ReplyError: both, edits that do not apply exactly, a script that breaks the contract's form, illegal knobs, or
+            no change at all.
+    """
+    from tmelt.llm import ReplyError
+    from tmelt.llm.extract import apply_edits, extract_code, extract_edits, has_edits
+
+    if has_edits(text):
+        edits = extract_edits(text)
+        if _holds_script(_EDIT.sub("", text)):
+            raise ReplyError("both a whole script and SEARCH/REPLACE edits; give one of the two")
+        script = apply_edits(base.script, edits)
+    elif _holds_script(text):
+        script = extract_code(text)
+    else:
+        script = base.script
+    if script == base.script and not changes:
+        raise ReplyError(
+            "neither the script nor a knob would change; give a whole ```python script, SEARCH/REPLACE edits,"
+            " or `changes`"
+        )
+    try:
+        declared = check_script(script, context.space)
+    except ScriptError as error:
+        raise ReplyError(str(error)) from None
+    knobs = apply_changes(base.knobs, changes, extended_space(context, declared), of=base.name)
+    return script, declared, knobs
+
+
+def _holds_script(text: str) -> bool:
+    """Whether there is a script in it: a Python block with content, or both functions, however they are wrapped."""
+    functions = all(re.search(rf"^(async )?def {name}\(", text, re.MULTILINE) for name in ("fit", "predict"))
+    return functions or any(match["body"].strip() for match in _PYTHON.finditer(text))
