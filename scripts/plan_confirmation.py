@@ -1,0 +1,49 @@
+"""Decide what is trained after the search, from validation alone.
+
+Reads   trials, protocol (the study's knobs), the trials' scripts in `study`; proteins for leaving organisms out
+Writes  plan (confirm/plan.parquet); {study}/confirm/{candidate}/proposal.json and train.py per candidate
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from tmelt.command import run_command
+from tmelt.evidence import confirmation
+from tmelt.evidence.protocol import read_space
+from tmelt.evidence.reading import write
+from tmelt.evidence.schema import PLAN, TRIALS
+from tmelt.schema import read_table
+
+
+def plan_confirmation(
+    *,
+    study: Path,
+    trials: Path,
+    protocol: Path,
+    seeds: list[int],
+    purposes: list[str],
+    plan: Path,
+    proteins: Path | None = None,
+    every_search: bool = False,
+) -> None:
+    """Write the plan and a proposal for each candidate to train."""
+    organisms = []
+    if "organism" in purposes and proteins is not None:
+        counts = read_table(proteins).filter(pl.col("split") == "test")["organism"].drop_nulls().value_counts()
+        organisms = sorted(counts.filter(pl.col("count") >= 8)["organism"])
+    planned, candidates = confirmation.plan_confirmation(
+        read_table(trials, TRIALS),
+        study,
+        read_space(protocol),
+        seeds,
+        purposes=purposes,
+        every_search=every_search,
+        organisms=organisms,
+    )
+    confirmation.write_candidates(plan.parent, planned, candidates)
+    write(plan, planned, PLAN)
+
+
+if __name__ == "__main__":
+    run_command(plan_confirmation)

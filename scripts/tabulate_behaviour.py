@@ -1,0 +1,27 @@
+"""Describe how the strategies search, and what failed.
+
+Reads   trials, runs (tables/), protocol; scripts in `study`
+Writes  behaviour, failures (tables/)
+"""
+
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.evidence import behaviour as tables
+from tmelt.evidence.protocol import read_reference, read_space
+from tmelt.evidence.reading import write
+from tmelt.evidence.schema import BEHAVIOUR, FAILURES, RUNS, TRIALS
+from tmelt.schema import read_table
+
+
+def tabulate_behaviour(
+    *, study: Path, trials: Path, runs: Path, protocol: Path, behaviour: Path, failures: Path
+) -> None:
+    """Steps, categories, repeats, foresight and the Pareto front, trial by trial; and trials without a score."""
+    tried, ran = read_table(trials, TRIALS), read_table(runs, RUNS)
+    write(behaviour, tables.behaviour(tried, ran, study, read_space(protocol)), BEHAVIOUR)
+    write(failures, tables.failures(tried, ran, read_reference(protocol)), FAILURES)
+
+
+if __name__ == "__main__":
+    run_command(tabulate_behaviour)

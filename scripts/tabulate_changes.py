@@ -1,0 +1,56 @@
+"""Trace the winners' gains to their changes.
+
+Reads   trials, runs, confirmed_runs (tables/), plan, confirmed_predictions, labels, protocol; scripts in `study`
+Writes  changes, attribution, improvements (tables/)
+"""
+
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.evidence import attribution as tables
+from tmelt.evidence.protocol import read_space
+from tmelt.evidence.reading import write
+from tmelt.evidence.schema import (
+    ATTRIBUTION,
+    CHANGES,
+    CONFIRMED_PREDICTIONS,
+    CONFIRMED_RUNS,
+    IMPROVEMENTS,
+    OPENED_LABELS,
+    PLAN,
+    RUNS,
+    TRIALS,
+)
+from tmelt.evidence.winners import Confirmed
+from tmelt.schema import read_table
+
+
+def tabulate_changes(
+    *,
+    study: Path,
+    trials: Path,
+    runs: Path,
+    confirmed_runs: Path,
+    plan: Path,
+    confirmed_predictions: Path,
+    labels: Path,
+    protocol: Path,
+    changes: Path,
+    attribution: Path,
+    improvements: Path,
+) -> None:
+    """Kept changes in and out of the search space, their share of the gain, and what each is worth."""
+    tried, ran, planned = read_table(trials, TRIALS), read_table(runs, RUNS), read_table(plan, PLAN)
+    confirmed = Confirmed.of(
+        read_table(confirmed_predictions, CONFIRMED_PREDICTIONS), read_table(labels, OPENED_LABELS)
+    )
+    space = read_space(protocol)
+    changed = tables.changes(tried, ran, planned, confirmed, study, space)
+    write(changes, changed, CHANGES)
+    write(attribution, tables.attribution(changed, tried, ran, planned, confirmed), ATTRIBUTION)
+    ranked = tables.improvements(planned, confirmed, read_table(confirmed_runs, CONFIRMED_RUNS), study, space)
+    write(improvements, ranked, IMPROVEMENTS)
+
+
+if __name__ == "__main__":
+    run_command(tabulate_changes)

@@ -1,0 +1,29 @@
+"""Show where the winners err.
+
+Reads   winner_predictions, floor_predictions (tables/), labels
+Writes  subgroups, calibration (tables/)
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from tmelt.command import run_command
+from tmelt.evidence import subgroups as tables
+from tmelt.evidence.reading import write
+from tmelt.evidence.schema import CALIBRATION, OPENED_LABELS, SUBGROUPS, WINNER_PREDICTIONS
+from tmelt.schema import read_table
+
+
+def tabulate_subgroups(
+    *, winner_predictions: Path, floor_predictions: Path, labels: Path, subgroups: Path, calibration: Path
+) -> None:
+    """Errors by organism, Tm, length and distance to training; calibration by spread over seeds."""
+    winners = read_table(winner_predictions, WINNER_PREDICTIONS)
+    both = pl.concat([winners, read_table(floor_predictions, WINNER_PREDICTIONS)])
+    write(subgroups, tables.subgroups(both, read_table(labels, OPENED_LABELS)), SUBGROUPS)
+    write(calibration, tables.calibration(winners), CALIBRATION)
+
+
+if __name__ == "__main__":
+    run_command(tabulate_subgroups)

@@ -1,0 +1,55 @@
+"""Measure the winners on fresh seeds.
+
+Reads   trials, runs, incumbents, efficiency (tables/), plan, confirmed_predictions, labels
+Writes  winners, strategies, winner_predictions (tables/)
+"""
+
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.evidence import winners as tables
+from tmelt.evidence.reading import write
+from tmelt.evidence.schema import (
+    CONFIRMED_PREDICTIONS,
+    EFFICIENCY,
+    INCUMBENTS,
+    OPENED_LABELS,
+    PLAN,
+    RUNS,
+    STRATEGIES,
+    TRIALS,
+    WINNER_PREDICTIONS,
+    WINNERS,
+)
+from tmelt.schema import read_table
+
+
+def tabulate_winners(
+    *,
+    trials: Path,
+    runs: Path,
+    incumbents: Path,
+    efficiency: Path,
+    plan: Path,
+    confirmed_predictions: Path,
+    labels: Path,
+    winners: Path,
+    strategies: Path,
+    winner_predictions: Path,
+) -> None:
+    """Confirmed errors with intervals, optimism and overtuning, per search and per strategy."""
+    tried, planned = read_table(trials, TRIALS), read_table(plan, PLAN)
+    confirmed = tables.Confirmed.of(
+        read_table(confirmed_predictions, CONFIRMED_PREDICTIONS), read_table(labels, OPENED_LABELS)
+    )
+    won = tables.winners(tried, read_table(runs, RUNS), planned, confirmed)
+    write(winners, won, WINNERS)
+    summary = tables.strategies(
+        tried, won, read_table(incumbents, INCUMBENTS), read_table(efficiency, EFFICIENCY), confirmed
+    )
+    write(strategies, summary, STRATEGIES)
+    write(winner_predictions, tables.winner_predictions(planned, confirmed), WINNER_PREDICTIONS)
+
+
+if __name__ == "__main__":
+    run_command(tabulate_winners)

@@ -1,0 +1,61 @@
+"""All tables of a simulated study, by the project's own scripts in the order of the workflow."""
+
+import importlib.util
+import inspect
+from pathlib import Path
+
+from simulated_study import SimulatedStudy
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+ORDER = [
+    "tabulate_trials",
+    "open_test_labels",
+    "tabulate_curves",
+    "tabulate_incumbents",
+    "tabulate_winners",
+    "tabulate_comparison",
+    "tabulate_floors",
+    "tabulate_cost",
+    "tabulate_changes",
+    "tabulate_behaviour",
+    "tabulate_subgroups",
+    "tabulate_generalisation",
+    "tabulate_importance",
+]
+_ELSEWHERE = {
+    "plan": "confirm/plan.parquet",
+    "protocol": "protocol.json",
+    "labels": "evidence/labels.parquet",
+    "confirmed_predictions": "evidence/confirmed_predictions.parquet",
+}
+
+
+def script_function(name: str):
+    """The one function of a script."""
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER)) -> Path:
+    """Run the scripts; returns the folder of the tables. The confirmation must have been planned and trained."""
+    study = simulated.study
+    given = {
+        "study": study,
+        "seeds": simulated.seeds,
+        "histories": simulated.histories,
+        "proteins": simulated.data / "proteins.parquet",
+        "val": simulated.data / "vault" / "val.parquet",
+        "test": simulated.data / "vault" / "test.parquet",
+        **{name: study / path for name, path in _ELSEWHERE.items()},
+    }
+    for name in only:
+        function = script_function(name)
+        arguments = {
+            key: given.get(key, study / "tables" / f"{key}.parquet")
+            for key, parameter in inspect.signature(function).parameters.items()
+            if parameter.default is inspect.Parameter.empty
+        }
+        function(**arguments)
+    return study / "tables"

@@ -1,0 +1,395 @@
+"""The tables of a simulated study, whose truth is known, and of studies in which something is missing."""
+
+import json
+from itertools import combinations, pairwise
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from make_tables import ORDER, make_tables
+from simulated_study import REFERENCE, train_confirmation, true_mae, write_study
+
+from tmelt.evidence import attribution, comparison, cost, incumbents, schema
+from tmelt.evidence.attribution import evidence_level
+from tmelt.evidence.behaviour import came_true, knob_distance, pareto_front
+from tmelt.evidence.cost import crossings
+from tmelt.evidence.difference import compare
+from tmelt.evidence.incumbents import mean_until
+from tmelt.evidence.prices import read_prices
+from tmelt.evidence.statistics import Interval
+from tmelt.evidence.winners import Confirmed, overtuning
+from tmelt.files import sha256_text
+from tmelt.history import Proposal
+from tmelt.knobs import Space
+
+SPACE = Space()
+
+
+@pytest.mark.parametrize("name", schema.TABLES)
+def test_every_table_is_there_with_its_columns_and_their_meanings(simulated, name):
+    written = pq.read_schema(simulated.study / "tables" / f"{name}.parquet")
+    assert written.equals(schema.TABLES[name])
+    assert all(field.metadata[b"meaning"] for field in written)
+
+
+def test_no_table_but_crossovers_is_empty(read):
+    assert [name for name in schema.TABLES if name != "crossovers" and not len(read(name))] == []
+
+
+def test_the_confirmed_error_is_near_the_true_one(simulated, read):
+    """Winners' intervals (95 %) hold what the candidates were made to have; 6 of them, so at most one may miss."""
+    inside = 0
+    for row in read("winners").iter_rows(named=True):
+        proposal = Proposal.read(simulated.study / "confirm" / row["candidate"])
+        truth = true_mae(proposal.script, proposal.knobs)
+        inside += row["test_low"] < truth < row["test_high"]
+        assert row["confirmed_seeds"] == 3 and row["failed_seeds"] == 0
+        assert row["overtuning"] >= 0
+    assert inside >= 5
+
+
+def test_a_winner_is_chosen_by_validation_not_by_test(read):
+    runs = read("runs").filter(pl.col("status") == "ok")
+    means = runs.group_by("strategy", "trajectory", "iteration").agg(pl.mean("val_mae", "test_mae"))
+    best_by_test = means.sort("test_mae").group_by("strategy", "trajectory").first().sort("strategy", "trajectory")
+    winners = read("winners").sort("strategy", "trajectory")
+    assert (winners["search_test_mae"] >= best_by_test["test_mae"] - 1e-9).all()
+    assert winners["iteration"].to_list() != best_by_test["iteration"].to_list()
+
+
+def test_incumbents_follow_decisions_and_costs_add_up(read):
+    followed, trials = read("incumbents"), read("trials")
+    joined = followed.join(trials, on=["strategy", "trajectory", "iteration"], suffix="_trial")
+    assert (joined["incumbent"] == joined["incumbent_trial"]).all()
+    last = followed.sort("iteration").group_by("strategy", "trajectory").last().sort("strategy", "trajectory")
+    sums = trials.group_by("strategy", "trajectory").agg(pl.sum("fit_s", "cost_usd")).sort("strategy", "trajectory")
+    assert last["fit_s"].to_list() == pytest.approx(sums["fit_s"].to_list())
+    assert last["cost_usd"].to_list() == pytest.approx(sums["cost_usd"].to_list())
+    paid = read("cost").sort("strategy", "trajectory")
+    assert last["total_usd"].to_list() == pytest.approx(paid["total_usd"].to_list())
+    assert paid["gpu_usd"].to_list() == pytest.approx(
+        (paid["cpu_s"] / 3600 * read_prices().cpu_core_hour).to_list(), rel=1e-4
+    )
+
+
+def test_bands_at_the_end_are_the_finals(read):
+    bands = read("bands").filter((pl.col("axis") == "trials") & (pl.col("split") == "val"))
+    followed = read("incumbents")
+    for strategy in ("random", "ra", "ua"):
+        last = bands.filter(pl.col("strategy") == strategy).sort("x").row(-1, named=True)
+        finals = followed.filter((pl.col("strategy") == strategy) & (pl.col("iteration") == 8))["val_mae"]
+        assert last["median"] == pytest.approx(finals.median())
+        assert (last["lower"], last["upper"]) == pytest.approx((finals.min(), finals.max()))
+
+
+def test_few_searches_get_intervals_and_no_significance(read):
+    pairs = read("comparison").filter(pl.col("b") != "baseline")
+    assert pairs["p_value"].null_count() == pairs["verdict"].null_count() == len(pairs) == 9
+    assert pairs["low"].null_count() == 0
+    assert pairs["note"].str.contains("no significance").all()
+    assert read("strategies")["note"].str.contains("fewer than 5 searches").all()
+    assert (pairs["low"] <= pairs["difference"]).all()
+    assert (pairs["difference"] <= pairs["high"]).all()
+
+
+def test_winners_beat_the_baseline_in_the_table(read):
+    rows = read("comparison").filter((pl.col("b") == "baseline") & (pl.col("metric") == "test_mae"))
+    means = dict(read("strategies").select("strategy", "gain").iter_rows())
+    for row in rows.iter_rows(named=True):
+        assert row["difference"] == pytest.approx(means[row["a"]])
+
+
+def test_changes_of_a_search_add_up_to_its_gain(read):
+    changes, shares = read("changes"), read("attribution")
+    for row in shares.iter_rows(named=True):
+        own = changes.filter((pl.col("strategy") == row["strategy"]) & (pl.col("trajectory") == row["trajectory"]))
+        assert own["effect"].sum() == pytest.approx(row["gain"])
+        assert row["in_space"] + row["out_of_space"] + row["unknown"] == pytest.approx(row["gain"])
+        if row["strategy"] in ("random", "ra"):
+            assert set(own["kind"]) == {"in_space"} and row["switch"] is None and row["out_of_space"] == 0
+    scripts = changes.filter(pl.col("kind") != "in_space")
+    assert len(scripts) and set(scripts["strategy"]) == {"ua"}
+    assert (scripts["diff"].str.len_chars() > 0).all()
+
+
+def test_the_effect_of_a_change_is_near_the_true_one(simulated, read):
+    folder = simulated.study / "confirm"
+    plan = pl.read_parquet(folder / "plan.parquet")
+    winners = {
+        (row["strategy"], row["trajectory"]): Proposal.read(folder / row["candidate"])
+        for row in plan.filter(pl.col("purpose") == "winner").iter_rows(named=True)
+    }
+    truth = {}
+    for row in plan.filter(pl.col("purpose") == "ablation").iter_rows(named=True):
+        winner, without = winners[row["strategy"], row["trajectory"]], Proposal.read(folder / row["candidate"])
+        key = (row["strategy"], row["trajectory"], row["change"], row["part"])
+        truth[key] = true_mae(winner.script, winner.knobs) - true_mae(without.script, without.knobs)
+    improvements = read("improvements")
+    keys = improvements.select("strategy", "trajectory", "iteration", "part").rows()
+    assert sorted(truth) == sorted(keys)
+    inside = [row["low"] <= truth[key] <= row["high"] for key, row in zip(keys, improvements.to_dicts(), strict=True)]
+    assert np.mean(inside) > 0.85
+    assert improvements["rank"].to_list() == list(range(1, len(improvements) + 1))
+    assert (improvements["found_in"] >= 1).all()
+
+
+def test_evidence_levels():
+    assert evidence_level(Interval(-1.0, -1.5, -0.5), 1) == "confirmed"
+    assert evidence_level(Interval(1.0, 0.5, 1.5), 1) == "harmful"
+    assert evidence_level(Interval(-0.5, -1.2, 0.2), 1) == "suggestive"
+    assert evidence_level(Interval(-0.1, -0.8, 0.6), 1) == "none"
+    assert evidence_level(Interval(-0.1, None, None), 1) == "none"
+    # 2.2 standard errors: enough for one change, not for one of ten.
+    assert evidence_level(Interval(-1.1, -2.08, -0.12), 1) == "confirmed"
+    assert evidence_level(Interval(-1.1, -2.08, -0.12), 10) == "suggestive"
+
+
+def test_behaviour_tells_repeats_kinds_and_steps(simulated, read):
+    behaviour = read("behaviour")
+    first = behaviour.filter(pl.col("iteration") == 0)
+    assert first["parent"].null_count() == len(first) and first["kind"].null_count() == len(first)
+    repeats = behaviour.drop_nulls("duplicate_of")
+    assert len(repeats) > 0
+    for row in repeats.iter_rows(named=True):
+        folder = simulated.study / row["strategy"] / f"t{row['trajectory']}"
+        one, other = (Proposal.read(folder / f"i{i}") for i in (row["iteration"], row["duplicate_of"]))
+        assert one.knobs == other.knobs and one.script == other.script
+    assert (behaviour.filter(pl.col("strategy") != "ua")["script_change"].drop_nulls() == 0).all()
+    assert behaviour["pareto"].any()
+
+
+def test_failures_name_kind_and_price(read):
+    failures, trials = read("failures"), read("trials")
+    assert len(failures) == (trials["status"] != "ok").sum()
+    refused = failures.filter(pl.col("status") == "refused")
+    assert (failures.filter(pl.col("status") == "crash")["reason"] == "exception").all()
+    assert (refused["fit_s"] == 0).all()
+    assert set(failures.filter(~pl.col("in_space"))["strategy"]) <= {"ua"}
+
+
+def test_subgroups_make_up_the_whole(read):
+    subgroups, predictions = read("subgroups"), read("winner_predictions")
+    for (role, strategy, trajectory), part in subgroups.group_by("role", "strategy", "trajectory"):
+        if role == "floor":
+            continue
+        test = predictions.filter(
+            (pl.col("split") == "test")
+            & (pl.col("role") == role)
+            & pl.col("strategy").eq_missing(pl.lit(strategy))
+            & pl.col("trajectory").eq_missing(pl.lit(trajectory))
+        )
+        whole = (test["prediction"] - test["tm"]).abs().mean()
+        for dimension in ("organism", "tm_band", "length_band", "distance_band"):
+            own = part.filter(pl.col("dimension") == dimension)
+            assert own["proteins"].sum() == len(test)
+            assert (own["mae"] * own["proteins"]).sum() / len(test) == pytest.approx(whole)
+
+
+def test_generalisation_goes_the_way_it_was_made(read):
+    table = read("generalisation")
+    for (strategy,), part in table.group_by("strategy"):
+        fractions = part.filter(pl.col("kind") == "fraction").sort("level")
+        assert fractions["level"].to_list() == [0.25, 0.5, 1.0]
+        assert fractions["test_mae"][0] > fractions["test_mae"][2], strategy
+        organisms = part.filter(pl.col("kind") == "organism")
+        assert (organisms["test_mae"] > organisms["reference_mae"]).all()
+
+
+def test_calibrated_intervals_cover_about_nine_in_ten(read):
+    table = read("calibration")
+    assert (table["coverage"] * table["proteins"]).sum() / table["proteins"].sum() == pytest.approx(0.9, abs=0.08)
+
+
+def test_floors_include_the_bounds_of_synthetic_data_and_name_the_oracle(read):
+    floors = {row["name"]: row for row in read("floors").iter_rows(named=True)}
+    assert set(floors) == {"median", "ridge", "ridge_dipeptides", "mlp", "organism", "noise", "best_reachable"}
+    assert floors["noise"]["test_mae"] == 1.2 and floors["noise"]["kind"] == "bound"
+    assert floors["organism"]["kind"] == "oracle"
+    assert floors["organism"]["test_mae"] < floors["median"]["test_mae"]
+    assert floors["median"]["test_within_rho"] == 0
+
+
+def test_tables_come_out_the_same_again(simulated):
+    tables = simulated.study / "tables"
+    names = [name for name in schema.TABLES if name not in ("floors", "floor_predictions")]
+    before = {name: (tables / f"{name}.parquet").read_bytes() for name in names}
+    make_tables(simulated, only=tuple(name for name in ORDER if name != "tabulate_floors"))
+    assert [name for name in names if (tables / f"{name}.parquet").read_bytes() != before[name]] == []
+
+
+EMPTY = {
+    "no trial ran well": {"strategies": ["ra"], "iterations": 2, "failing": lambda s, t, i: "crash"},
+    "one seed, no organisms": {"strategies": ["ua"], "iterations": 2, "fresh_seeds": (10**6,), "organisms": False},
+    "the baseline failed": {"strategies": ["random", "ua"], "failing": lambda s, t, i: None if i else "timeout"},
+    "only baselines": {"strategies": ["bo", "random"], "iterations": 0},
+    "nothing confirmed": {"strategies": ["bo"], "fresh_seeds": ()},
+    "one strategy failed": {"strategies": ["bo", "ra"], "failing": lambda s, t, i: "oom" if s == "bo" else None},
+}
+
+
+@pytest.mark.parametrize("case", EMPTY)
+def test_whatever_is_missing_every_table_comes_about(tmp_path, case):
+    settings = {"trajectories": 1, "iterations": 1, "seeds": (0,), "proteins": 60} | EMPTY[case]
+    study = write_study(tmp_path, **settings)
+    train_confirmation(study, purposes=["winner", "baseline", "ablation", "projection", "budget", "organism"])
+    only = [name for name in ORDER if name not in ("tabulate_floors", "tabulate_subgroups")]
+    tables = make_tables(study, only=tuple(only))
+    for name, columns in schema.TABLES.items():
+        if name not in ("floors", "floor_predictions", "subgroups", "calibration"):
+            assert pq.read_schema(tables / f"{name}.parquet").equals(columns)
+    strategies = pl.read_parquet(tables / "strategies.parquet")
+    if case in ("no trial ran well", "nothing confirmed"):
+        assert strategies["test_mae"].null_count() == len(strategies)
+        assert strategies["note"].str.contains("no confirmed winner").all()
+
+
+def _constant_errors(**mae):
+    """Candidates that err by the same amount everywhere, on two seeds."""
+    labels = pl.DataFrame(
+        {"protein_id": ["a", "b", "c"], "split": ["val", "val", "test"], "organism": [None] * 3, "tm": [50.0] * 3},
+        schema_overrides={"organism": pl.String},
+    ).with_columns(cluster="protein_id", length=pl.lit(100), identity=pl.lit(0.0))
+    return Confirmed(
+        labels,
+        {name: [1, 2] for name in mae},
+        {name: np.full((2, 3), 50.0 + error) for name, error in mae.items()},
+    )
+
+
+def test_a_projection_splits_a_mixed_change():
+    knobs = SPACE.defaults()
+    mixed = compare(REFERENCE, REFERENCE.replace("64", "65"), knobs, knobs | {"loss": "mae"}, list(knobs))
+    plan = pl.DataFrame(
+        [
+            {"purpose": "projection", "strategy": "ua", "trajectory": 0, "change": 4, "part": part, "candidate": part}
+            for part in ("parent", "projected", "child")
+        ]
+    )
+    share = attribution._in_space_share(mixed, plan, _constant_errors(parent=5, projected=4.5, child=3), "ua", 0, 4)
+    assert share == (pytest.approx(0.25), "by projection")
+    no_gain = attribution._in_space_share(mixed, plan, _constant_errors(parent=3, projected=4, child=3), "ua", 0, 4)
+    not_run = attribution._in_space_share(mixed, plan, _constant_errors(parent=5, child=3), "ua", 0, 4)
+    assert no_gain == not_run == (None, "unknown")
+
+
+def test_five_clear_searches_each_give_a_verdict_and_four_give_none():
+    rng = np.random.default_rng(0)
+    shared = np.abs(rng.normal(5, 1, 80))
+    better, worse = shared + rng.normal(0, 0.1, (5, 80)), shared + 0.5 + rng.normal(0, 0.1, (5, 80))
+    (row,) = comparison._with_verdicts([comparison.compare_errors("a", "b", "test_mae", better, worse, np.arange(80))])
+    assert row["verdict"] == "a better" and row["p_value"] == pytest.approx(2 / 252) and row["note"] is None
+    (row,) = comparison._with_verdicts(
+        [comparison.compare_errors("a", "b", "test_mae", better[:4], worse, np.arange(80))]
+    )
+    assert row["verdict"] is row["p_value"] is None and "no significance" in row["note"]
+
+
+def test_too_many_pairs_for_five_searches_is_said():
+    rng = np.random.default_rng(0)
+    errors = {name: np.abs(rng.normal(5 + place, 0.1, (5, 60))) for place, name in enumerate("abcde")}
+    pairs = [
+        comparison.compare_errors(a, b, "test_mae", errors[a], errors[b], np.arange(60))
+        for a, b in combinations(errors, 2)
+    ]
+    rows = comparison._with_verdicts(pairs)
+    assert {row["verdict"] for row in rows} == {"undecided"}
+    assert all("cannot be significant among 10 comparisons" in row["note"] for row in rows)
+
+
+def test_an_unpriced_gpu_makes_costs_unknown_and_says_so(read):
+    runs = read("runs").with_columns(device=pl.lit("Abacus 9000"), device_s=pl.col("cpu_s"))
+    table = cost.cost(read("trials"), runs, read("winners"), read_prices())
+    assert table["gpu_usd"].null_count() == table["total_usd"].null_count() == len(table)
+    assert table["note"].str.contains("no price for Abacus 9000").all()
+    curves, crossovers = cost.cost_curves(read("trials"), runs, read("incumbents"), read_prices())
+    assert len(curves) == len(crossovers) == 0
+
+
+def test_an_unknown_llm_price_stays_unknown(read):
+    trials = read("trials").with_columns(
+        cost_usd=pl.when((pl.col("strategy") == "ra") & (pl.col("iteration") == 3)).then(None).otherwise("cost_usd")
+    )
+    table = incumbents.incumbents(trials, read("runs"), read_prices())
+    agent = table.filter(pl.col("strategy") == "ra")
+    assert agent.filter(pl.col("iteration") < 3)["cost_usd"].null_count() == 0
+    late = agent.filter(pl.col("iteration") >= 3)
+    assert late["cost_usd"].null_count() == late["total_usd"].null_count() == len(late)
+    assert table.filter(pl.col("strategy") == "random")["cost_usd"].null_count() == 0
+    dollars = incumbents.efficiency(table).filter(pl.col("axis") == "total_usd")
+    assert dollars["auc"].null_count() == len(dollars) and dollars["note"].null_count() == 0
+
+
+def test_overtuning_by_hand():
+    assert overtuning([5.0, 4.0, 4.5]) == pytest.approx(0.5)
+    assert overtuning([5.0, 4.0]) == 0
+
+
+def test_area_under_a_step_function_by_hand():
+    x, y = np.array([2.0, 6.0]), np.array([5.0, 3.0])
+    assert mean_until(x, y, 10.0, discrete=False) == pytest.approx((6 * 5 + 4 * 3) / 10)
+    assert mean_until(x, y, 4.0, discrete=False) == pytest.approx(5)
+    trials = np.array([0.0, 1.0, 2.0])
+    assert mean_until(trials, np.array([6.0, 5.0, 4.0]), 2.0, discrete=True) == pytest.approx(5)
+
+
+def test_crossings_by_hand():
+    grid = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    a, b = np.array([5.0, 4.0, 4.0, 4.0, np.nan]), np.array([6.0, 5.0, 4.0, 3.0, 1.0])
+    assert list(crossings("a", "b", a, b, grid)) == [("a", "b", 4.0, 3.0)]
+    assert list(crossings("a", "b", a, a, grid)) == []
+
+
+def test_a_gpu_without_a_price_is_unknown_not_free():
+    prices = read_prices()
+    assert prices.hour("NVIDIA H100 80GB HBM3") == prices.gpu_hour["H100"]
+    assert prices.hour("Abacus 9000") is None
+    assert prices.tokens
+
+
+def test_knob_distance_by_hand():
+    knobs = SPACE.defaults()
+    assert knob_distance(SPACE, knobs, knobs) == 0
+    other = knobs | {"loss": "mae", "dropout": 0.35}
+    assert knob_distance(SPACE, knobs, other) == pytest.approx(np.sqrt((1 + 0.5**2) / len(knobs)))
+    decade = knobs | {"learning_rate": 3e-3}
+    assert knob_distance(SPACE, knobs, decade) == pytest.approx(np.sqrt((1 / 3) ** 2 / len(knobs)))
+
+
+def test_foresight_by_hand():
+    assert came_true(-0.3, -0.2, 0.1) is True
+    assert came_true(-0.3, -0.05, 0.1) is False
+    assert came_true(-0.3, 0.2, 0.1) is False
+    assert came_true(None, 0.2, 0.1) is None is came_true(-0.3, None, None)
+
+
+def test_pareto_front_by_hand():
+    assert pareto_front([(1, 5), (2, 2), (3, 3), (2, 2), (None, 0), (5, 1)]) == [0, 1, 3, 5]
+
+
+def test_importance_finds_the_knobs_that_were_made_to_matter():
+    from tmelt.evidence.importance import importance
+
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(150):
+        knobs = SPACE.complete(
+            {
+                "learning_rate": float(10 ** rng.uniform(-5, -2)),
+                "pooling": str(rng.choice(["mean", "max", "attention"])),
+                "dropout": float(rng.uniform(0, 0.5)),
+                "warmup": float(rng.uniform(0, 0.3)),
+                "loss": str(rng.choice(["mse", "huber", "mae"])),
+            }
+        )
+        rows.append(
+            {"strategy": "random", "status": "ok", "script": sha256_text(REFERENCE), "knobs": json.dumps(knobs)}
+        )
+        rows[-1]["val_mae"] = true_mae(REFERENCE, knobs)
+    table = importance(pl.DataFrame(rows), sha256_text(REFERENCE), SPACE)
+    assert set(table["scope"]) == {"all", "random"}
+    ranks = dict(table.filter(pl.col("scope") == "all").select("knob", "rank").iter_rows())
+    assert ranks["learning_rate"] <= 2 and ranks["pooling"] <= 3 and ranks["warmup"] > ranks["pooling"]
+    shares = table.filter(pl.col("scope") == "all")["importance"]
+    assert shares.sum() == pytest.approx(1) and all(a >= b for a, b in pairwise(shares))
+    assert len(importance(pl.DataFrame(rows[:5]), sha256_text(REFERENCE), SPACE)) == 0

@@ -1,0 +1,1 @@
+"""Evidence: who won, by how much, at what price, and why."""

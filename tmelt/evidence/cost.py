@@ -1,0 +1,176 @@
+"""What the searches cost, and at which prices one strategy overtakes another."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from tmelt.evidence.incumbents import SEARCH_KEY, TRIAL_KEY, at, compute_cost, searches
+from tmelt.evidence.metrics import none_if_nan
+from tmelt.evidence.prices import Prices, with_compute_usd
+from tmelt.evidence.reading import table
+from tmelt.evidence.schema import COST, COST_CURVES, CROSSOVERS
+
+GRID = 80  # positions on the axis of dollars
+RECORDED = "recorded"
+
+
+def cost(trials: pl.DataFrame, runs: pl.DataFrame, won: pl.DataFrame, prices: Prices) -> pl.DataFrame:
+    """The table `cost`: one row per search. `won` is the table `winners`."""
+    priced = compute_cost(trials, runs, prices)
+    devices = (
+        with_compute_usd(runs, prices)
+        .group_by(SEARCH_KEY)
+        .agg(
+            gpu=pl.col("device").drop_nulls().unique().sort().str.join(", "),
+            unpriced=pl.col("compute_usd").is_null().any(),
+        )
+    )
+    gains = {(s, t): gain for s, t, gain in won.select(*SEARCH_KEY, "gain").iter_rows()}
+    rows = []
+    for strategy, trajectory, part in searches(priced):
+        device, unpriced = (
+            devices.filter((pl.col("strategy") == strategy) & (pl.col("trajectory") == trajectory))
+            .select("gpu", "unpriced")
+            .row(0)
+            if len(devices)
+            else (None, False)
+        )
+        compute = None if unpriced else part["compute_usd"].sum()
+        llm = None if part["cost_usd"].null_count() else part["cost_usd"].sum()
+        total = None if compute is None or llm is None else compute + llm
+        gain = gains.get((strategy, trajectory))
+        notes = [f"prices: {prices.version}"]
+        if unpriced:
+            notes.append(f"no price for {device} in prices.yaml")
+        if llm is None:
+            notes.append("the price of some LLM calls is unknown")
+        rows.append(
+            {
+                "strategy": strategy,
+                "trajectory": trajectory,
+                "trials": len(part),
+                "fit_s": part["fit_s"].sum(),
+                "cpu_s": part["cpu_s"].sum(),
+                "device_s": part["device_s"].sum(),
+                "gpu": device,
+                "gpu_usd": compute,
+                "llm_usd": llm,
+                "llm_calls": part["llm_calls"].sum(),
+                "prompt_tokens": None if part["prompt_tokens"].null_count() else part["prompt_tokens"].sum(),
+                "completion_tokens": None
+                if part["completion_tokens"].null_count()
+                else part["completion_tokens"].sum(),
+                "total_usd": total,
+                "usd_per_degree": total / -gain if total is not None and gain is not None and gain < 0 else None,
+                "note": "; ".join(notes),
+            }
+        )
+    return table(rows, COST)
+
+
+def scenarios(trials: pl.DataFrame, runs: pl.DataFrame, prices: Prices) -> Iterator[tuple[float, str, pl.Expr]]:
+    """(USD per hour of the device, token price, expression of a trial's cost) for each price to draw.
+
+    The device is the one that most runs used: one price per hour is an axis of the figure, so it must be one device.
+    """
+    used = runs.drop_nulls("device")["device"].mode().sort().to_list()
+    hour = prices.hour(used[0]) if used else None
+    if hour is None:
+        return
+    levels: list[tuple[str, pl.Expr]] = []
+    if not trials["cost_usd"].null_count():
+        levels.append((RECORDED, pl.col("cost_usd")))
+    tokens_known = not trials["prompt_tokens"].null_count() and not trials["completion_tokens"].null_count()
+    if tokens_known and trials["prompt_tokens"].sum() + trials["completion_tokens"].sum() > 0:
+        for name, (sent, received) in prices.tokens.items():
+            levels.append((name, (pl.col("prompt_tokens") * sent + pl.col("completion_tokens") * received) / 1e6))
+    for factor in prices.factors:
+        for name, llm in levels:
+            yield factor * hour, name, pl.col("paid_s") / 3600 * factor * hour + llm
+
+
+def cost_curves(
+    trials: pl.DataFrame, runs: pl.DataFrame, incumbent: pl.DataFrame, prices: Prices
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables `cost_curves` and `crossovers`. `incumbent` is the table `incumbents`."""
+    spent = compute_cost(trials, runs, prices).select(
+        *TRIAL_KEY, "paid_s", "prompt_tokens", "completion_tokens", trial_cost="cost_usd"
+    )
+    frame = incumbent.select(*TRIAL_KEY, "val_mae", "test_mae").join(spent, on=TRIAL_KEY, maintain_order="left")
+    frame = frame.rename({"trial_cost": "cost_usd"}).sort(TRIAL_KEY)
+    curve_rows, crossing_rows = [], []
+    for hour, level, trial_usd in scenarios(trials, runs, prices):
+        priced = frame.with_columns(usd=trial_usd.cum_sum().over(SEARCH_KEY))
+        grid = _grid(priced)
+        if grid is None:
+            continue
+        medians = {}
+        for strategy in priced["strategy"].unique(maintain_order=True):
+            part = priced.filter(pl.col("strategy") == strategy)
+            medians[strategy] = {name: _median_curve(part, name, grid) for name in ("val_mae", "test_mae")}
+            curve_rows += [
+                {
+                    "strategy": strategy,
+                    "compute_usd_per_h": hour,
+                    "token_price": level,
+                    "usd": float(usd),
+                    "median_val_mae": none_if_nan(val),
+                    "median_test_mae": none_if_nan(test),
+                }
+                for usd, val, test in zip(grid, *medians[strategy].values(), strict=True)
+                if val == val
+            ]
+        for a, b in itertools.combinations(medians, 2):
+            for ahead, behind, usd, val in crossings(a, b, medians[a]["val_mae"], medians[b]["val_mae"], grid):
+                crossing_rows.append(
+                    {
+                        "a": ahead,
+                        "b": behind,
+                        "compute_usd_per_h": hour,
+                        "token_price": level,
+                        "usd": usd,
+                        "val_mae": val,
+                    }
+                )
+    return table(curve_rows, COST_CURVES), table(crossing_rows, CROSSOVERS)
+
+
+def _grid(priced: pl.DataFrame) -> np.ndarray | None:
+    """Positions from the first incumbent of any search to the last trial of any, evenly spaced in the logarithm."""
+    known = priced.drop_nulls("val_mae").filter(pl.col("usd") > 0)["usd"]
+    return np.geomspace(known.min(), known.max(), GRID) if len(known) else None
+
+
+def _median_curve(part: pl.DataFrame, value: str, grid: np.ndarray) -> np.ndarray:
+    """Median over a strategy's searches, where at least half of them have got that far and not ended."""
+    curves = []
+    for _, _, search in searches(part):
+        known = search.drop_nulls(value)
+        if len(known):
+            curves.append(at(known["usd"].to_numpy(), known[value].to_numpy(), grid))
+    if not curves:
+        return np.full(len(grid), np.nan)
+    values = np.stack(curves)
+    enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(values)
+    medians = np.full(len(grid), np.nan)
+    medians[enough] = np.nanmedian(values[:, enough], axis=0)
+    return medians
+
+
+def crossings(
+    a: str, b: str, left: np.ndarray, right: np.ndarray, grid: np.ndarray
+) -> Iterator[tuple[str, str, float, float]]:
+    """(ahead before, ahead after, position, MAE of the one that takes the lead) where two curves change the lead.
+
+    Stretches where both are equal belong to whoever led before them; positions where one has no value are skipped.
+    """
+    leader = None
+    for place, one, other in zip(grid, left, right, strict=True):
+        if one != one or other != other or one == other:
+            continue
+        now = a if one < other else b
+        if leader is not None and now != leader:
+            yield leader, now, float(place), float(min(one, other))
+        leader = now

@@ -1,0 +1,220 @@
+"""What an MAE is measured against: trivial predictors, the organism's mean, and the noise nobody can predict."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tmelt.errors import InputError
+from tmelt.evidence import statistics
+from tmelt.evidence.metrics import none_if_nan, score
+from tmelt.evidence.reading import table
+from tmelt.evidence.schema import FLOORS, WINNER_PREDICTIONS
+from tmelt.evidence.winners import predictions_frame
+
+RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
+RIDGE_STRENGTHS = 10.0 ** np.arange(-3, 5)
+MLP_SEEDS = (0, 1, 2)
+LABELS = {
+    "median": "median of training",
+    "organism": "organism's mean, if it were told",
+    "ridge": "ridge on composition and ln length",
+    "ridge_dipeptides": "ridge on composition, dipeptides and ln length",
+    "mlp": "small MLP on composition and ln length",
+}
+_ORACLE_NOTE = "is told the organism, which no candidate is"
+# Keys of `generator.floors` in the data.json of synthetic data, per split: what its maker knows.
+BOUNDS = {
+    "noise": ("expected_mae", "measurement noise alone (expected)"),
+    "best_reachable": ("sequence_only_mae", "the generator itself, without the organism"),
+}
+
+
+def composition(sequences: list[str]) -> np.ndarray:
+    """Fractions of the 20 residues and ln length, (proteins, 21)."""
+    codes = np.zeros((len(sequences), len(RESIDUES) + 1))
+    for row, sequence in zip(codes, sequences, strict=True):
+        row[:-1] = np.array([sequence.count(residue) for residue in RESIDUES]) / len(sequence)
+        row[-1] = np.log(len(sequence))
+    return codes
+
+
+def dipeptides(sequences: list[str]) -> np.ndarray:
+    """Fractions of the 400 neighbouring pairs, (proteins, 400); pairs with another letter do not count."""
+    codes = np.full(256, -1)
+    codes[np.frombuffer(RESIDUES.encode(), np.uint8)] = np.arange(len(RESIDUES))
+    found = np.zeros((len(sequences), 400))
+    for row, sequence in zip(found, sequences, strict=True):
+        letters = codes[np.frombuffer(sequence.encode("ascii"), np.uint8)]
+        pairs = letters[:-1] * 20 + letters[1:]
+        pairs = pairs[(letters[:-1] >= 0) & (letters[1:] >= 0)]
+        row += np.bincount(pairs, minlength=400) / max(1, len(sequence) - 1)
+    return found
+
+
+def _standardised(features: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Features with mean 0 and standard deviation 1 over the training rows; constant ones become 0."""
+    mean, sd = features[train].mean(axis=0), features[train].std(axis=0)
+    return (features - mean) / np.where(sd > 0, sd, np.inf)
+
+
+def ridge(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Ridge regression, its strength chosen on stop by MAE, then refitted on fit and stop: (proteins,) in °C.
+
+    Args:
+        features: (proteins, k) of all proteins.
+        tm: (proteins,); NaN outside fit and stop.
+        fit, stop: (proteins,) bool.
+    """
+
+    def solve(rows: np.ndarray, strength: float) -> np.ndarray:
+        x = _standardised(features, rows)
+        inner = x[rows].T @ x[rows] + strength * np.eye(x.shape[1])
+        centre = tm[rows].mean()
+        return x @ np.linalg.solve(inner, x[rows].T @ (tm[rows] - centre)) + centre
+
+    if not stop.any():
+        return solve(fit, 1.0)
+    errors = [np.abs(solve(fit, strength) - tm)[stop].mean() for strength in RIDGE_STRENGTHS]
+    return solve(fit | stop, RIDGE_STRENGTHS[int(np.argmin(errors))])
+
+
+def small_mlp(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray, seed: int) -> np.ndarray:
+    """A multilayer perceptron (64-64, GELU, dropout .1), stopped early on stop: (proteins,) in °C."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums of several threads differ in their last digits
+    try:
+        return _train_mlp(features, tm, fit, stop, seed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train_mlp(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray, seed: int) -> np.ndarray:
+    """`small_mlp` on the threads there are."""
+    import torch
+
+    rows = np.flatnonzero(fit)
+    judge = np.flatnonzero(stop if stop.any() else fit)
+    x = torch.tensor(_standardised(features, fit), dtype=torch.float32)
+    centre, scale = tm[fit].mean(), tm[fit].std() or 1.0
+    y = torch.tensor((tm - centre) / scale, dtype=torch.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(x.shape[1], 64), torch.nn.GELU(), torch.nn.Dropout(0.1),
+            torch.nn.Linear(64, 64), torch.nn.GELU(), torch.nn.Dropout(0.1), torch.nn.Linear(64, 1),
+        )  # fmt: skip
+        optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2)
+        best, kept, since = np.inf, None, 0
+        for _ in range(200):
+            model.train()
+            for batch in torch.tensor(rows)[torch.randperm(len(rows))].split(64):
+                optimiser.zero_grad()
+                torch.nn.functional.l1_loss(model(x[batch])[:, 0], y[batch]).backward()
+                optimiser.step()
+            model.eval()
+            with torch.no_grad():
+                error = float((model(x[judge])[:, 0] - y[judge]).abs().mean())
+            since += 1
+            if error < best:
+                best, since = error, 0
+                kept = {key: value.clone() for key, value in model.state_dict().items()}
+            if since == 20:
+                break
+        model.load_state_dict(kept)
+        model.eval()
+        with torch.no_grad():
+            return model(x)[:, 0].double().numpy() * scale + centre
+
+
+def organism_means(proteins: pl.DataFrame) -> np.ndarray:
+    """The mean Tm of each protein's organism in fit and stop; the mean of all for an unknown organism."""
+    known = proteins.filter(pl.col("tm").is_not_null())
+    means = known.drop_nulls("organism").group_by("organism").agg(mean=pl.col("tm").mean())
+    joined = proteins.join(means, on="organism", how="left", maintain_order="left")
+    return joined["mean"].fill_null(known["tm"].mean()).to_numpy()
+
+
+def floors(proteins: pl.DataFrame, labels: pl.DataFrame, facts: Mapping[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables `floors` and `floor_predictions` (columns of `winner_predictions`).
+
+    Args:
+        proteins: proteins.parquet, with tm for fit and stop.
+        labels: tmelt.evidence.schema.OPENED_LABELS.
+        facts: data.json; `generator.floors` of synthetic data are its maker's bounds.
+
+    Raises:
+        InputError: no training proteins.
+    """
+    fit, stop = ((proteins["split"] == split).to_numpy() for split in ("fit", "stop"))
+    tm = proteins["tm"].cast(pl.Float64).to_numpy()
+    if not fit.any():
+        raise InputError("proteins: no protein in split fit: no trivial predictor can be made")
+    sequences = proteins["sequence"].to_list()
+    plain = composition(sequences)
+    with_pairs = np.hstack([plain, dipeptides(sequences)])
+    predictors = {
+        "median": np.full((1, len(tm)), np.median(tm[fit | stop])),
+        "ridge": ridge(plain, tm, fit, stop)[None],
+        "ridge_dipeptides": ridge(with_pairs, tm, fit, stop)[None],
+        "mlp": np.stack([small_mlp(plain, tm, fit, stop, seed) for seed in MLP_SEEDS]),
+    }
+    if proteins["organism"].null_count() < len(proteins):
+        predictors["organism"] = organism_means(proteins)[None]
+    place = dict(zip(proteins["protein_id"], range(len(proteins)), strict=True))
+    order = [place[name] for name in labels["protein_id"]]
+    rows, frames = [], []
+    for name, predictions in predictors.items():
+        chosen = predictions[:, order]
+        rows.append(_floor_row(name, chosen, labels))
+        frames.append(predictions_frame(labels, chosen, role="floor", strategy=name, trajectory=None))
+    rows += _bounds(facts)
+    return table(rows, FLOORS), pl.concat(frames) if frames else table([], WINNER_PREDICTIONS)
+
+
+def _floor_row(name: str, predictions: np.ndarray, labels: pl.DataFrame) -> dict[str, Any]:
+    """One predictor's row; the scores are means over its seeds."""
+    tm, organisms = labels["tm"].to_numpy(), labels["organism"].to_list()
+    inside = {split: np.flatnonzero((labels["split"] == split).to_numpy()) for split in ("val", "test")}
+    scores = {
+        split: {
+            key: float(values.mean())
+            for key, values in score(predictions[:, rows], tm[rows], [organisms[i] for i in rows]).items()
+        }
+        for split, rows in inside.items()
+    }
+    rows = inside["test"]
+    interval = statistics.Interval(float("nan"), None, None)
+    if len(rows):
+        errors = np.abs(predictions[:, rows] - tm[rows])
+        clusters = labels["cluster"].to_numpy()[rows]
+        interval = statistics.mean_interval(errors, clusters, statistics.generator("floor", name))
+    note = _ORACLE_NOTE if name == "organism" else f"mean of {len(predictions)} seeds" if len(predictions) > 1 else None
+    return {
+        "name": name,
+        "label": LABELS[name],
+        "kind": "oracle" if name == "organism" else "predictor",
+        "val_mae": none_if_nan(scores["val"]["mae"]),
+        "test_mae": none_if_nan(interval.estimate),
+        "low": interval.low,
+        "high": interval.high,
+        "note": note,
+    } | {f"test_{key}": none_if_nan(scores["test"][key]) for key in ("rmse", "r2", "spearman", "within_rho")}
+
+
+def _bounds(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a synthetic data set's maker knows; nothing for measured data."""
+    known = (facts.get("generator") or {}).get("floors") or {}
+    rows = []
+    for name, (key, label) in BOUNDS.items():
+        values = {split: (known.get(split) or {}).get(key) for split in ("val", "test")}
+        if values["test"] is not None:
+            rows.append(
+                dict.fromkeys(FLOORS.names)
+                | {"name": name, "label": label, "kind": "bound", "note": "synthetic data: known from the generator"}
+                | {f"{split}_mae": value for split, value in values.items()}
+            )
+    return rows

@@ -1,0 +1,189 @@
+"""How good each search's incumbent was as it went on: against trials, seconds and dollars."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from tmelt.evidence.metrics import none_if_nan
+from tmelt.evidence.prices import Prices, with_compute_usd
+from tmelt.evidence.reading import table, typed
+from tmelt.evidence.schema import BANDS, EFFICIENCY, INCUMBENTS
+
+TRIAL_KEY = ["strategy", "trajectory", "iteration"]
+SEARCH_KEY = ["strategy", "trajectory"]
+AXES = ("trials", "fit_s", "device_s", "total_usd")
+GRID = 60  # positions at which curves over seconds and dollars are summarised
+
+
+def trial_scores(runs: pl.DataFrame) -> pl.DataFrame:
+    """Exact scores of each trial: means over its training seeds that ended ok."""
+    return (
+        runs.filter(pl.col("status") == "ok")
+        .group_by(TRIAL_KEY)
+        .agg(
+            pl.col("val_mae").mean(),
+            pl.col("test_mae").mean(),
+            pl.col("test_within_rho").mean(),
+            pl.col("predict_s").mean(),
+        )
+    )
+
+
+def compute_cost(trials: pl.DataFrame, runs: pl.DataFrame, prices: Prices) -> pl.DataFrame:
+    """The trials with their paid device seconds and compute cost, and both costs together (null where unknown)."""
+    priced = with_compute_usd(runs, prices)
+    spent = priced.group_by(TRIAL_KEY).agg(
+        pl.col("paid_s").sum(),
+        compute_usd=pl.when(pl.col("compute_usd").is_null().any()).then(None).otherwise(pl.col("compute_usd").sum()),
+    )
+    joined = trials.join(spent, on=TRIAL_KEY, how="left", maintain_order="left")
+    joined = joined.with_columns(pl.col("paid_s").fill_null(0.0))
+    return joined.with_columns(trial_usd=pl.col("compute_usd") + pl.col("cost_usd"))
+
+
+def incumbents(trials: pl.DataFrame, runs: pl.DataFrame, prices: Prices) -> pl.DataFrame:
+    """The table `incumbents`: one row per trial."""
+    scores = trial_scores(runs).drop("predict_s").rename({"iteration": "incumbent"})
+    shown = trials.select(*SEARCH_KEY, incumbent="iteration", search_val_mae="val_mae")
+    frame = compute_cost(trials, runs, prices).sort(TRIAL_KEY).drop("val_mae")
+    frame = frame.join(shown, on=[*SEARCH_KEY, "incumbent"], how="left", maintain_order="left")
+    frame = frame.join(scores, on=[*SEARCH_KEY, "incumbent"], how="left", maintain_order="left")
+    spent = ["fit_s", "cpu_s", "device_s"]
+    unsure = {"cost_usd": "cost_usd", "prompt_tokens": "prompt_tokens", "completion_tokens": "completion_tokens"}
+    unsure["total_usd"] = "trial_usd"
+    frame = frame.with_columns(
+        *(pl.col(name).fill_null(0.0).cum_sum().over(SEARCH_KEY) for name in spent),
+        *(_known_sum(column).alias(name) for name, column in unsure.items()),
+    )
+    return typed(frame, INCUMBENTS)
+
+
+def _known_sum(column: str) -> pl.Expr:
+    """Cumulative sum within a search that is null from the first unknown on."""
+    unknown = pl.col(column).is_null().cum_max().over(SEARCH_KEY)
+    return pl.when(~unknown).then(pl.col(column).fill_null(0).cum_sum().over(SEARCH_KEY))
+
+
+def position(axis: str) -> pl.Expr:
+    """Where a trial ends on an axis."""
+    return pl.col("iteration" if axis == "trials" else axis).cast(pl.Float64)
+
+
+def steps(search: pl.DataFrame, axis: str, value: str) -> tuple[np.ndarray, np.ndarray]:
+    """A search as a step function: positions (k,) at which trials end, and the incumbent's MAE from there on."""
+    known = search.select(x=position(axis), y=pl.col(value)).drop_nulls()
+    return known["x"].to_numpy(), known["y"].to_numpy()
+
+
+def at(x: np.ndarray, y: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """The step function on a grid; NaN before its first and after its last position."""
+    index = np.searchsorted(x, grid, side="right") - 1
+    values = np.where(index >= 0, y[np.maximum(index, 0)], np.nan)
+    return np.where(grid <= x[-1], values, np.nan)
+
+
+def searches(frame: pl.DataFrame) -> Iterator[tuple[str, int, pl.DataFrame]]:
+    """(strategy, trajectory, rows by iteration) of each search."""
+    for (strategy, trajectory), part in frame.group_by(SEARCH_KEY, maintain_order=True):
+        yield strategy, trajectory, part.sort("iteration")
+
+
+def used_axes(frame: pl.DataFrame) -> list[str]:
+    """The axes on which every search spent something known."""
+    last = frame.sort("iteration").group_by(SEARCH_KEY).last()
+    chosen = []
+    for axis in AXES:
+        ends = last.select(position(axis)).to_series()
+        if len(ends) and ends.null_count() == 0 and (axis == "trials" or ends.min() > 0):
+            chosen.append(axis)
+    return chosen
+
+
+def bands(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table `bands`: median and quartiles over the trajectories of a strategy.
+
+    Args:
+        frame: the table `incumbents`.
+    """
+    rows = []
+    for axis in used_axes(frame):
+        for strategy in frame["strategy"].unique(maintain_order=True):
+            part = frame.filter(pl.col("strategy") == strategy)
+            for split, value in (("val", "val_mae"), ("test", "test_mae")):
+                curves = [steps(search, axis, value) for _, _, search in searches(part)]
+                curves = [(x, y) for x, y in curves if len(x)]
+                if curves:
+                    rows += list(_band_rows(curves, {"strategy": strategy, "axis": axis, "split": split}))
+    return table(rows, BANDS)
+
+
+def _band_rows(curves: list[tuple[np.ndarray, np.ndarray]], key: dict[str, str]) -> Iterator[dict]:
+    if key["axis"] == "trials":
+        grid = np.unique(np.concatenate([x for x, _ in curves]))
+    else:
+        grid = np.linspace(min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves), GRID)
+    values = np.stack([at(x, y, grid) for x, y in curves])  # (searches, grid)
+    for place, column in zip(grid, values.T, strict=True):
+        known = column[~np.isnan(column)]
+        if not len(known):
+            continue
+        ends = (0.25, 0.75) if len(known) >= 4 else (0.0, 1.0)
+        low, high = np.quantile(known, ends)
+        yield key | {
+            "x": float(place),
+            "median": float(np.median(known)),
+            "lower": float(low),
+            "upper": float(high),
+            "trajectories": len(known),
+        }
+
+
+def efficiency(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table `efficiency`: area under each search's curve, and when it reaches a common target.
+
+    The step function is extended to the left by its first value (the baseline costs time, too), and cut at the least
+    total that any search spent.
+    """
+    finals = [search["val_mae"].drop_nulls().to_list()[-1:] for _, _, search in searches(frame)]
+    finals = [value for final in finals for value in final]
+    target = float(np.median(finals)) if finals else float("nan")
+    usable, rows = used_axes(frame), []
+    for axis in AXES:
+        curves = {(s, t): steps(search, axis, "val_mae") for s, t, search in searches(frame)}
+        started = [x[-1] for x, _ in curves.values() if len(x)]
+        horizon = float(min(started)) if started and axis in usable else float("nan")
+        for (strategy, trajectory), (x, y) in curves.items():
+            note, auc, reached = None, float("nan"), None
+            if axis not in usable:
+                note = "no search used any" if axis == "device_s" else "some search's use is unknown or nothing"
+            elif not len(x):
+                note = "no trial ran well"
+            else:
+                auc = mean_until(x, y, horizon, discrete=axis == "trials")
+                hit = np.flatnonzero(y <= target + 1e-12)
+                reached = bool(len(hit))
+            rows.append(
+                {
+                    "strategy": strategy,
+                    "trajectory": trajectory,
+                    "axis": axis,
+                    "horizon": none_if_nan(horizon),
+                    "auc": none_if_nan(auc),
+                    "target": none_if_nan(target),
+                    "time_to_target": float(x[hit[0]]) if reached else None,
+                    "reached": reached,
+                    "spent": float(x[-1]) if len(x) else None,
+                    "note": note,
+                }
+            )
+    return table(rows, EFFICIENCY)
+
+
+def mean_until(x: np.ndarray, y: np.ndarray, horizon: float, *, discrete: bool) -> float:
+    """Mean of the step function from 0 to the horizon: over trials 0, 1, … if discrete, else over the axis."""
+    if discrete:
+        index = np.searchsorted(x, np.arange(horizon + 1), side="right") - 1
+        return float(y[np.maximum(index, 0)].mean())
+    edges = np.concatenate([[0.0], np.clip(x[1:], 0, horizon), [horizon]])
+    return float((np.diff(np.maximum.accumulate(edges)) * y).sum() / horizon)

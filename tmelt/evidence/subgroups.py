@@ -1,0 +1,132 @@
+"""Where the winners err: by organism, melting temperature, length and distance to the training set."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tmelt.evidence import statistics
+from tmelt.evidence.metrics import ORGANISM_MIN, none_if_nan, rank_correlation
+from tmelt.evidence.reading import table
+from tmelt.evidence.schema import CALIBRATION, SUBGROUPS
+
+TM_EDGES = (40, 50, 60, 70)
+LENGTH_EDGES = (100, 200, 400, 800)
+IDENTITY_EDGES = (0.4, 0.6)
+COVERAGE = 0.9
+BINS = 5
+_ROLE_KEY = ["role", "strategy", "trajectory"]
+
+
+def banded(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """Test rows of `winner_predictions` with columns organism, tm_band, length_band and distance_band.
+
+    Bands of measured Tm: at either end any predictor with less spread than the measurements is biased to the middle.
+    """
+    joined = predictions.filter(pl.col("split") == "test").join(
+        labels.select("protein_id", "identity"), on="protein_id", how="left", maintain_order="left"
+    )
+    return joined.with_columns(
+        tm_band=_band(pl.col("tm"), TM_EDGES, "°C"),
+        length_band=_band(pl.col("length"), LENGTH_EDGES, "residues"),
+        distance_band=pl.when(pl.col("identity") == 0)
+        .then(pl.lit("0|no homologue in training"))
+        .otherwise(
+            _band(100 * pl.col("identity"), tuple(100 * edge for edge in IDENTITY_EDGES), "% identity", first=1)
+        ),
+    )
+
+
+def _band(value: pl.Expr, edges: tuple[float, ...], unit: str, first: int = 0) -> pl.Expr:
+    """`order|name` of the band in which a value lies; a value on an edge belongs to the upper band."""
+    expression = pl.lit(f"{first + len(edges)}|≥ {edges[-1]:g} {unit}")
+    for index in range(len(edges) - 1, 0, -1):
+        name = f"{first + index}|{edges[index - 1]:g}–{edges[index]:g} {unit}"
+        expression = pl.when(value < edges[index]).then(pl.lit(name)).otherwise(expression)
+    return pl.when(value < edges[0]).then(pl.lit(f"{first}|< {edges[0]:g} {unit}")).otherwise(expression)
+
+
+def subgroups(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """The table `subgroups`, from `winner_predictions` (and `floor_predictions`), mean predictions over seeds."""
+    frame = banded(predictions, labels)
+    rows: list[dict[str, Any]] = []
+    for dimension in ("organism", "tm_band", "length_band", "distance_band"):
+        known = frame.drop_nulls(dimension)
+        for order, group in enumerate(known[dimension].unique().sort()):
+            rows += _group_rows(known.filter(pl.col(dimension) == group), dimension, group, order)
+    return table(rows, SUBGROUPS)
+
+
+def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int) -> list[dict[str, Any]]:
+    """One row per candidate; all have the same proteins, so clusters are drawn once."""
+    keys = part.select(_ROLE_KEY).unique(maintain_order=True)
+    ordered = part.sort("protein_id")
+    proteins = ordered.unique("protein_id", maintain_order=True)
+    clusters, tm = proteins["cluster"].to_numpy(), proteins["tm"].to_numpy()
+    predictions = np.stack(
+        [
+            ordered.filter(pl.all_horizontal(pl.col(name).eq_missing(pl.lit(value)) for name, value in key.items()))[
+                "prediction"
+            ].to_numpy()
+            for key in keys.iter_rows(named=True)
+        ]
+    )
+    errors = np.abs(predictions - tm)
+    low = high = [None] * len(errors)
+    if len(set(clusters)) > 1:
+        rng = statistics.generator("subgroup", dimension, group)
+        draws = statistics.cluster_means(errors, clusters, statistics.cluster_counts(clusters, rng))
+        low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    enough = len(tm) >= ORGANISM_MIN
+    rho = rank_correlation(predictions, tm) if enough else np.full(len(errors), np.nan)
+    name = group.split("|", 1)[1] if dimension != "organism" else group
+    return [
+        key
+        | {
+            "dimension": dimension,
+            "group": name,
+            "order": int(group.split("|", 1)[0]) if dimension != "organism" else order,
+            "proteins": len(tm),
+            "mae": float(errors[i].mean()),
+            "low": low[i],
+            "high": high[i],
+            "bias": float((predictions[i] - tm).mean()),
+            "spearman": none_if_nan(rho[i]),
+        }
+        for i, key in enumerate(keys.iter_rows(named=True))
+    ]
+
+
+def calibration(predictions: pl.DataFrame) -> pl.DataFrame:
+    """The table `calibration`: whether the spread over seeds tells where a candidate errs.
+
+    Intervals by split conformal prediction (Lei et al. 2018) with scores |error| / (spread + its median), calibrated
+    on val and checked on test; with one seed the spread is unknown and the width is the same for all.
+    """
+    rows: list[dict[str, Any]] = []
+    for (role, strategy, trajectory), part in predictions.group_by(_ROLE_KEY, maintain_order=True):
+        val, test = (part.filter(pl.col("split") == split) for split in ("val", "test"))
+        if len(val) < 20 or len(test) < BINS:
+            continue
+        spread_val, spread_test = (frame["prediction_sd"].fill_null(0.0).to_numpy() for frame in (val, test))
+        middle = float(np.median(spread_val)) or 1.0
+        errors_val, errors_test = ((frame["prediction"] - frame["tm"]).abs().to_numpy() for frame in (val, test))
+        scores = errors_val / (spread_val + middle)
+        rank = int(np.ceil((len(scores) + 1) * COVERAGE)) - 1
+        half = np.sort(scores)[min(rank, len(scores) - 1)] * (spread_test + middle)
+        bins = np.array_split(np.argsort(spread_test, kind="stable"), BINS)
+        rows += [
+            {
+                "role": role,
+                "strategy": strategy,
+                "trajectory": trajectory,
+                "bin": index,
+                "proteins": len(inside),
+                "sd": float(spread_test[inside].mean()) if test["prediction_sd"].null_count() == 0 else None,
+                "mae": float(errors_test[inside].mean()),
+                "coverage": float((errors_test[inside] <= half[inside]).mean()),
+                "half_width": float(half[inside].mean()),
+            }
+            for index, inside in enumerate(bins)
+        ]
+    return table(rows, CALIBRATION)

@@ -1,0 +1,279 @@
+"""The winners on fresh seeds: how good they are, and by how much their search flattered itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tmelt.evidence import statistics
+from tmelt.evidence.confirmation import incumbent_path, winners_of
+from tmelt.evidence.incumbents import SEARCH_KEY, trial_scores
+from tmelt.evidence.metrics import none_if_nan, score
+from tmelt.evidence.reading import table
+from tmelt.evidence.schema import STRATEGIES, WINNER_PREDICTIONS, WINNERS
+
+FEW_NOTE = "fewer than 5 searches: intervals only, no significance"
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Predictions of what was trained after the search, by candidate and fresh seed, for all val and test proteins."""
+
+    labels: pl.DataFrame  # tmelt.evidence.schema.OPENED_LABELS
+    seeds: dict[str, list[int]]  # candidate: fresh seeds that ended ok
+    predictions: dict[str, np.ndarray]  # candidate: (seeds, proteins)
+
+    @classmethod
+    def of(cls, predictions: pl.DataFrame, labels: pl.DataFrame) -> "Confirmed":
+        """From the tables `confirmed_predictions` and `labels`."""
+        place = labels.select("protein_id", "split", place=pl.int_range(pl.len()))
+        ordered = predictions.join(place, on=["protein_id", "split"]).sort("candidate", "seed", "place")
+        seeds, matrices = {}, {}
+        for (candidate,), part in ordered.group_by("candidate", maintain_order=True):
+            seeds[candidate] = part["seed"].unique(maintain_order=True).to_list()
+            matrices[candidate] = part["prediction"].to_numpy().reshape(len(seeds[candidate]), len(labels))
+        return cls(labels, seeds, matrices)
+
+    def __contains__(self, candidate: str | None) -> bool:
+        return candidate in self.predictions
+
+    def inside(self, split: str) -> np.ndarray:
+        """Positions of a split's proteins."""
+        return np.flatnonzero((self.labels["split"] == split).to_numpy())
+
+    def clusters(self, split: str) -> np.ndarray:
+        """(proteins,) their families."""
+        return self.labels["cluster"].to_numpy()[self.inside(split)]
+
+    def errors(self, candidate: str, split: str) -> np.ndarray:
+        """(seeds, proteins) absolute errors in °C."""
+        inside = self.inside(split)
+        return np.abs(self.predictions[candidate][:, inside] - self.labels["tm"].to_numpy()[inside])
+
+    def paired_errors(self, candidate: str, other: str, split: str) -> np.ndarray:
+        """(common seeds, proteins) absolute errors of `candidate` minus those of `other`."""
+        common = [seed for seed in self.seeds[candidate] if seed in self.seeds[other]]
+        ours = [self.seeds[candidate].index(seed) for seed in common]
+        theirs = [self.seeds[other].index(seed) for seed in common]
+        return self.errors(candidate, split)[ours] - self.errors(other, split)[theirs]
+
+    def scores(self, candidate: str, split: str) -> dict[str, float]:
+        """Mean over seeds of each score."""
+        inside = self.inside(split)
+        organisms = self.labels["organism"].to_list()
+        found = score(
+            self.predictions[candidate][:, inside],
+            self.labels["tm"].to_numpy()[inside],
+            [organisms[i] for i in inside],
+        )
+        return {name: float(values.mean()) for name, values in found.items()}
+
+
+def candidate_of(plan: pl.DataFrame, purpose: str, strategy: str | None, trajectory: int | None) -> str | None:
+    """The folder of the one candidate that a plan has for this purpose; None without one."""
+    rows = plan.filter(
+        (pl.col("purpose") == purpose)
+        & pl.col("strategy").eq_missing(pl.lit(strategy, dtype=pl.String))
+        & pl.col("trajectory").eq_missing(pl.lit(trajectory, dtype=pl.Int64))
+    )
+    return rows["candidate"][0] if len(rows) else None
+
+
+def overtuning(test_mae: Sequence[float]) -> float:
+    """Test MAE of the last incumbent minus the lowest of all incumbents (≥ 0), as Schneider et al. 2025 define it.
+
+    A diagnosis of the search by its own runs; the minimum is never a result.
+    """
+    return float(test_mae[-1] - min(test_mae))
+
+
+def winners(trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed) -> pl.DataFrame:
+    """The table `winners`: one row per search."""
+    exact = {
+        (row["strategy"], row["trajectory"], row["iteration"]): row for row in trial_scores(runs).iter_rows(named=True)
+    }
+    baseline = candidate_of(plan, "baseline", None, None)
+    planned = {name: len(seeds) for name, seeds in plan.select("candidate", "seeds").iter_rows()}
+    rows = []
+    for trial in winners_of(trials):
+        key = (trial["strategy"], trial["trajectory"])
+        search = trials.filter((pl.col("strategy") == key[0]) & (pl.col("trajectory") == key[1]))
+        path = [exact[(*key, iteration)]["test_mae"] for iteration in incumbent_path(search)]
+        seen = exact[(*key, trial["iteration"])]
+        row = dict.fromkeys(WINNERS.names) | {
+            name: trial[name] for name in (*SEARCH_KEY, "iteration", "origin", "script", "knobs", "parameter_count")
+        }
+        row |= {
+            "search_val_mae": seen["val_mae"],
+            "search_test_mae": seen["test_mae"],
+            "overtuning": overtuning(path) if None not in path else None,
+        }
+        candidate = candidate_of(plan, "winner", *key)
+        row |= _confirmation(candidate, baseline, confirmed, planned, seen["val_mae"])
+        rows.append(row)
+    return table(rows, WINNERS)
+
+
+def _confirmation(
+    candidate: str | None, baseline: str | None, confirmed: Confirmed, planned: dict[str, int], search_val_mae: float
+) -> dict:
+    """The columns of a winner that come from its fresh seeds."""
+    if candidate is None:
+        return {"confirmed_seeds": 0, "failed_seeds": 0, "note": "not confirmed on fresh seeds"}
+    if candidate not in confirmed:
+        return {
+            "candidate": candidate,
+            "confirmed_seeds": 0,
+            "failed_seeds": planned[candidate],
+            "note": "every fresh seed failed",
+        }
+    seeds, notes = len(confirmed.seeds[candidate]), []
+    val = statistics.mean_interval(
+        confirmed.errors(candidate, "val"), confirmed.clusters("val"), statistics.generator("val", candidate)
+    )
+    test = statistics.mean_interval(
+        confirmed.errors(candidate, "test"), confirmed.clusters("test"), statistics.generator("test", candidate)
+    )
+    scores = confirmed.scores(candidate, "test")
+    inside = confirmed.inside("test")
+    ensemble = confirmed.predictions[candidate][:, inside].mean(axis=0) - confirmed.labels["tm"].to_numpy()[inside]
+    row = {
+        "candidate": candidate,
+        "confirmed_seeds": seeds,
+        "failed_seeds": planned[candidate] - seeds,
+        "val_mae": val.estimate,
+        "val_low": val.low,
+        "val_high": val.high,
+        "test_mae": test.estimate,
+        "test_low": test.low,
+        "test_high": test.high,
+        "test_ensemble_mae": float(np.abs(ensemble).mean()),
+        "optimism": val.estimate - search_val_mae,
+    } | {f"test_{name}": none_if_nan(scores[name]) for name in ("rmse", "r2", "spearman", "within_rho")}
+    if seeds == 1:
+        notes.append("one fresh seed: intervals cover proteins only")
+    if planned[candidate] > seeds:
+        notes.append(f"{planned[candidate] - seeds} of {planned[candidate]} fresh seeds failed")
+    if baseline in confirmed:
+        differences = confirmed.paired_errors(candidate, baseline, "test")
+        if len(differences):
+            gain = statistics.paired_interval(
+                differences, confirmed.clusters("test"), statistics.generator("gain", candidate)
+            )
+            row |= {"gain": gain.estimate, "gain_low": gain.low, "gain_high": gain.high}
+    else:
+        notes.append("the baseline has no confirmed run")
+    return row | {"note": "; ".join(notes) or None}
+
+
+def winner_predictions(plan: pl.DataFrame, confirmed: Confirmed) -> pl.DataFrame:
+    """The table `winner_predictions`: each winner's and the baseline's mean prediction per protein."""
+    frames = []
+    wanted = plan.filter(pl.col("purpose").is_in(["winner", "baseline"]))
+    for row in wanted.iter_rows(named=True):
+        if row["candidate"] not in confirmed:
+            continue
+        predictions = confirmed.predictions[row["candidate"]]
+        frames.append(
+            predictions_frame(
+                confirmed.labels,
+                predictions,
+                role=row["purpose"],
+                strategy=row["strategy"],
+                trajectory=row["trajectory"],
+            )
+        )
+    return pl.concat(frames) if frames else table([], WINNER_PREDICTIONS)
+
+
+def predictions_frame(
+    labels: pl.DataFrame, predictions: np.ndarray, *, role: str, strategy: str | None, trajectory: int | None
+) -> pl.DataFrame:
+    """Rows of `winner_predictions` from predictions (seeds, proteins) in the labels' order."""
+    seeds = len(predictions)
+    spread = predictions.std(axis=0, ddof=1) if seeds > 1 else [None] * predictions.shape[1]
+    return labels.select(
+        role=pl.lit(role),
+        strategy=pl.lit(strategy, dtype=pl.String),
+        trajectory=pl.lit(trajectory, dtype=pl.Int64),
+        protein_id="protein_id",
+        split="split",
+        organism="organism",
+        cluster="cluster",
+        length="length",
+        tm="tm",
+        prediction=pl.Series(predictions.mean(axis=0), dtype=pl.Float64),
+        prediction_sd=pl.Series(spread, dtype=pl.Float64),
+        seeds=pl.lit(seeds, dtype=pl.Int64),
+    )
+
+
+def errors_by_search(won: pl.DataFrame, strategy: str, confirmed: Confirmed, split: str) -> np.ndarray:
+    """(searches, proteins) absolute errors of a strategy's confirmed winners, means over fresh seeds."""
+    names = won.filter((pl.col("strategy") == strategy) & (pl.col("confirmed_seeds") > 0)).sort("trajectory")[
+        "candidate"
+    ]
+    inside = confirmed.inside(split)
+    return np.array([confirmed.errors(name, split).mean(axis=0) for name in names]).reshape(len(names), len(inside))
+
+
+def strategies(
+    trials: pl.DataFrame, won: pl.DataFrame, incumbent: pl.DataFrame, efficiency: pl.DataFrame, confirmed: Confirmed
+) -> pl.DataFrame:
+    """The table `strategies`: one row per strategy, the search as the unit.
+
+    Args:
+        won: the table `winners`; `incumbent` and `efficiency`: the tables of these names.
+    """
+    from tmelt.decision import seed_noise
+
+    rows = []
+    for strategy in trials["strategy"].unique(maintain_order=True):
+        own = trials.filter(pl.col("strategy") == strategy)
+        best = won.filter(pl.col("strategy") == strategy)
+        proven = best.filter(pl.col("confirmed_seeds") > 0)
+        last = incumbent.filter(pl.col("strategy") == strategy).sort("iteration").group_by("trajectory").last()
+        area = efficiency.filter((pl.col("strategy") == strategy) & (pl.col("axis") == "trials"))["auc"]
+        errors = errors_by_search(won, strategy, confirmed, "test")
+        count = own["trajectory"].n_unique()
+        notes = [] if count >= statistics.FEW else [FEW_NOTE]
+        interval = statistics.Interval(float("nan"), None, None)
+        if len(errors):
+            interval = statistics.mean_interval(
+                errors, confirmed.clusters("test"), statistics.generator("strategy", strategy)
+            )
+        if len(errors) == 1:
+            notes.append("one confirmed search: the interval covers proteins only")
+        if len(errors) < count:
+            notes.append(f"{count - len(errors)} of {count} searches have no confirmed winner")
+        noise = seed_noise(own.to_dicts())
+        rows.append(
+            {
+                "strategy": strategy,
+                "trajectories": count,
+                "trials": len(own),
+                "ok": int((own["status"] == "ok").sum()),
+                "failed": int((own["status"] != "ok").sum()),
+                "kept": int(((own["incumbent"] == own["iteration"]) & (own["iteration"] > 0)).sum()),
+                "search_val_mae": best["search_val_mae"].mean(),
+                "confirmed": len(proven),
+                "test_mae": none_if_nan(interval.estimate),
+                "test_low": interval.low,
+                "test_high": interval.high,
+                "test_sd": proven["test_mae"].std() if len(proven) > 1 else None,
+                "test_within_rho": proven["test_within_rho"].mean(),
+                "val_mae": proven["val_mae"].mean(),
+                "optimism": proven["optimism"].mean(),
+                "overtuning": best["overtuning"].mean(),
+                "gain": proven["gain"].mean(),
+                "seed_sd": noise or None,
+                "auc": area.mean(),
+                "fit_s": last["fit_s"].mean(),
+                "device_s": last["device_s"].mean(),
+                "cost_usd": last["cost_usd"].mean() if not last["cost_usd"].null_count() else None,
+                "total_usd": last["total_usd"].mean() if not last["total_usd"].null_count() else None,
+                "note": "; ".join(notes) or None,
+            }
+        )
+    return table(rows, STRATEGIES)
