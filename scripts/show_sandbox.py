@@ -1,0 +1,149 @@
+"""Show what the sandbox stops on this machine, and what it costs.
+
+Reads   tests/sandbox: the attacks and their shooting range
+Writes  attacks.csv (attack × backend × user) and overhead.csv, if asked; prints both as tables
+"""
+
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.errors import InputError
+from tmelt.harness.sandbox import Limits, Phase, Sandbox, SandboxUnavailable, backends
+
+RANGE = Path(__file__).resolve().parents[1] / "tests" / "sandbox"
+LIMITS = Limits(wall_s=120, memory_mb=4000, processes=64, file_mb=100, disk_mb=100)
+COMPARED = ("none", *reversed(backends.ORDER))
+
+
+def show_sandbox(*, folder: Path | None = None, quick: bool = False, phases: int = 10) -> None:
+    """Attack every backend that this machine has, as root and as an ordinary user; time empty phases.
+
+    `quick` leaves out the attacks that take seconds; `phases` is how many are timed per backend.
+    """
+    if not RANGE.is_dir():
+        raise InputError(f"{RANGE}: no such folder; run this from a checkout of the project")
+    sys.path.append(str(RANGE))
+    attacks = _attack_rows(quick)
+    overhead = list(_overhead_rows(phases))
+    for name, rows in (("attacks", attacks), ("overhead", overhead)):
+        _print_table(rows)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / f"{name}.csv").open("w", newline="") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+def _attack_rows(quick: bool) -> list[dict[str, str]]:
+    """One row per attack, one column per backend and user."""
+    import attacks
+    from users import python_for, users
+
+    names = sorted(set(attacks.ATTACKS) - attacks.SLOW if quick else attacks.ATTACKS)
+    rows: dict[str, dict[str, str]] = {name: {"attack": name} for name in names}
+    total = {"attack": f"stopped, of {len(names)}"}
+    for backend in backends.ORDER:
+        if backends.missing(backend, None):
+            continue
+        for user in users():
+            column, python = f"{backend}, {user}", python_for(user)
+            if python is None:
+                continue
+            command = [*python, RANGE / "shooting_range.py", "--backend", backend, "--attack", *names]
+            done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+            found = {row["attack"]: row for row in map(json.loads, done.stdout.splitlines())}
+            if set(found) != set(names):
+                raise InputError(f"{column}: the shooting range failed: {done.stderr.strip().splitlines()[-1:]}")
+            for name in names:
+                rows[name][column] = "stopped" if found[name]["stopped"] else "SUCCEEDS"
+            total[column] = str(sum(row["stopped"] for row in found.values()))
+    return [*rows.values(), total]
+
+
+def _overhead_rows(phases: int) -> Iterator[dict[str, str]]:
+    """Milliseconds of an empty phase with torch at hand, and the speed of training inside against outside."""
+    outside = _training_outside()
+    for backend in COMPARED:
+        for warm in (True, False):
+            try:
+                yield _overhead(backend, warm, phases if warm else max(2, phases // 4), outside)
+            except SandboxUnavailable:
+                continue
+
+
+def _overhead(backend: str, warm: bool, phases: int, outside: float) -> dict[str, str]:
+    start_s, start_cpu_s, _ = _time_job(backend, warm, 0)
+    _, cpu_s, walls = _time_job(backend, warm, phases)
+    with _open(backend, warm) as sandbox:
+        inside = min(_cpu_s(sandbox.run(Phase({"do": "count_cpu_s"}, (), (), LIMITS)).output) for _ in range(3))
+    return {
+        "backend": backend,
+        "worker": "one for all phases" if warm else "one per phase",
+        "start ms": f"{1000 * start_s:.0f}",
+        "start and end, CPU ms": f"{1000 * start_cpu_s:.0f}",
+        "phase ms, median": f"{1000 * sorted(walls)[len(walls) // 2]:.0f}",
+        "phase ms, best": f"{1000 * min(walls):.0f}",
+        "phase, CPU ms": f"{1000 * max(0.0, cpu_s - start_cpu_s) / phases:.0f}",
+        "phases": str(phases),
+        "training CPU, inside / outside": f"{inside / outside:.3f}",
+    }
+
+
+def _open(backend: str, warm: bool) -> Sandbox:
+    return Sandbox(backend, entry="entries:run", python_path=(RANGE,), warm=warm)
+
+
+def _time_job(backend: str, warm: bool, phases: int) -> tuple[float, float, list[float]]:
+    """Seconds until it can begin; CPU seconds of all of its processes; seconds of each phase."""
+    before, started = _children_cpu_s(), time.monotonic()
+    walls = []
+    with _open(backend, warm) as sandbox:
+        start_s = time.monotonic() - started
+        for _ in range(phases):
+            began = time.monotonic()
+            sandbox.run(Phase({"do": "nothing"}, (), (), LIMITS))
+            walls.append(time.monotonic() - began)
+    return start_s, _children_cpu_s() - before, walls
+
+
+def _training_outside() -> float:
+    """CPU seconds of the same training in a plain process."""
+    code = f"import sys; sys.path.append({str(RANGE)!r}); import entries; entries.count_cpu_s(None)"
+    environment = {**os.environ, **backends.clean_environment(1)}
+    command = [sys.executable, "-c", code]
+    return min(
+        _cpu_s(subprocess.run(command, capture_output=True, text=True, env=environment).stdout) for _ in range(3)
+    )
+
+
+def _cpu_s(text: str) -> float:
+    return float(text.rpartition("CPU_S ")[2])
+
+
+def _children_cpu_s() -> float:
+    """CPU seconds of all processes below this one that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _print_table(rows: list[dict[str, str]]) -> None:
+    """As Markdown."""
+    columns = list(rows[0])
+    print("| " + " | ".join(columns) + " |")
+    print("|" + " --- |" * len(columns))
+    for row in rows:
+        print("| " + " | ".join(row[column] for column in columns) + " |")
+    print(flush=True)
+
+
+if __name__ == "__main__":
+    run_command(show_sandbox)

@@ -1,0 +1,98 @@
+"""Every attack against every backend of this machine, as root and as an ordinary user."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))
+
+import attacks  # noqa: E402
+from users import python_for, users  # noqa: E402
+
+from tmelt.harness.sandbox import backends  # noqa: E402
+
+CONFIGURATIONS = {"bwrap": ["--backend", "bwrap"], "landlock": ["--backend", "landlock"]}
+# What remains on older kernels and in the arrangement for them.
+OLDER = {
+    "bwrap, one worker per phase": ["--backend", "bwrap", "--cold"],
+    "bwrap, no Landlock": ["--backend", "bwrap", "--landlock-abi", "0"],
+    "landlock 1": ["--backend", "landlock", "--landlock-abi", "1"],
+    "landlock 3": ["--backend", "landlock", "--landlock-abi", "3"],
+    "landlock 5": ["--backend", "landlock", "--landlock-abi", "5"],
+}
+# Landlock does not mediate stat(): size and times of a file whose path is known can be seen.
+KNOWN_LEAKS = {("landlock", "stat_outside")}
+# These need a terminal, or a kernel with a second numbering of its calls.
+HARMLESS_HERE = {"type_into_terminal", "x32_call"}
+FAST = sorted(set(attacks.ATTACKS) - attacks.SLOW)
+SLOW = sorted(attacks.SLOW)
+
+
+@functools.cache
+def findings(user: str, options: tuple[str, ...], names: tuple[str, ...]) -> dict[str, dict]:
+    """Findings of one session on the shooting range, by attack."""
+    python = python_for(user)
+    if python is None:
+        pytest.skip(f"no Python that {user} can run with this code")
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        subprocess.run(
+            [*python, HERE / "shooting_range.py", *options, "--attack", *names],
+            stdout=output,
+            stderr=errors,
+            timeout=400,
+            cwd="/",
+            env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        output.seek(0)
+        errors.seek(0)
+        rows = [json.loads(line) for line in output]
+        assert len(rows) == len(names), errors.read()[-2000:]
+    return {row["attack"]: row for row in rows}
+
+
+def check(user: str, options: list[str], names: list[str], attack: str) -> None:
+    """Fail unless the attack was stopped, or succeeded where it is known to."""
+    backend = options[1]
+    lack = backends.missing(backend, None)
+    if lack:
+        pytest.skip(lack)
+    finding = findings(user, tuple(options), tuple(names))[attack]
+    assert finding["stopped"] == ((backend, attack) not in KNOWN_LEAKS), finding["detail"]
+
+
+@pytest.mark.parametrize("attack", FAST)
+@pytest.mark.parametrize("user", users())
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_stopped(configuration, user, attack):
+    check(user, CONFIGURATIONS[configuration], FAST, attack)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", SLOW)
+@pytest.mark.parametrize("user", users())
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_greed_stopped(configuration, user, attack):
+    check(user, CONFIGURATIONS[configuration], SLOW, attack)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", FAST)
+@pytest.mark.parametrize("user", users())
+@pytest.mark.parametrize("configuration", OLDER)
+def test_stopped_on_older_kernels(configuration, user, attack):
+    check(user, OLDER[configuration], FAST, attack)
+
+
+@pytest.mark.slow
+def test_attacks_bite_where_there_is_no_sandbox():
+    if os.geteuid() != 0:
+        pytest.skip("some need root even then")
+    bare = findings("root", ("--backend", "bare"), tuple(FAST))
+    assert {name for name, finding in bare.items() if finding["stopped"]} == HARMLESS_HERE

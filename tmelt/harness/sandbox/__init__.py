@@ -1,0 +1,21 @@
+"""Runs code that nobody trusts: candidates written by a model, beside people's keys, labels and results.
+
+    with Sandbox("auto", read=(fit_view, pool_view), folder=job_folder) as sandbox:
+        outcome = sandbox.run(Phase(spec, read=(script, fit_view), write=(checkpoint,), limits=Limits(...)))
+
+Who starts whom, from trusted to not:
+
+    harness (Sandbox)   any process; hands over phases, waits for their outcomes
+    └ supervisor        own session; ends everything when the harness is gone; enforces the limits from outside
+      └ worker          clean environment, inside bubblewrap where there is one; imports torch once; runs no candidate
+        └ keeper        one per phase, a fork; collects the phase's orphans
+          └ child       a fork; confines itself (kernel rules below), then calls the entry with the phase's spec
+
+Everything here needs the standard library alone.
+"""
+
+from tmelt.harness.sandbox.disk import remove_tree
+from tmelt.harness.sandbox.phase import Limits, Outcome, Phase
+from tmelt.harness.sandbox.sandbox import Sandbox, SandboxUnavailable, choose_backend
+
+__all__ = ["Limits", "Outcome", "Phase", "Sandbox", "SandboxUnavailable", "choose_backend", "remove_tree"]

@@ -1,0 +1,137 @@
+"""How each backend starts a worker: the command line, and what lies around the worker."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tmelt.harness.sandbox import landlock
+from tmelt.harness.sandbox.confine import SYSTEM, gpu_nodes
+from tmelt.harness.sandbox.phase import Settings
+
+# Strongest first; `none` is taken only when a person wrote it.
+ORDER = ("bwrap", "apptainer", "landlock")
+WITH_NAMESPACES = ("bwrap", "apptainer")
+
+# A used name would do, too; the number only has to belong to nobody.
+UNUSED_UID = 64321
+PACKAGE = Path(__file__).resolve().parents[2]  # the folder tmelt/
+# Without these an interpreter or a driver may not start; nothing else of the harness' environment gets in.
+_PASSED_ON = ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
+_BOOTSTRAP = "import sys; sys.path += {path!r}; from {module} import main; main({arguments})"
+
+
+def missing(backend: str, image: str | None) -> str | None:
+    """Why a backend cannot even be tried on this host; None when it can."""
+    if backend == "bwrap" and not shutil.which("bwrap"):
+        return "bubblewrap is not installed"
+    if backend == "apptainer" and not shutil.which("apptainer"):
+        return "Apptainer is not installed"
+    if backend == "apptainer" and not image:
+        return "no image is configured"
+    if backend == "landlock" and not landlock.kernel_abi():
+        return "this kernel has no Landlock"
+    return None
+
+
+def child_uid(backend: str) -> int | None:
+    """The identity for candidate code: an unused one where we are root, else our own."""
+    return UNUSED_UID if os.geteuid() == 0 and backend in ("bwrap", "landlock") else None
+
+
+def interpreter_paths() -> list[str]:
+    """What the worker needs to read of this Python and of tmelt."""
+    # With and without links on the way: the interpreter finds its library through the path that it was started by.
+    prefixes = (sys.prefix, sys.base_prefix)
+    places = {*map(os.path.realpath, prefixes), *map(os.path.abspath, prefixes)}
+    return [*sorted(place for place in places if place not in ("/", "/usr")), str(PACKAGE)]
+
+
+def clean_environment(threads: int) -> dict[str, str]:
+    """The worker's whole environment."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",  # same seed, same script: same order of sets, too
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": "1",  # it starts its threads at import, and the worker must be able to fork
+        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+    }
+
+
+def supervisor_environment() -> dict[str, str]:
+    """What the supervisor needs to start and to find the backends' programs; no secret."""
+    return {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+
+
+def python_command(python: str, flags: list[str], module: str, python_path: Iterable[str], *arguments: object) -> list:
+    """A command that calls `module.main(*arguments)` of this package, wherever the package is installed."""
+    code = _BOOTSTRAP.format(
+        path=[str(PACKAGE.parent), *python_path],
+        module=f"tmelt.harness.sandbox.{module}",
+        arguments=", ".join(map(repr, arguments)),
+    )
+    return [python, *flags, "-c", code]
+
+
+def worker_command(settings: Settings, read: Iterable[str], write: Iterable[str]) -> list[str]:
+    """The command that starts a worker which can see `read` and change `write`."""
+    python = python_command(
+        settings.python, ["-s", "-P"], "worker", settings.python_path, list(settings.preload), settings.entry
+    )
+    if settings.backend == "bwrap":
+        return [*_bwrap(settings, [*settings.system, *read], write), *python]
+    if settings.backend == "apptainer":
+        return [*_apptainer(settings, [*settings.system, *read], write), *python]
+    return python
+
+
+def _bwrap(settings: Settings, read: Iterable[str], write: Iterable[str]) -> list[str]:
+    """bubblewrap: no network, no other processes, an allow-list of mounts. The worker is its init process, so that
+    nothing can signal it and everything ends with it."""
+    program = shutil.which("bwrap") or "bwrap"
+    command = (
+        f"{program} --unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup-try --as-pid-1 "
+        "--die-with-parent --new-session --cap-drop ALL --proc /proc --dev /dev"
+    ).split()
+    if settings.uid is None:
+        command += ["--unshare-user"]
+    else:  # as root without a user namespace: the worker keeps what it needs to leave uid 0 in its children
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    knows = subprocess.run([program, "--help"], capture_output=True, text=True).stdout
+    for folder in ("/dev/shm", "/tmp"):
+        if "--size" in knows:  # since 0.5
+            command += ["--size", str(64 << 20), "--perms", "0755"]
+        command += ["--tmpfs", folder]
+    command += ["--remount-ro", "/dev"]
+    binds = [("--ro-bind-try", path) for path in SYSTEM]
+    if settings.gpu:  # CUDA reads all over /sys
+        binds += [("--ro-bind", "/sys"), *(("--dev-bind", node) for node in gpu_nodes())]
+    binds += [("--ro-bind", path) for path in read]
+    binds += [("--bind", path) for path in write]
+    made = set()
+    for flag, path in binds:
+        for parent in map(str, reversed(Path(path).parents[:-1])):
+            if parent not in made and "--perms" in knows and settings.uid is not None:
+                command += ["--perms", "0755", "--dir", parent]  # bubblewrap's own default is 0700, root's
+                made.add(parent)
+        command += [flag, path, path]
+    return [*command, "--"]
+
+
+def _apptainer(settings: Settings, read: Iterable[str], write: Iterable[str]) -> list[str]:
+    """Apptainer: the same, with the system's files from an image."""
+    program = shutil.which("apptainer") or "apptainer"
+    command = f"{program} exec --containall --cleanenv --no-privs --net --network none".split()
+    if settings.gpu:
+        command.append("--nv")
+    for path in read:
+        command += ["--bind", f"{path}:{path}:ro"]
+    for path in write:
+        command += ["--bind", f"{path}:{path}:rw"]
+    command += [word for name, value in settings.environment.items() for word in ("--env", f"{name}={value}")]
+    return [*command, settings.image or ""]
