@@ -1,0 +1,36 @@
+"""Train one candidate after the search, on fresh seeds.
+
+Reads   protocol.json, the embedding's views, proteins.parquet, confirm/{candidate}/proposal.json with train.py; its
+        `state` says what differs from a run of the search (budget, share of fit, an organism left out)
+Writes  per seed: run.parquet, curve.parquet, predictions.parquet, log.txt; keeps finished runs in the journal
+"""
+
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.files import read_json
+from tmelt.harness.run import Harness, seeds_at_once, train_runs
+from tmelt.harness.variation import Variation
+from tmelt.history import Proposal
+
+
+def confirm_candidate(
+    *,
+    protocol: Path,
+    embedding: Path,
+    proteins: Path,
+    candidate: Path,
+    seeds: list[int],
+    folders: list[Path],
+    journal: Path,
+    cores: int,
+) -> None:
+    """Train; what fails is a result, with a status."""
+    harness = Harness.of(read_json(protocol), embedding.parent, proteins)
+    proposal = Proposal.read(candidate)
+    variation = Variation(**proposal.state)
+    train_runs(proposal, seeds, folders, harness, journal, seeds_at_once(harness, seeds, cores), variation)
+
+
+if __name__ == "__main__":
+    run_command(confirm_candidate)

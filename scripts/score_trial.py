@@ -1,0 +1,59 @@
+"""Score one trial: its runs' predictions against the validation labels, and keep or discard it.
+
+Reads   protocol.json, vault/val.parquet, proposal.json, the runs' folders, the history before
+Writes  trial.parquet (one row, failed trials included), history.parquet (all trials up to this one)
+"""
+
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.files import read_json
+from tmelt.history import History, Proposal
+from tmelt.protocol import check_integrity
+from tmelt.schema import TRIAL, write_table
+from tmelt.scoring import score
+
+
+def score_trial(
+    *,
+    protocol: Path,
+    labels: Path,
+    proposal: Path,
+    strategy: str,
+    trajectory: int,
+    iteration: int,
+    runs: list[Path],
+    history_before: list[Path],
+    trial: Path,
+    history: Path,
+) -> None:
+    """Mean over seeds of the validation MAE in °C; null, with a status, where a run failed."""
+    fixed = read_json(protocol)
+    check_integrity(fixed, val_labels=labels)
+    past = History.read(history_before[0] if history_before else None)
+    row = score(
+        proposal=Proposal.read(proposal.parent),
+        strategy=strategy,
+        trajectory=trajectory,
+        iteration=iteration,
+        runs=runs,
+        labels=labels,
+        history=past,
+        z=fixed["design"]["decision"]["z"],
+    )
+    write_table(trial, [row], TRIAL)
+    rows = [dict(earlier.row) for earlier in past] + [row]
+    write_table(history, rows, TRIAL)
+    print(_progress(row, rows), flush=True)
+
+
+def _progress(row: dict, rows: list[dict]) -> str:
+    """One line for the person who watches."""
+    found = f"val MAE {row['val_mae']:.2f} °C" if row["val_mae"] is not None else row["status"]
+    best = rows[row["incumbent"]]["val_mae"] if row["incumbent"] is not None else None
+    so_far = f"incumbent {best:.2f} °C (trial {row['incumbent']})" if best is not None else "no incumbent yet"
+    return f"{row['strategy']} t{row['trajectory']} trial {row['iteration']}: {found}, {row['decision']}; {so_far}"
+
+
+if __name__ == "__main__":
+    run_command(score_trial)

@@ -1,0 +1,34 @@
+"""Train one candidate with one seed, or with several side by side, inside the harness.
+
+Reads   protocol.json, the embedding's views, proteins.parquet (labels of fit and stop), proposal.json with train.py
+Writes  per seed: run.parquet, curve.parquet, predictions.parquet, log.txt; keeps finished runs in the journal
+"""
+
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.files import read_json
+from tmelt.harness.run import Harness, seeds_at_once, train_runs
+from tmelt.harness.variation import Variation
+from tmelt.strategies.guidance import proposal_to_train
+
+
+def train_run(
+    *,
+    protocol: Path,
+    embedding: Path,
+    proteins: Path,
+    proposal: Path,
+    seeds: list[int],
+    folders: list[Path],
+    journal: Path,
+    cores: int,
+) -> None:
+    """Train; a candidate that fails is a result, with a status."""
+    harness = Harness.of(read_json(protocol), embedding.parent, proteins)
+    at_once = seeds_at_once(harness, seeds, cores)
+    train_runs(proposal_to_train(proposal.parent), seeds, folders, harness, journal, at_once, Variation())
+
+
+if __name__ == "__main__":
+    run_command(train_run)

@@ -1,0 +1,121 @@
+"""What comes back from a candidate: read as raw numbers by a process that trusts none of it.
+
+Nothing is unpickled, imported, followed or formatted; a file that is not a plain file of the right size is an outcome,
+not an error.
+"""
+
+import json
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_CURVE_BYTES = 4 << 20
+
+
+class Invalid(Exception):
+    """A result that cannot be measured: one of a closed list of words, so that no untrusted text travels with it."""
+
+    def __init__(self, reason: str, status: str = "invalid"):
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+def read_plain_file(path: Path, *, most: int) -> bytes:
+    """The bytes of a regular file with one name, at most `most` of them.
+
+    Raises:
+        Invalid: no such file; or (status `tamper`) a link, a FIFO, a device, a hard link, or too large.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Invalid("no_predictions") from None
+    except OSError:
+        raise Invalid("not_a_plain_file", "tamper") from None
+    try:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or state.st_nlink != 1:
+            raise Invalid("not_a_plain_file", "tamper")
+        if state.st_size > most:
+            raise Invalid("too_large", "tamper")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(most + 1)
+    finally:
+        os.close(descriptor)
+
+
+def read_predictions(path: Path, count: int) -> np.ndarray:
+    """`count` finite float64 (°C) from a raw little-endian file.
+
+    Raises:
+        Invalid: a wrong number of them, or one that is not finite.
+    """
+    raw = read_plain_file(path, most=64 << 20)
+    if len(raw) != 8 * count:
+        raise Invalid("wrong_count")
+    values = np.frombuffer(raw, dtype="<f8")
+    if not np.isfinite(values).all():
+        raise Invalid("not_finite")
+    return values
+
+
+def _number(value: Any) -> float | None:
+    """A finite float, or None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        value = float(value)
+    except OverflowError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def read_curve(path: Path, most: int = 10_000) -> list[dict[str, Any]]:
+    """The candidate's own account of its epochs: known keys and finite numbers only, the rest is dropped."""
+    try:
+        lines = read_plain_file(path, most=_CURVE_BYTES).splitlines()[:most]
+    except Invalid:
+        return []
+    rows = []
+    for line in lines:
+        try:
+            claim = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(claim, dict) or (epoch := _number(claim.get("epoch"))) is None or abs(epoch) > 1e9:
+            continue
+        rows.append(
+            {"epoch": int(epoch)} | {key: _number(claim.get(key)) for key in ("fit_loss", "stop_mae", "learning_rate")}
+        )
+    return rows
+
+
+def read_parameter_count(path: Path) -> int | None:
+    """The number of trainable parameters that the candidate reports, if it is one."""
+    try:
+        claim = json.loads(read_plain_file(path, most=1 << 16))
+    except (Invalid, ValueError, RecursionError):
+        return None
+    count = _number(claim.get("parameter_count")) if isinstance(claim, dict) else None
+    return int(count) if count is not None and 0 <= count < 1e12 else None
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of the plain files in a folder that a candidate wrote; links count as nothing and are not followed."""
+    total, folders = 0, [folder]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                    elif entry.is_file(follow_symlinks=False):
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:  # too deep or made unreadable: what cannot be seen is not counted
+            continue
+    return total

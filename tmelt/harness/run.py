@@ -1,0 +1,389 @@
+"""Train one candidate with one or more seeds and bring home its predictions: fit → predict → predict again.
+
+The candidate runs in a sandbox, twice fresh: *fit* sees the features and labels of fit and stop; *predict* sees the
+checkpoint and a pool of proteins without labels, shuffled anew for every run. This process handles no validation and
+no test label; it reads raw numbers only. Whatever the candidate does ends in a row with a status.
+"""
+
+import contextlib
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tmelt.config import Budget
+from tmelt.embed.views import check_views
+from tmelt.errors import InfrastructureError
+from tmelt.files import write_text
+from tmelt.harness import journal
+from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_parameter_count, read_predictions
+from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox
+from tmelt.harness.variation import Variation
+from tmelt.history import Proposal
+from tmelt.schema import CURVE, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
+
+LOG_CHARACTERS = 4000
+REHEARSAL_PROTEINS = 64
+REHEARSAL_S = 60.0
+# Largest change in °C of a prediction when its companions change. In bf16 a value may fall to either side of a
+# rounding step: 2⁻⁸ relative, a few tenths of a degree at most.
+ROW_WISE_TOLERANCE = {"fp32": 1e-2, "bf16": 0.5}
+CHECK_SHARE = 0.1
+# Imported once per job, before the phases are forked off. Optimisers import torch._dynamo.
+PRELOAD = ("torch", "torch._dynamo", "numpy", "tmelt.harness.inside")
+
+
+@dataclass(frozen=True)
+class Harness:
+    """What is the same for every run of a study."""
+
+    embedding: Path  # results/embeddings/{dataset}/{backbone}
+    proteins: Path  # proteins.parquet: the labels of fit and stop, for the record's fit and stop errors
+    protocol_sha256: str
+    budget: Budget
+    precision: str
+    device: str
+    sandbox: str
+    threads: int
+    reference_sha256: str  # scripts other than the reference are rehearsed first
+
+    @classmethod
+    def of(cls, protocol: Mapping[str, Any], embedding: Path, proteins: Path) -> "Harness":
+        """The harness that a study's protocol describes."""
+        design = protocol["design"]
+        return cls(
+            embedding=embedding.resolve(),  # the sandbox has another working folder
+            proteins=proteins,
+            protocol_sha256=protocol["sha256"],
+            budget=Budget.model_validate(design["budget"]),
+            precision=design["precision"],
+            device=design["device"],
+            sandbox=design["sandbox"],
+            threads=design["threads"],
+            reference_sha256=protocol["reference_sha256"],
+        )
+
+    def limits(self, seconds: float) -> Limits:
+        """The budget as the sandbox enforces it."""
+        return Limits(
+            wall_s=seconds,
+            memory_mb=self.budget.memory_mb,
+            processes=self.budget.processes,
+            file_mb=2 * self.budget.disk_mb,  # the watchdog is to speak first, by name
+            disk_mb=self.budget.disk_mb,
+        )
+
+
+def train_runs(
+    proposal: Proposal,
+    seeds: Sequence[int],
+    folders: Sequence[Path],
+    harness: Harness,
+    kept: Path,
+    side_by_side: int,
+    variation: Variation,
+) -> list[dict[str, Any]]:
+    """Train `proposal` once per seed; write run, curve, predictions and log into that seed's folder.
+
+    A run that the journal `kept` holds is not trained again. Returns the rows (tmelt.schema.RUN), in order.
+
+    Raises:
+        InfrastructureError: the sandbox or the machine failed; nothing is known about the candidate.
+    """
+    if proposal.status != "proposed":
+        rows = [_blank_row(seed, proposal.status, None, harness) for seed in seeds]
+        for row, folder in zip(rows, folders, strict=True):
+            _write_parts(folder, [], [], proposal.error or "")
+            write_table(folder / "run.parquet", [row], RUN)
+        return rows
+    keys = [
+        journal.run_key(
+            harness.protocol_sha256, proposal.script_sha256, proposal.knobs, seed, harness.threads, variation.key()
+        )
+        for seed in seeds
+    ]
+    rows = [journal.recall(kept, key, folder) for key, folder in zip(keys, folders, strict=True)]
+    todo = [position for position, row in enumerate(rows) if row is None]
+    if todo:
+        check_views(harness.embedding)
+        with Sandbox(
+            harness.sandbox,
+            gpu=harness.device == "cuda",
+            preload=PRELOAD,
+            read=(harness.embedding / "fit", harness.embedding / "pool"),
+            threads=harness.threads,
+        ) as sandbox:
+            runner = _Runner(proposal, harness, sandbox, variation)
+            failed = runner.rehearse() if proposal.script_sha256 != harness.reference_sha256 else None
+
+            def train(position: int) -> dict[str, Any]:
+                seed, folder, key = seeds[position], folders[position], keys[position]
+                with journal.only_one(kept, key):
+                    row = journal.recall(kept, key, folder)  # meanwhile finished by the other one
+                    if row is None:
+                        row = failed.write(seed, folder, harness) if failed else runner.run(seed, folder)
+                        journal.keep(kept, key, folder, row)
+                return row
+
+            with ThreadPoolExecutor(max(1, side_by_side)) as pool:
+                for position, row in zip(todo, pool.map(train, todo), strict=True):
+                    rows[position] = row
+    for row, folder in zip(rows, folders, strict=True):
+        write_table(folder / "run.parquet", [row], RUN)
+    return rows
+
+
+def seeds_at_once(harness: Harness, seeds: Sequence[int], cores: int) -> int:
+    """How many of a candidate's seeds train side by side: all on a GPU, as many as there are cores for elsewhere."""
+    return len(seeds) if harness.device == "cuda" else max(1, cores // harness.threads)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An outcome that all seeds of a candidate share: its rehearsal failed."""
+
+    status: str
+    reason: str | None
+    log: str
+    seconds: float
+
+    def write(self, seed: int, folder: Path, harness: Harness) -> dict[str, Any]:
+        row = _blank_row(seed, self.status, self.reason, harness) | {"fit_s": self.seconds}
+        _write_parts(folder, [], [], self.log)
+        return row
+
+
+class _Runner:
+    """The runs of one candidate, in one warm sandbox."""
+
+    def __init__(self, proposal: Proposal, harness: Harness, sandbox: Sandbox, variation: Variation):
+        self.proposal, self.harness, self.sandbox = proposal, harness, sandbox
+        self.fit_s = harness.budget.fit_s * variation.budget_factor
+        self.fit_rows = variation.fit_rows(harness.embedding, harness.proteins)
+        self.script = sandbox.folder / "train.py"
+        write_text(self.script, proposal.script)
+        self.script.chmod(0o644)
+        self.pool = read_table(harness.embedding / "pool.parquet", POOL)
+        self.pool_labels = self.pool.join(
+            read_table(harness.proteins, PROTEINS).select("protein_id", "tm"), on="protein_id", how="left"
+        )["tm"].to_numpy()  # NaN for val and test: proteins.parquet does not have them
+
+    def rehearse(self) -> _Failure | None:
+        """Fit and predict on a few proteins: a broken contract shows in seconds. A slow script is no failure here."""
+        folder = self._folder("rehearsal")
+        is_stop = np.load(self.harness.embedding / "fit" / "is_stop.npy")
+        rows = np.concatenate(
+            [
+                np.flatnonzero(~is_stop)[: REHEARSAL_PROTEINS * 3 // 4],
+                np.flatnonzero(is_stop)[: REHEARSAL_PROTEINS // 4],
+            ]
+        )
+        seconds = min(REHEARSAL_S, self.harness.budget.fit_s)
+        fit = self._fit(folder, seed=0, seconds=seconds, rows=rows)
+        if fit.status != "ok":
+            return None if fit.status == "timeout" else _Failure(fit.status, "rehearsal", _tail(fit), fit.wall_s)
+        try:
+            self._predict(
+                folder, "a", np.arange(min(REHEARSAL_PROTEINS, len(self.pool))), self.harness.embedding / "pool"
+            )
+        except Invalid as invalid:
+            return _Failure(invalid.status, invalid.reason, _tail(fit), fit.wall_s)
+        return None
+
+    def run(self, seed: int, out: Path) -> dict[str, Any]:
+        """One run: trains, predicts twice, writes everything but run.parquet; returns the row."""
+        folder = self._folder(f"s{seed}")
+        fit = self._fit(folder, seed=seed, seconds=self.fit_s, rows=self.fit_rows)
+        row = _blank_row(seed, fit.status, None, self.harness) | {
+            "fit_s": fit.wall_s,
+            "cpu_s": fit.cpu_s,
+            "memory_mb": fit.memory_mb,
+            "sandbox": fit.backend,
+            "checkpoint_mb": folder_size(folder / "checkpoint") / 2**20,
+            "parameter_count": read_parameter_count(folder / "notes" / "model.json"),
+        }
+        curve = read_curve(folder / "notes" / "curve.jsonl")
+        row["epochs"] = curve[-1]["epoch"] if curve else None
+        predictions: list[dict[str, Any]] = []
+        if fit.status == "ok":
+            try:
+                values, seconds, cpu = self._judge(folder)
+                predictions = self._hidden_predictions(values)
+                row |= self._open_errors(values) | {"predict_s": seconds, "cpu_s": fit.cpu_s + cpu}
+            except Invalid as invalid:
+                row |= {"status": invalid.status, "reason": invalid.reason}
+        if self.harness.device == "cuda":
+            row["device_s"] = row["fit_s"] + (row["predict_s"] or 0.0)
+        _write_parts(out, curve, predictions, _tail(fit))
+        return row
+
+    def _judge(self, folder: Path) -> tuple[np.ndarray, float, float]:
+        """Predictions for the pool in pool order, wall and CPU seconds.
+
+        The rows come in an order drawn for this run, and a tenth of them a second time with a pool file of their own:
+        a prediction that depends on companions, order or chance shows.
+
+        Raises:
+            Invalid: with the reason.
+        """
+        count = len(self.pool)
+        draw = np.random.default_rng()  # unpredictable on purpose: no result depends on it
+        order = draw.permutation(count)
+        answer, first = self._predict(folder, "a", order, self.harness.embedding / "pool")
+        values = np.empty(count)
+        values[order] = answer
+        few = draw.permutation(count)[: max(8, round(CHECK_SHARE * count))]
+        small = self._folder(folder.name + "/few")
+        _write_small_pool(self.harness.embedding / "pool", few, small)
+        again, second = self._predict(folder, "b", np.arange(len(few)), small)
+        tolerance = ROW_WISE_TOLERANCE["fp32" if self.harness.precision == "fp32" else "bf16"]
+        if np.abs(values[few] - again).max() > tolerance:
+            raise Invalid("not_row_wise")
+        return values, first.wall_s, first.cpu_s + second.cpu_s
+
+    def _fit(self, folder: Path, *, seed: int, seconds: float, rows: np.ndarray | None) -> Outcome:
+        for name in ("checkpoint", "notes"):
+            self._folder(f"{folder.name}/{name}")
+        read = [self.script]
+        if rows is not None:
+            np.save(folder / "fit_rows.npy", rows)
+            read.append(folder / "fit_rows.npy")
+        return self._launch(
+            {
+                "phase": "fit",
+                "view": str(self.harness.embedding / "fit"),
+                "rows": str(folder / "fit_rows.npy") if rows is not None else None,
+                "checkpoint": str(folder / "checkpoint"),
+                "output": str(folder / "notes"),
+                "seed": seed,
+                "seconds": seconds,
+            },
+            read=(*read, self.harness.embedding / "fit"),
+            write=(folder / "checkpoint", folder / "notes"),
+            # The script is told `seconds`; the kill comes a little later, so that a careful script can finish.
+            seconds=seconds * 1.02 + 2.0,
+        )
+
+    def _predict(self, folder: Path, name: str, rows: np.ndarray, view: Path) -> tuple[np.ndarray, Outcome]:
+        answer = self._folder(f"{folder.name}/{name}")
+        np.save(folder / f"{name}_rows.npy", rows)
+        outcome = self._launch(
+            {
+                "phase": "predict",
+                "view": str(view),
+                "rows": str(folder / f"{name}_rows.npy"),
+                "checkpoint": str(folder / "checkpoint"),
+                "output": str(answer),
+                "seed": 0,
+                "seconds": self.harness.budget.predict_s,
+            },
+            read=(self.script, folder / "checkpoint", folder / f"{name}_rows.npy", view),
+            write=(answer,),
+            seconds=self.harness.budget.predict_s,
+        )
+        if outcome.status != "ok":
+            raise Invalid(f"predict_{outcome.status}", outcome.status)
+        return read_predictions(answer / "predictions.f64", len(rows)), outcome
+
+    def _launch(self, spec: dict[str, Any], *, read: Sequence[Path], write: Sequence[Path], seconds: float) -> Outcome:
+        outcome = self.sandbox.run(
+            Phase(
+                spec={
+                    "script": str(self.script),
+                    "knobs": dict(self.proposal.knobs),
+                    "device": self.harness.device,
+                    "precision": self.harness.precision,
+                    "threads": self.harness.threads,
+                    **spec,
+                },
+                read=tuple(read),
+                write=tuple(write),
+                limits=self.harness.limits(seconds),
+            )
+        )
+        if outcome.error:
+            raise InfrastructureError(f"sandbox {outcome.backend}: {outcome.error}")
+        return outcome
+
+    def _folder(self, name: str) -> Path:
+        folder = self.sandbox.folder / name
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)  # the sandbox may run as another user
+        return folder
+
+    def _hidden_predictions(self, values: np.ndarray) -> list[dict[str, Any]]:
+        """Rows for predictions.parquet: val and test, by protein."""
+        return [
+            {"protein_id": protein, "split": role, "prediction": float(value)}
+            for protein, role, value in zip(self.pool["protein_id"], self.pool["role"], values, strict=True)
+            if role in ("val", "test")
+        ]
+
+    def _open_errors(self, values: np.ndarray) -> dict[str, float | None]:
+        """MAE in °C on the pool's proteins whose labels the candidate was given."""
+        errors = {}
+        for column, role in (("fit_mae", "decoy"), ("stop_mae", "stop")):
+            chosen = (self.pool["role"] == role).to_numpy()
+            errors[column] = float(np.abs(values - self.pool_labels)[chosen].mean()) if chosen.any() else None
+        return errors
+
+
+def _write_small_pool(pool: Path, rows: np.ndarray, folder: Path) -> None:
+    """A view of its own with only `rows`, so that nothing about the others is in reach."""
+    offsets = np.load(pool / "offsets.npy")
+    residues = np.memmap(pool / "residues.f16", dtype="<f2", mode="r").reshape(offsets[-1], -1)
+    sequences = (pool / "sequences.txt").read_text().splitlines()
+    with (folder / "residues.f16").open("wb") as file:
+        for row in rows:
+            file.write(residues[offsets[row] : offsets[row + 1]].tobytes())
+    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(np.diff(offsets)[rows])]))
+    (folder / "sequences.txt").write_text("".join(sequences[row] + "\n" for row in rows))
+
+
+def _blank_row(seed: int, status: str, reason: str | None, harness: Harness) -> dict[str, Any]:
+    row = dict.fromkeys(RUN.names)
+    return row | {
+        "seed": seed,
+        "status": status,
+        "reason": reason,
+        "device_s": 0.0,
+        "device": _device_name(harness.device),
+        "host_cpu": _processor(),
+    }
+
+
+def _write_parts(folder: Path, curve: list[dict], predictions: list[dict], log: str) -> None:
+    """Everything of a run but run.parquet, which comes last and stands for the whole."""
+    write_table(folder / "curve.parquet", curve, CURVE)
+    write_table(folder / "predictions.parquet", predictions, PREDICTIONS)
+    write_text(folder / "log.txt", log)
+
+
+def _tail(outcome: Outcome) -> str:
+    """The end of what the candidate printed in fit; never of predict, which could smuggle out features."""
+    return outcome.output[-LOG_CHARACTERS:]
+
+
+def _device_name(device: str) -> str:
+    if device != "cuda":
+        return device
+    found = shutil.which("nvidia-smi")
+    if not found:
+        return device
+    listed = subprocess.run([found, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
+    names = listed.stdout.split("\n")
+    return names[0].strip() or device
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

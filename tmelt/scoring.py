@@ -1,0 +1,111 @@
+"""The outcome of a trial: its runs' predictions against the validation labels, and what that means for the search."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from tmelt.decision import decide
+from tmelt.errors import InputError
+from tmelt.history import History, Proposal, chain_of
+from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, read_table
+
+# What goes back to a strategy is rounded: fine steps of the validation error would let it feel its way to the labels.
+MAE_DIGITS = 2
+LOG_TAIL = 2000
+
+
+def validation_mae(predictions: Path, labels: pl.DataFrame) -> float:
+    """Mean absolute error in °C over the validation proteins.
+
+    Raises:
+        InputError: the predictions are not exactly the validation proteins'.
+    """
+    found = read_table(predictions, PREDICTIONS).filter(pl.col("split") == "val")
+    joined = labels.join(found, on="protein_id", how="inner")
+    if len(joined) != len(labels) or len(found) != len(labels):
+        raise InputError(f"{predictions}: {len(found)} validation proteins instead of {len(labels)}; delete its folder")
+    return float((joined["tm"] - joined["prediction"]).abs().mean())
+
+
+def score(
+    *,
+    proposal: Proposal,
+    strategy: str,
+    trajectory: int,
+    iteration: int,
+    runs: Sequence[Path],
+    labels: Path,
+    history: History,
+    z: float,
+) -> dict[str, Any]:
+    """The trial's row (tmelt.schema.TRIAL): mean over seeds of the validation MAE; null, with a status, on failure."""
+    tried = [read_table(folder / "run.parquet", RUN).row(0, named=True) for folder in runs]
+    truth = read_table(labels, LABELS)
+    failed = next((run for run in tried if run["status"] != "ok"), None)
+    status = failed["status"] if failed else "ok"
+    maes = (
+        [] if failed else [round(validation_mae(folder / "predictions.parquet", truth), MAE_DIGITS) for folder in runs]
+    )
+    error = None
+    if failed:
+        log = (runs[tried.index(failed)] / "log.txt").read_text(encoding="utf-8", errors="replace")
+        reason = f"[{failed['reason']}] " if failed["reason"] else ""
+        error = (reason + log[-LOG_TAIL:]).strip() or None
+    row: dict[str, Any] = {
+        "strategy": strategy,
+        "trajectory": trajectory,
+        "iteration": iteration,
+        "status": status,
+        "origin": proposal.origin,
+        "parent": proposal.parent,
+        "script": proposal.script_sha256,
+        "script_lines": proposal.script.count("\n"),
+        "knobs": json.dumps(dict(proposal.knobs)),
+        "proposal": json.dumps(
+            {
+                "rationale": proposal.rationale,
+                "hypothesis": proposal.hypothesis,
+                "expected_effect": proposal.expected_effect,
+                "subspace": proposal.subspace,
+                "declared_knobs": list(proposal.declared_knobs),
+                "state": proposal.state,
+                "transcripts": list(proposal.transcripts),
+            },
+            ensure_ascii=False,
+        ),
+        "seeds": [run["seed"] for run in tried],
+        "val_mae_by_seed": maes,
+        "val_mae": round(statistics.fmean(maes), MAE_DIGITS) if maes else None,
+        "val_mae_sd": round(statistics.stdev(maes), 4) if len(maes) > 1 else None,
+        "fit_mae": _mean(run["fit_mae"] for run in tried),
+        "stop_mae": _mean(run["stop_mae"] for run in tried),
+        "parameter_count": tried[0]["parameter_count"],
+        "checkpoint_mb": _mean(run["checkpoint_mb"] for run in tried),
+        "fit_s": _sum(run["fit_s"] for run in tried),
+        "cpu_s": _sum(run["cpu_s"] for run in tried),
+        "device_s": _sum(run["device_s"] for run in tried),
+        "memory_mb": max((run["memory_mb"] for run in tried if run["memory_mb"] is not None), default=None),
+        "cost_usd": proposal.cost_usd,
+        "llm_calls": proposal.llm_calls,
+        "prompt_tokens": proposal.prompt_tokens,
+        "completion_tokens": proposal.completion_tokens,
+        "error": error,
+    }
+    row["decision"], row["incumbent"] = decide(history, row, z=z)
+    # Through the schema's types first, so that the hash is of what will be read back.
+    row = pa.Table.from_pylist([row], schema=TRIAL).to_pylist()[0]
+    return row | {"chain": chain_of(history.head, row)}
+
+
+def _mean(values) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(statistics.fmean(known), 4) if known else None
+
+
+def _sum(values) -> float:
+    return round(sum((value for value in values if value is not None), 0.0), 3)
