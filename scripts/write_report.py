@@ -1,0 +1,19 @@
+"""Write the report of a study: one self-contained page, and its figures with the data behind them.
+
+Reads   study (trials' folders, strategy.json, vault_log.json), tables, protocol, data (data.json, cleaning.parquet)
+Writes  folder: report.html, figures/*.svg, *.png, *.csv, *.parquet
+"""
+
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.report import page
+
+
+def write_report(*, study: Path, tables: Path, protocol: Path, data: Path, folder: Path) -> None:
+    """Draw every figure, compute every sentence, write the page, and print its path."""
+    print(page.write_report(study=study, tables=tables, protocol=protocol, data=data, folder=folder))
+
+
+if __name__ == "__main__":
+    run_command(write_report)

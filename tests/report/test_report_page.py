@@ -1,0 +1,205 @@
+"""The page of studies that are whole, small, or failed; its sentences against the numbers behind them."""
+
+import csv
+import re
+import xml.etree.ElementTree as ElementTree
+
+import polars as pl
+import pytest
+from small_studies import edit_json, edit_table, make_study
+
+from tmelt.errors import InputError
+from tmelt.report import text
+from tmelt.report.figures.comparison import figure_cost
+from tmelt.report.page import SECTIONS, draw
+from tmelt.report.render import svg_of
+
+SCRIPTS_UNTIL_SCORED = ("tabulate_trials",)
+
+
+def words_of(page) -> str:
+    """The page's words, markup left out."""
+    html = page.read_text(encoding="utf-8")
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+def test_whole_study_has_every_section_and_figure(whole, page):
+    html = page.read_text(encoding="utf-8")
+    assert len(html.encode()) < 8e6
+    for anchor, title, _, why in SECTIONS:
+        assert f'<section id="{anchor}">' in html and title in html
+        assert why not in html, f"{title} should have figures"
+    named = set(re.findall(r'<figure id="figure-(\w+)">', html))
+    for name in named:
+        for ending in ("svg", "png", "csv", "parquet"):
+            assert (page.parent / "figures" / f"{name}.{ending}").stat().st_size > 0
+    assert {"ranking", "incumbents_trials", "trials", "predicted", "attribution", "improvements", "pareto"} <= named
+    assert "NaN" not in words_of(page) and "None" not in words_of(page)
+
+
+def test_finding_says_the_numbers_of_the_tables_and_claims_no_ranking(whole):
+    study = whole.read()
+    finding = " ".join(text.finding(study))
+    best = study["strategies"].sort("test_mae").row(0, named=True)
+    assert f"{best['test_mae']:.2f} °C" in finding and best["strategy"] in finding
+    assert "no ranking of the strategies is claimed" in finding
+    assert f"{len(study['failures'])} of {len(study['trials'])} trials failed" in finding
+    titles = [caution.title for caution in text.cautions(study)]
+    assert titles[0] == "No sandbox." and "Synthetic data." in titles
+    (scripted,) = (caution for caution in text.cautions(study) if caution.title == "Scripted agents.")
+    assert "ra and ua" in scripted.text and "no LLM" in scripted.text
+    assert "the scripted ra and ua" in finding
+
+
+def test_an_established_difference_is_stated_and_only_that(tmp_path):
+    made = make_study(tmp_path, trajectories=1, iterations=2, purposes=("winner", "baseline"))
+    told = {"n_a": 6, "n_b": 6, "difference": -1.25, "low": -1.9, "high": -0.6, "p_value": 0.004, "p_holm": 0.012}
+
+    def decided(row):
+        if {row["a"], row["b"]} == {"random", "ua"} and row["metric"] == "test_mae":
+            sign = 1 if row["a"] == "ua" else -1
+            turned = told if sign == 1 else told | {"difference": 1.25, "low": 0.6, "high": 1.9}
+            return row | turned | {"verdict": "a better" if sign == 1 else "b better"}
+        return row | {"n_a": 6, "n_b": 6, "verdict": "undecided"}
+
+    edit_table(made, "comparison", decided)
+    main, _ = text.finding(made.read())
+    assert "ua over random by 1.25 °C (0.60 to 1.90; p = 0.012)" in main
+    assert "2 pairs of 3 remain undecided" in main and "no ranking" not in main
+
+
+def test_without_a_verdict_no_difference_is_stated(tmp_path):
+    made = make_study(tmp_path, trajectories=1, iterations=2, purposes=("winner", "baseline"))
+    edit_table(made, "comparison", lambda row: row | {"n_a": 7, "n_b": 7, "verdict": "undecided"})
+    main, _ = text.finding(made.read())
+    assert "no difference between strategies is established" in main and not re.search(r"over \w+ by", main)
+
+
+def test_cautions_follow_the_study(tmp_path):
+    made = make_study(tmp_path, strategies=("random",), trajectories=1, iterations=1, purposes=("winner", "baseline"))
+    edit_table(made, "runs", lambda row: row | {"sandbox": "landlock"})
+    protocol = made.read().protocol
+    edit_json(
+        made.paths["protocol"],
+        measured={"embedding": {"backbone": "tiny", "untrained": True, "layer": 2}},
+        design=protocol["design"] | {"sandbox": "auto"},
+        revisions=[{"at": "2026-02-03T00:00:00Z", "changes": ["budget.fit_s: 30 -> 60"], "before": {}}],
+    )
+    edit_json(made.data / "data.json", synthetic=False, source="mine.csv")
+    cautions = {caution.title: caution for caution in text.cautions(made.read())}
+    assert "No sandbox." not in cautions and "Synthetic data." not in cautions and "Scripted agents." not in cautions
+    assert "tiny has random weights" in cautions["Untrained backbone."].text
+    revised = cautions["The protocol was revised on 2026-02-03T00:00:00Z."]
+    assert "budget.fit_s: 30 -> 60" in revised.text
+    assert "untrained backbone (tiny)" in text.finding(made.read())[0].split(",")[0]
+
+
+@pytest.mark.slow
+def test_one_strategy_one_search(tmp_path):
+    made = make_study(tmp_path / "study", strategies=("random",), trajectories=1, iterations=3)
+    page = made.report(tmp_path / "report")
+    words = words_of(page)
+    assert "1 strategy (random) made 1 search of up to 3 trials" in words
+    assert "fewer than 5 searches" in words.lower()
+
+
+def test_no_trial_succeeded(tmp_path):
+    made = make_study(
+        tmp_path / "study", trajectories=1, iterations=3, purposes=("winner", "baseline"),
+        failing=lambda strategy, trajectory, iteration: "crash",
+    )  # fmt: skip
+    words = words_of(made.report(tmp_path / "report"))
+    assert "No trial has a score" in words and "12 of 12 trials failed" in words
+    assert "What failed" in words and "simulated crash" in words
+
+
+@pytest.mark.slow
+def test_only_the_baseline_succeeded(tmp_path):
+    made = make_study(
+        tmp_path / "study", trajectories=1, iterations=3, purposes=("winner", "baseline"),
+        failing=lambda strategy, trajectory, iteration: "oom" if iteration else None,
+    )  # fmt: skip
+    words = words_of(made.report(tmp_path / "report"))
+    assert "9 of 12 trials failed (9 oom)" in words
+
+
+def test_sealed_test_labels(tmp_path):
+    made = make_study(tmp_path / "study", trajectories=1, iterations=3, tables=SCRIPTS_UNTIL_SCORED)
+    words = words_of(made.report(tmp_path / "report"))
+    assert "Test labels are sealed." in words and "The test labels have not been opened." in words
+    assert "Every trial" in words and "no result is claimed" in words
+    trials = made.read()["trials"]
+    assert f"{len(trials.filter(pl.col('status') != 'ok'))} of {len(trials)} trials failed" in words
+    assert not made.read().vault_log
+
+
+def test_searched_but_not_confirmed(tmp_path):
+    made = make_study(tmp_path / "study", trajectories=1, iterations=3, purposes=(), fresh_seeds=())
+    words = words_of(made.report(tmp_path / "report"))
+    assert "Nothing is confirmed." in words and "no result is claimed" in words
+    assert "lowest observed mean test MAE" not in words
+
+
+def test_missing_and_damaged_tables_are_named(tmp_path):
+    made = make_study(
+        tmp_path / "study", strategies=("random",), trajectories=1, iterations=1, tables=SCRIPTS_UNTIL_SCORED
+    )
+    floors = made.study / "tables" / "floors.parquet"
+    floors.write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"floors\.parquet: not a readable Parquet file"):
+        made.report(tmp_path / "report")
+    floors.unlink()
+    with pytest.raises(InputError, match=r"floors\.parquet: no such file"):
+        made.report(tmp_path / "report")
+
+
+def test_big_studies_keep_what_matters(whole, monkeypatch, tmp_path):
+    from tmelt.report import trial_page
+
+    monkeypatch.setattr(trial_page, "INLINED", 10)
+    study = whole.read()
+    shown, told = trial_page.chosen_trials(study)
+    trials = study["trials"]
+    assert len(shown) < len(trials) and f"{len(trials)} trials" in told and str(len(shown)) in told
+    key = ["strategy", "trajectory", "iteration"]
+    kept = trials.filter(pl.col("incumbent") == pl.col("iteration")).select(key)
+    assert len(kept.join(shown, on=key)) == len(kept)
+
+
+def test_test_error_is_only_drawn_at_the_validation_incumbent(whole, tmp_path):
+    study = whole.read()
+    draw(study, tmp_path)
+    for name in ("trials", "pareto", "steps", "changes"):
+        assert not [column for column in pl.read_parquet(tmp_path / f"{name}.parquet").columns if "test" in column]
+    curves = pl.read_parquet(tmp_path / "incumbents_trials.parquet").filter(pl.col("split") == "test")
+    assert curves.drop("words", strict=False).equals(
+        study["bands"].filter((pl.col("axis") == "trials") & (pl.col("split") == "test"))
+    )
+
+
+def test_files_of_figures_are_readable_and_say_what_is_drawn(page):
+    folder = page.parent / "figures"
+    for path in folder.glob("*.svg"):
+        names = {element.tag.split("}")[-1] for element in ElementTree.parse(path).iter()}
+        assert "script" not in names and "foreignObject" not in names
+    with (folder / "ranking.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["kind"] for row in rows} >= {"strategy", "baseline", "predictor"}
+
+
+def test_small_prices_are_not_rounded_away(whole, tmp_path):
+    figure = figure_cost(whole.read(), 920)
+    ticks = re.findall(r">\$([\d.e-]+)<", svg_of(figure))
+    assert len(ticks) > 1 and all(float(tick) > 0 for tick in ticks)
+
+
+@pytest.mark.slow
+def test_same_input_same_bytes(whole, page, tmp_path):
+    again = whole.report(tmp_path / "again")
+    same = again.read_bytes() == page.read_bytes()
+    assert same, "report.html differs"
+    for path in sorted((page.parent / "figures").iterdir()):
+        if path.suffix != ".parquet":
+            same = (again.parent / "figures" / path.name).read_bytes() == path.read_bytes()
+            assert same, path.name

@@ -1,0 +1,64 @@
+"""Numbers, names, differences of scripts: the parts of the page, without a study."""
+
+import pytest
+
+from tmelt.report.code import diff_scripts
+from tmelt.report.figures.theme import COLOURS, PALETTE, SHAPES
+from tmelt.report.render import _VARIABLES
+from tmelt.report.words import DASH, anchor, count, dollars, interval, listing, number, seconds, tidied, value
+
+
+def test_numbers_as_people_read_them():
+    assert number(-0.254) == "−0.25" and number(0.5, signed=True) == "+0.50" and number(-0.001) == "0.00"
+    assert number(None) == number(float("nan")) == DASH
+    assert interval(-1.0, 2.0, signed=True) == "−1.00 to +2.00" and interval(None, 2.0) == ""
+    assert [dollars(usd) for usd in (None, 0, 0.00001, 0.0123, 3)] == ["unknown", "$0", "< $0.0001", "$0.012", "$3.00"]
+    assert [seconds(s) for s in (None, 5, 600, 7200)] == [DASH, "5 s", "10 min", "2.0 h"]
+    assert value(True) == "yes" and value(None) == DASH and value(1e-5) == "1e−05" and value("gelu") == "gelu"
+
+
+def test_long_decimals_in_a_text():
+    assert tidied("a: 0.1 → 2.4345205758653554, x1.23456y 5.5") == "a: 0.1 → 2.43, x1.23456y 5.5"
+    assert tidied("2.93456e-06") == "2.93e-06"
+
+
+def test_names():
+    assert count(1, "search", "searches") == "1 search" and count(1200, "trial") == "1,200 trials"
+    assert listing([]) == "" and listing(["a", "b", "c"]) == "a, b and c"
+    assert anchor('x"><b>', 1, 2) == "trial-x---b--t1-i2"
+
+
+def test_difference_counts_lines_and_escapes_the_source():
+    before = "import torch\n\n\ndef fit():\n    return 1\n"
+    after = before.replace("return 1", 'return "<script>alert(1)</script>"') + "# <b>\n"
+    diff = diff_scripts(before, after, limit=50)
+    assert (diff.added, diff.removed) == (2, 1)
+    html = "".join(line for _, line in diff.rows)
+    assert "<script" not in html and "<b>" not in html and "&lt;script&gt;" in html
+    assert not diff_scripts(before, before, limit=50)
+
+
+@pytest.mark.parametrize("source", ["", "x = '''\n<i>\n'''\n", "def (:\n\t<u>\n", "a\x0cb\n", "#" * 300_000 + "<s>\n"])
+def test_any_text_can_be_compared(source):
+    diff = diff_scripts("a = 1\n", source, limit=50)
+    html = "".join(line for _, line in diff.rows)
+    assert diff.removed == 1 and diff.added == len(source.splitlines())
+    assert not any(tag in html for tag in ("<i>", "<u>", "<s>"))
+
+
+def test_long_differences_are_cut_and_say_so():
+    diff = diff_scripts("", "\n".join(f"x{i} = {i}" for i in range(500)), limit=40)
+    assert len(diff.rows) == 40 and diff.left_out == 461 and diff.added == 500
+
+
+def test_every_colour_of_a_figure_has_its_variable_for_dark():
+    from pathlib import Path
+
+    from tmelt.report import page
+
+    style = (Path(page.__file__).parent / "style.css").read_text(encoding="utf-8")
+    light, dark = style.split("prefers-color-scheme: dark", 1)
+    for name in COLOURS:
+        assert f"--{name}:" in light and f"--{name}:" in dark.split("}", 1)[0]
+    assert len(set(_VARIABLES.values())) == len(COLOURS)
+    assert len(PALETTE) == len(SHAPES) == len(set(PALETTE))

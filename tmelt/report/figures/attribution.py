@@ -1,0 +1,205 @@
+"""Where the gain came from: knobs or script, which changes, which knobs."""
+
+import altair as alt
+import polars as pl
+
+from tmelt.report.figures.theme import FAINT, INK, MUTED, PALETTE, Figure, columns_for, linked, panel_width, styled
+from tmelt.report.inputs import Study
+from tmelt.report.words import count, interval, number, shortened, tidied
+
+KINDS = {
+    "in space (knobs)": PALETTE[0],
+    "out of space (script)": PALETTE[3],
+    "mixed, not split": FAINT,
+}
+EVIDENCE = {"confirmed": PALETTE[2], "suggestive": PALETTE[0], "none": MUTED, "harmful": PALETTE[3], "not run": FAINT}
+_KIND_OF = {"in_space": "in space (knobs)", "out_of_space": "out of space (script)", "mixed": "mixed, not split"}
+_TOP = 15
+
+
+def figure_attribution(study: Study, width: int) -> Figure | None:
+    """Each search's gain in validation MAE, split into in-space and out-of-space changes."""
+    rows = study["attribution"].drop_nulls("gain")
+    if not len(rows):
+        return None
+    each = len(rows) <= 24
+    if each:
+        place = {name: i for i, name in enumerate(study.strategies)}
+        rows = rows.sort(pl.col("strategy").replace_strict(place, default=99), "trajectory")
+        labels = [f"{row['strategy']}, search {row['trajectory']}" for row in rows.to_dicts()]
+        rows = rows.with_columns(label=pl.Series(labels))
+    else:
+        rows = rows.group_by("strategy").agg(pl.col("in_space", "out_of_space", "unknown").mean())
+        rows = rows.with_columns(label=pl.col("strategy"))
+        labels = [name for name in study.strategies if name in rows["label"].to_list()]
+    parts = {"in_space": "in space (knobs)", "out_of_space": "out of space (script)", "unknown": "mixed, not split"}
+    long = (
+        rows.select("label", *parts)
+        .unpivot(on=list(parts), index="label", variable_name="part", value_name="gain")
+        .with_columns(
+            kind=pl.col("part").replace_strict(parts),
+            gain=-pl.col("gain"),
+        )
+        .filter(pl.col("gain") != 0)
+    )
+    if not len(long):
+        return None
+    words = [f"{row['label']} · {row['kind']}: {number(row['gain'])} °C" for row in long.to_dicts()]
+    chart = (
+        alt.Chart(long.with_columns(words=pl.Series(words)))
+        .mark_bar(height=12)
+        .encode(
+            y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(grid=False, labelColor=INK)),
+            x=alt.X("gain:Q", title="gain in validation MAE over the baseline (°C)"),
+            color=_colour("kind", KINDS),
+            description="words:N",
+        )
+        .properties(width=width - (140 if width < 500 else 200), height=alt.Step(19))
+    )
+    caption = (
+        "How much of each winner's gain in validation MAE came from knob values of the reference candidate (in "
+        "space) and how much from rewriting its script (out of space); a change of both is split by training its "
+        "in-space part alone, where that was done. "
+        + (
+            f"n = {count(len(labels), 'search', 'searches')}."
+            if each
+            else f"Mean over the searches of {len(labels)} strategies."
+        )
+    )
+    return Figure(
+        "attribution",
+        "Knobs or script: where the gain came from",
+        caption,
+        styled(chart, width),
+        {"attribution": study["attribution"]},
+    )
+
+
+def figure_changes(study: Study, width: int) -> Figure | None:
+    """Kept changes on the winners' paths: when they came, and how much they gained."""
+    rows = study["changes"].filter(pl.col("on_path")).drop_nulls("effect")
+    if not len(rows):
+        return None
+    labels = [
+        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: "
+        f"{number(row['effect'], signed=True)} °C, {row['kind'].replace('_', ' ')}"
+        for row in rows.to_dicts()
+    ]
+    drawn = linked(rows.select("strategy", "trajectory", "iteration", "effect", "effect_se", "kind")).with_columns(
+        words=pl.Series(labels),
+        kind=pl.col("kind").replace_strict(_KIND_OF, default="mixed, not split"),
+        low=pl.col("effect") - pl.col("effect_se"),
+        high=pl.col("effect") + pl.col("effect_se"),
+    )
+    names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
+    columns = columns_for(len(names), width)
+    x = alt.X("iteration:Q", title="trial", axis=alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=5))
+    y = alt.Y("effect:Q", title="change (°C)", axis=alt.Axis(tickCount=4))
+    colour = _colour("kind", KINDS)
+    shape = alt.Shape(
+        "kind:N", scale=alt.Scale(domain=list(KINDS), range=["circle", "diamond", "square"]), legend=colour["legend"]
+    )
+    bars = (
+        alt.Chart()
+        .mark_rule(strokeWidth=1.2, opacity=0.6, aria=False)
+        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour)
+    )
+    dots = (
+        alt.Chart()
+        .mark_point(size=42, filled=True, opacity=0.95)
+        .encode(x=x, y=y, color=colour, shape=shape, href="link:N", description="words:N")
+    )
+    panel = alt.layer(bars, dots, data=drawn).properties(width=panel_width(width, columns), height=130)
+    chart = panel.facet(facet=alt.Facet("strategy:N", title=None, sort=names), columns=columns, spacing=16)
+    caption = (
+        "Changes on the path from the baseline to the winner: change of validation MAE, the trial's minus that of "
+        "the incumbent they replaced, bars: one standard error from the seed noise. n = "
+        f"{count(len(drawn), 'change')}."
+    )
+    return Figure(
+        "changes", "When the gains came", caption, styled(chart, width), {"changes": drawn.drop("words", "link")}
+    )
+
+
+def figure_improvements(study: Study, width: int) -> Figure | None:
+    """Leave-one-change-out: what each winner loses without one of its changes."""
+    rows = study["improvements"].drop_nulls("effect").sort("rank")
+    if not len(rows):
+        return None
+    top = rows.head(_TOP)
+    labels = [f"{row['rank']}. {shortened(tidied(row['change']), 34 if width < 500 else 60)}" for row in top.to_dicts()]
+    words = [
+        f"{row['strategy']} · search {row['trajectory']}: {shortened(tidied(row['change']), 80)}: "
+        f"{number(row['effect'], signed=True)} °C ({interval(row['low'], row['high'], signed=True) or 'no interval'})"
+        for row in top.to_dicts()
+    ]
+    top = linked(top.drop("diff")).with_columns(label=pl.Series(labels), words=pl.Series(words))
+    y = alt.Y(
+        "label:N",
+        sort=labels,
+        title=None,
+        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=165 if width < 500 else 380),
+    )
+    x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
+    colour = _colour("evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()})
+    base = alt.Chart(top)
+    zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
+    bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
+    dots = base.mark_point(size=55, filled=True, opacity=1).encode(
+        x=x,
+        y=y,
+        color=colour,
+        href="link:N",
+        description="words:N",
+        shape=alt.Shape(
+            "kind:N", scale=alt.Scale(domain=["in_space", "out_of_space"], range=["circle", "diamond"]), legend=None
+        ),
+    )
+    chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < 500 else 340), height=alt.Step(22))
+    caption = (
+        "Test MAE of a winner minus that of the winner without the one change, both on fresh seeds; bars: 95 % "
+        "interval. Ranked by the cautious end of the interval; confirmed: the interval lies below 0. Circles: knobs; "
+        f"diamonds: script. The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time; "
+        "these are many comparisons, so a single narrow interval says little."
+    )
+    return Figure(
+        "improvements",
+        "Candidate improvements, ranked",
+        caption,
+        styled(chart, width),
+        {"improvements": study["improvements"]},
+    )
+
+
+def figure_importance(study: Study, width: int) -> Figure | None:
+    """Importance of the reference knobs over all in-space trials."""
+    rows = study["importance"].filter(pl.col("scope") == "all").drop_nulls("importance").sort("method", "rank")
+    if not len(rows):
+        return None
+    rows = rows.filter(pl.col("method") == rows["method"][0])
+    top = rows.head(12)
+    words = [f"{row['knob']}: {100 * row['importance']:.0f} %" for row in top.to_dicts()]
+    method = {"ped_anova": "PED-ANOVA", "fanova": "fANOVA"}.get(rows["method"][0], rows["method"][0])
+    chart = (
+        alt.Chart(top.with_columns(words=pl.Series(words)))
+        .mark_bar(height=11, color=PALETTE[0])
+        .encode(
+            y=alt.Y("knob:N", sort=top["knob"].to_list(), title=None, axis=alt.Axis(grid=False, labelColor=INK)),
+            x=alt.X("importance:Q", title=f"share of importance ({method})", axis=alt.Axis(format="%", tickCount=5)),
+            description="words:N",
+        )
+        .properties(width=width - (130 if width < 500 else 190), height=alt.Step(18))
+    )
+    caption = (
+        f"{method} over the in-space trials of all searches: which knobs tell the better trials from the others. "
+        "Searches crowd where they expect gains, so this describes these trials, not the whole space. n = "
+        f"{count(int(top['trials'].max()), 'trial')}; the {len(top)} first of {count(len(rows), 'knob')}."
+    )
+    return Figure(
+        "importance", "Which knobs mattered", caption, styled(chart, width), {"importance": study["importance"]}
+    )
+
+
+def _colour(field: str, colours: dict[str, str]) -> alt.Color:
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="top", labelLimit=200))

@@ -1,0 +1,142 @@
+"""What all figures share: colours that the colour-blind tell apart, shapes, dashes, type, and the `Figure` itself.
+
+Colours are those of Okabe and Ito (2008), darkened where they are too pale on white. On the page each of them is
+replaced by a CSS variable of the same place in `COLOURS`, so that one drawing serves light and dark.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from tmelt.report.inputs import Study
+from tmelt.report.words import anchor
+
+WIDE, NARROW = 920, 350  # pixels: desktop and paper; phone
+MANY = 1200  # marks beyond which single ones carry no link and no words: the page would grow too large
+
+INK, MUTED, FAINT, GRID, PAPER = "#1c2127", "#5c6670", "#98a1a9", "#e3e6e9", "#fffffe"
+PALETTE = ("#0072b2", "#d98200", "#009e73", "#cc4c02", "#b8568f", "#3fa0d8", "#7a6a53", "#6b6ecf")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "stroke")
+DASHES = ([1, 0], [6, 2], [2, 2], [9, 2, 2, 2], [4, 4], [1, 2], [11, 3], [6, 2, 1, 2])
+COLOURS = {
+    "ink": INK,
+    "muted": MUTED,
+    "faint": FAINT,
+    "grid": GRID,
+    "paper": PAPER,
+    **{f"c{place}": colour for place, colour in enumerate(PALETTE)},
+}
+GOOD, BAD = PALETTE[2], PALETTE[3]
+# Of one set of widths, so that what was measured while drawing fits wherever it is shown.
+FONT = "Arial, 'Liberation Sans', Helvetica, 'DejaVu Sans Condensed', sans-serif"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with what a reader needs beside it."""
+
+    name: str  # of its files
+    title: str
+    caption: str  # what is seen, and n
+    chart: alt.TopLevelMixin = field(repr=False)
+    data: Mapping[str, pl.DataFrame] = field(repr=False)  # file name: what is drawn
+
+
+def scale_of(study: Study) -> dict[str, Any]:
+    """Colour, shape and dash encodings by strategy, the same in every figure of a study."""
+    names = study.strategies
+    places = range(len(names))
+    legend = alt.Legend(title=None, orient="top", symbolSize=70, symbolOpacity=1, labelLimit=160)
+    return {
+        "color": alt.Color(
+            "strategy:N",
+            scale=alt.Scale(domain=names, range=[PALETTE[i % len(PALETTE)] for i in places]),
+            legend=legend,
+        ),
+        "shape": alt.Shape(
+            "strategy:N", scale=alt.Scale(domain=names, range=[SHAPES[i % len(SHAPES)] for i in places]), legend=legend
+        ),
+        "dash": alt.StrokeDash(
+            "strategy:N", scale=alt.Scale(domain=names, range=[DASHES[i % len(DASHES)] for i in places]), legend=None
+        ),
+    }
+
+
+def styled(chart: alt.TopLevelMixin, width: int) -> alt.TopLevelMixin:
+    """The chart with the report's type, axes and legends."""
+    small = width < 500
+    label, title = (11, 11.5) if small else (12, 12.5)
+    chart.config = alt.Config(
+        background=PAPER,
+        font=FONT,
+        padding={"left": 10, "right": 8, "top": 4, "bottom": 4},
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
+            domainColor=FAINT,
+            gridColor=GRID,
+            tickColor=FAINT,
+            labelColor=MUTED,
+            titleColor=INK,
+            labelFontSize=label,
+            titleFontSize=title,
+            titleFontWeight="normal",
+            titlePadding=7,
+            labelLimit=120 if small else 260,
+            tickSize=4,
+            labelOverlap="greedy",
+        ),
+        axisY=alt.AxisConfig(domain=False, ticks=False),
+        header=alt.HeaderConfig(
+            labelColor=INK,
+            labelFontSize=title,
+            labelFontWeight="normal",
+            titleColor=INK,
+            labelPadding=6,
+            labelLimit=170 if small else 400,
+        ),
+        legend=alt.LegendConfig(
+            labelColor=INK,
+            labelFontSize=title,
+            titleColor=MUTED,
+            titleFontSize=11,
+            titleFontWeight="normal",
+            symbolStrokeWidth=2,
+            columns=3 if small else 7,
+            offset=10,
+            columnPadding=24,
+        ),
+        title=alt.TitleConfig(color=INK, fontSize=title, fontWeight="normal", anchor="start", frame="group", offset=8),
+    )
+    return chart
+
+
+def pointing(marks: int) -> dict[str, str]:
+    """Encodings that make each of a chart's marks tell its words and lead to its trial, unless there are too many."""
+    return {"href": "link:N", "description": "words:N"} if marks <= MANY else {}
+
+
+def linked(frame: pl.DataFrame) -> pl.DataFrame:
+    """With a column `link` to the trial's section of the page."""
+    links = [f"#{anchor(*row)}" for row in frame.select("strategy", "trajectory", "iteration").iter_rows()]
+    return frame.with_columns(link=pl.Series(links, dtype=pl.String))
+
+
+def panel_width(width: int, columns: int, left: int = 58) -> int:
+    """Width of each of `columns` panels beside one another in a figure of `width`, axes included."""
+    return max(90, int((width - left) / columns - 18))
+
+
+def columns_for(panels: int, width: int) -> int:
+    """Panels side by side, so that the last row is not left nearly empty."""
+    if width < 500:
+        return min(2, panels)
+    return 4 if panels % 4 == 0 or panels > 6 else min(3, panels)
+
+
+def beside(charts: list[alt.Chart], width: int, **resolve: Any) -> alt.TopLevelMixin:
+    """Charts beside one another, or above one another on a phone."""
+    joined = alt.vconcat(*charts) if width < 500 else alt.hconcat(*charts)
+    return joined.resolve_scale(**resolve) if resolve else joined

@@ -1,0 +1,390 @@
+"""The winners on fresh seeds: their error beside what anybody can reach, and where they err."""
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from tmelt.report.figures.theme import (
+    FAINT,
+    GRID,
+    INK,
+    MUTED,
+    Figure,
+    columns_for,
+    panel_width,
+    scale_of,
+    styled,
+)
+from tmelt.report.inputs import Study
+from tmelt.report.words import count, interval, number
+
+BASELINE = "baseline"
+DENSE = 400  # proteins per panel beyond which they are counted in squares
+BIN = 2.0  # °C, side of such a square
+_DIMENSIONS = {
+    "organism": "by organism",
+    "tm_band": "by measured Tm",
+    "length_band": "by length",
+    "distance_band": "by identity to the nearest training protein",
+}
+
+
+def figure_ranking(study: Study, width: int) -> Figure | None:
+    """Confirmed test MAE of each strategy, the baseline and the trivial predictors, on one axis."""
+    rows = ranking_rows(study)
+    shown = rows.drop_nulls("mae")
+    if not len(shown):
+        return None
+    order = shown["label"].to_list()
+    winners = study["winners"].drop_nulls("test_mae").select("strategy", "trajectory", mae="test_mae")
+    winners = winners.with_columns(label=pl.col("strategy")).filter(pl.col("label").is_in(order))
+    words = [f"{row['strategy']} · search {row['trajectory']}: {number(row['mae'])} °C" for row in winners.to_dicts()]
+    winners = winners.with_columns(words=pl.Series(words, dtype=pl.String))
+    values = pl.concat([shown["mae"], shown["low"], shown["high"], winners["mae"]]).drop_nulls()
+    x_scale = alt.Scale(domain=[max(0.0, float(values.min()) - 0.3), float(values.max()) + 0.3], nice=True, zero=False)
+    y = alt.Y(
+        "label:N",
+        sort=order,
+        title=None,
+        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=170 if width < 500 else 300),
+    )
+    x = alt.X("mae:Q", title="test MAE (°C)", scale=x_scale, axis=alt.Axis(grid=False, tickCount=7))
+    scale = scale_of(study)
+    colour = alt.Color("colour:N", scale=None)
+    shape = alt.Shape("shape:N", scale=None)
+    filled = shown.with_columns(
+        colour=pl.col("strategy").replace_strict(_colours(study), default=MUTED),
+        shape=pl.col("kind").replace_strict(
+            {"predictor": "square", "oracle": "diamond", "bound": "diamond"}, default="circle"
+        ),
+    )
+    base = alt.Chart(filled)
+    bars = base.mark_rule(strokeWidth=2.4, aria=False).encode(
+        y=y, x=alt.X("low:Q", scale=x_scale), x2="high:Q", color=colour
+    )
+    means = base.mark_point(size=75, filled=True, opacity=1).encode(
+        y=y, x=x, color=colour, shape=shape, description="words:N"
+    )
+    layers = [bars, means]
+    if len(winners) > len(shown.filter(pl.col("kind") == "strategy")):
+        singles = alt.Chart(winners).mark_tick(thickness=1.6, size=13, opacity=0.75)
+        layers.insert(
+            1,
+            singles.encode(
+                y=y,
+                x=x,
+                color=alt.Color("strategy:N", scale=scale["color"]["scale"], legend=None),
+                description="words:N",
+            ),
+        )
+    chart = alt.layer(*layers).properties(
+        width=width - (190 if width < 500 else 330), height=alt.Step(23 if width > 500 else 22)
+    )
+    proteins = test_proteins(study)
+    seeds = study["winners"]["confirmed_seeds"].max() or 0
+    caption = (
+        "Dots: mean over searches of the winners' test MAE on fresh seeds; ticks: single searches; bars: 95 % "
+        "interval over protein families and searches. Squares: predictors that anybody can make from the sequence "
+        "alone; diamonds: what no candidate can know. Strategies are listed by kind, not by rank. n = "
+        f"{count(proteins, 'test protein')}, {count(len(winners), 'confirmed search', 'confirmed searches')}, "
+        f"{count(seeds, 'fresh seed')} each."
+    )
+    return Figure(
+        "ranking",
+        "Test error of the winners and of trivial predictors",
+        caption,
+        styled(chart, width),
+        {"ranking": rows.drop("words"), "ranking_searches": winners.drop("words", "label")},
+    )
+
+
+def ranking_rows(study: Study) -> pl.DataFrame:
+    """One row per strategy, the baseline and each trivial predictor: label, kind, test MAE with interval."""
+    by_name = {row["strategy"]: row for row in study["strategies"].to_dicts()}
+    rows = [
+        {
+            "label": name,
+            "kind": "strategy",
+            "strategy": name,
+            "mae": by_name[name]["test_mae"],
+            "low": by_name[name]["test_low"],
+            "high": by_name[name]["test_high"],
+        }
+        for name in study.strategies
+        if name in by_name
+    ]
+    rows.append(
+        {
+            "label": "baseline (trial 0)",
+            "kind": BASELINE,
+            "strategy": BASELINE,
+            "mae": baseline_mae(study),
+            "low": None,
+            "high": None,
+        }
+    )
+    rows += [
+        {
+            "label": row["label"],
+            "kind": row["kind"],
+            "strategy": row["name"],
+            "mae": row["test_mae"],
+            "low": row["low"],
+            "high": row["high"],
+        }
+        for row in study["floors"].to_dicts()
+    ]
+    for row in rows:
+        span = interval(row["low"], row["high"])
+        row["words"] = f"{row['label']}: {number(row['mae'])} °C" + (f" ({span})" if span else "")
+    kinds = {
+        "label": pl.String,
+        "kind": pl.String,
+        "strategy": pl.String,
+        "mae": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "words": pl.String,
+    }
+    return pl.DataFrame(rows, schema=kinds)
+
+
+def baseline_mae(study: Study) -> float | None:
+    """Confirmed test MAE of trial 0."""
+    rows = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
+    return rows["mean_b"][0] if len(rows) else None
+
+
+def test_proteins(study: Study) -> int:
+    """Proteins of test for which winners were measured; as the data set counts them if none was."""
+    found = study["winner_predictions"].filter(pl.col("split") == "test")["protein_id"].n_unique()
+    return found or study.splits.get("test", 0)
+
+
+def figure_predicted(study: Study, width: int) -> Figure | None:
+    """Predicted against measured Tm on test: the baseline and each strategy's winner."""
+    frames, heads, data = [], [], []
+    for name, frame in shown_predictions(study):
+        error = (frame["prediction"] - frame["tm"]).to_numpy()
+        heads.append(f"{name}: MAE {number(float(np.abs(error).mean()))} °C")
+        frames.append(frame.select("tm", "prediction", panel=pl.lit(heads[-1]), strategy=pl.lit(name)))
+        data.append(
+            frame.select(
+                strategy=pl.lit(name),
+                **{
+                    key: pl.col(key)
+                    for key in ("trajectory", "protein_id", "organism", "tm", "prediction", "prediction_sd")
+                },
+            )
+        )
+    if len(frames) < 2:  # the baseline alone tells nothing about winners
+        return None
+    points = pl.concat(frames)
+    proteins = frames[0].height
+    ends = [
+        float(min(points["tm"].min(), points["prediction"].min())),
+        float(max(points["tm"].max(), points["prediction"].max())),
+    ]
+    columns = columns_for(len(frames), width)
+    side = min(235, panel_width(width, columns, 50))
+    scale = alt.Scale(domain=[ends[0] - 1, ends[1] + 1], nice=False, zero=False)
+    x = alt.X("tm:Q", title="measured Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4))
+    y = alt.Y("prediction:Q", title="predicted Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4))
+    colour = alt.Color(
+        "strategy:N",
+        scale=alt.Scale(domain=[BASELINE, *study.strategies], range=[MUTED, *(_colours(study).values())]),
+        legend=None,
+    )
+    if proteins > DENSE:
+        counted = _counted(points)
+        marks = (
+            alt.Chart(counted)
+            .mark_rect(aria=False)
+            .encode(
+                x=alt.X("tm:Q", title="measured Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4)),
+                x2="tm_end:Q",
+                y=alt.Y("prediction:Q", title="predicted Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4)),
+                y2="prediction_end:Q",
+                color=colour,
+                opacity=alt.Opacity("proteins:Q", scale=alt.Scale(type="sqrt", range=[0.12, 1]), legend=None),
+            )
+        )
+        source, how = counted, f"darker squares of {BIN:g} °C hold more proteins"
+    else:
+        marks = (
+            alt.Chart(points)
+            .mark_circle(size=13 if proteins > 150 else 20, opacity=0.55, aria=False)
+            .encode(x=x, y=y, color=colour)
+        )
+        source, how = points, "one dot per protein"
+    panels = source["panel"].unique(maintain_order=True).to_list()
+    diagonal = pl.concat(
+        [pl.DataFrame({"panel": [panel] * 2, "tm": ends, "prediction": ends, "strategy": BASELINE}) for panel in panels]
+    )
+    line = (
+        alt.Chart(diagonal)
+        .mark_line(color=FAINT, strokeWidth=1, strokeDash=[3, 3], aria=False)
+        .encode(x=alt.X("tm:Q", scale=scale), y=alt.Y("prediction:Q", scale=scale))
+    )
+    together = pl.concat([source, diagonal.select(c for c in diagonal.columns if c in source.columns)], how="diagonal")
+    layered = alt.layer(
+        *(
+            layer.transform_filter(test)
+            for layer, test in ((_dataless(line), "datum.kind == 'line'"), (_dataless(marks), "datum.kind == 'mark'"))
+        ),
+        data=together.with_columns(kind=pl.Series(["mark"] * len(source) + ["line"] * len(diagonal))),
+    ).properties(width=side, height=side)
+    chart = layered.facet(facet=alt.Facet("panel:N", title=None, sort=heads), columns=columns, spacing=14)
+    caption = (
+        f"Mean prediction over fresh seeds against measurement, {how}; dashed: perfect. Of each strategy the winner "
+        "with the lowest validation error of its search; MAE of the mean prediction. n = "
+        f"{count(proteins, 'test protein')} per panel."
+    )
+    return Figure(
+        "predicted", "Predicted against measured", caption, styled(chart, width), {"predicted": pl.concat(data)}
+    )
+
+
+def shown_predictions(study: Study) -> list[tuple[str, pl.DataFrame]]:
+    """(name, test predictions) of the baseline and of each strategy's winner that is shown in detail."""
+    test = study["winner_predictions"].filter(pl.col("split") == "test")
+    found = [(BASELINE, test.filter(pl.col("role") == BASELINE))]
+    for strategy in study.strategies:
+        if strategy in study.best:
+            key = (pl.col("strategy") == strategy) & (pl.col("trajectory") == study.best[strategy]["trajectory"])
+            found.append((strategy, test.filter(key & (pl.col("role") == "winner"))))
+    return [(name, frame) for name, frame in found if len(frame)]
+
+
+def _dataless(chart: alt.Chart) -> alt.Chart:
+    """The chart without data of its own: a facet's layers share the facet's."""
+    chart = chart.copy()
+    chart.data = alt.Undefined
+    return chart
+
+
+def _counted(points: pl.DataFrame) -> pl.DataFrame:
+    """Proteins per square of BIN °C."""
+    floor = {name: (pl.col(name) / BIN).floor() * BIN for name in ("tm", "prediction")}
+    counted = points.with_columns(**floor).group_by("panel", "strategy", "tm", "prediction", maintain_order=True)
+    ends = {f"{name}_end": pl.col(name) + BIN for name in ("tm", "prediction")}
+    return counted.agg(proteins=pl.len()).with_columns(**ends, proteins=pl.col("proteins").cast(pl.Int64))
+
+
+def figure_within(study: Study, width: int) -> Figure | None:
+    """Rank correlation between predicted and measured Tm inside each organism."""
+    frame = group_means(study, "organism", "spearman")
+    if not len(frame):
+        return None
+    return _groups(
+        study,
+        frame,
+        width,
+        "within",
+        "Rank correlation within organisms",
+        "Spearman ρ within the organism",
+        "Rank correlation of predicted and measured Tm among the proteins of one organism; 0 means that a model "
+        "knows the organism and nothing more. Organisms with fewer than 8 test proteins are left out. Mean over the "
+        "winners of a strategy.",
+        zero=True,
+    )
+
+
+def figure_errors(study: Study, width: int) -> Figure | None:
+    """Test MAE by organism, Tm band, length and distance to training."""
+    frames = {name: group_means(study, name, "mae") for name in _DIMENSIONS}
+    frames = {name: frame for name, frame in frames.items() if len(frame) and frame["group"].n_unique() > 1}
+    if not frames:
+        return None
+    charts = [
+        _group_chart(study, frame, width, "MAE (°C)", _DIMENSIONS[name], zero=False, last=place == len(frames) - 1)
+        for place, (name, frame) in enumerate(frames.items())
+    ]
+    chart = alt.vconcat(*charts).resolve_scale(x="shared", color="shared", shape="shared")
+    caption = (
+        "Test MAE of the winners' mean predictions in groups of proteins (number of proteins in brackets); mean over "
+        "the winners of a strategy; bars: 95 % interval of the baseline over protein families."
+    )
+    joined = pl.concat([frame.with_columns(dimension=pl.lit(name)) for name, frame in frames.items()])
+    return Figure("errors_by_group", "Where the error lies", caption, styled(chart, width), {"errors_by_group": joined})
+
+
+def group_means(study: Study, dimension: str, column: str) -> pl.DataFrame:
+    """Mean over a strategy's winners of one column of `subgroups`; the baseline as it is."""
+    own = study["subgroups"].filter((pl.col("dimension") == dimension) & (pl.col("role") != "floor"))
+    own = own.with_columns(strategy=pl.col("strategy").fill_null(BASELINE)).drop_nulls(column)
+    means = own.group_by("strategy", "group", "order", "proteins").agg(
+        value=pl.col(column).mean(), low=pl.col("low").first(), high=pl.col("high").first(), winners=pl.len()
+    )
+    place = {name: i for i, name in enumerate([BASELINE, *study.strategies])}
+    means = means.with_columns(
+        place=pl.col("strategy").replace_strict(place, default=99), winners=pl.col("winners").cast(pl.Int64)
+    )
+    return means.sort("order", "group", "place").drop("place")
+
+
+def _groups(
+    study: Study, frame: pl.DataFrame, width: int, name: str, title: str, axis: str, caption: str, *, zero: bool
+) -> Figure:
+    chart = _group_chart(study, frame, width, axis, "", zero=zero, last=True)
+    return Figure(
+        name,
+        title,
+        caption + f" n = {count(frame['group'].n_unique(), 'organism')}.",
+        styled(chart, width),
+        {name: frame.drop("low", "high")},
+    )
+
+
+def _group_chart(
+    study: Study, frame: pl.DataFrame, width: int, axis: str, title: str, *, zero: bool, last: bool
+) -> alt.TopLevelMixin:
+    """One row per group, one mark per strategy."""
+    labels = [f"{row['group']} ({row['proteins']})" for row in frame.to_dicts()]
+    words = [f"{row['strategy']} · {row['group']}: {number(row['value'])}" for row in frame.to_dicts()]
+    frame = frame.with_columns(label=pl.Series(labels), words=pl.Series(words))
+    order = frame["label"].unique(maintain_order=True).to_list()
+    names = [BASELINE, *study.strategies]
+    scale = scale_of(study)
+    colour = alt.Color(
+        "strategy:N",
+        scale=alt.Scale(domain=names, range=[MUTED, *scale["color"]["scale"]["range"]]),
+        legend=scale["color"]["legend"],
+    )
+    shape = alt.Shape(
+        "strategy:N",
+        scale=alt.Scale(domain=names, range=["stroke", *scale["shape"]["scale"]["range"]]),
+        legend=scale["color"]["legend"],
+    )
+    y = alt.Y(
+        "label:N",
+        sort=order,
+        title=None,
+        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=135 if width < 500 else 230),
+    )
+    x = alt.X(
+        "value:Q",
+        title=axis if last else None,
+        scale=alt.Scale(zero=False, nice=True),
+        axis=alt.Axis(grid=False, tickCount=7),
+    )
+    base = alt.Chart(frame)
+    layers = [
+        base.mark_point(size=46, strokeWidth=1.9, opacity=0.95).encode(
+            x=x, y=y, color=colour, shape=shape, description="words:N"
+        )
+    ]
+    if zero:
+        layers.insert(
+            0, alt.Chart(pl.DataFrame({"value": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x="value:Q")
+        )
+    else:
+        bars = base.transform_filter(f"datum.strategy == '{BASELINE}'").mark_rule(color=GRID, strokeWidth=7, aria=False)
+        layers.insert(0, bars.encode(x=alt.X("low:Q", scale=alt.Scale(zero=False)), x2="high:Q", y=y))
+    inner = width - (155 if width < 500 else 260)
+    return alt.layer(*layers).properties(width=inner, height=alt.Step(21), title=title)
+
+
+def _colours(study: Study) -> dict[str, str]:
+    scale = scale_of(study)["color"]["scale"]
+    return dict(zip(scale["domain"], scale["range"], strict=True))

@@ -1,0 +1,124 @@
+"""Everything that a report is made from, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tmelt.errors import InputError
+from tmelt.evidence.schema import TABLES
+from tmelt.files import read_json
+from tmelt.schema import CLEANING, read_table
+
+# Order in which strategies are shown: by what searches, never by how well.
+_KINDS = ("random", "bo", "centaur", "ra", "ua", "ra_bo", "ua_bo")
+FEW = 5  # searches per strategy below which nothing is said about which strategy is better
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished study as the report sees it."""
+
+    folder: Path
+    tables: Mapping[str, pl.DataFrame] = field(repr=False)  # tmelt.evidence.schema.TABLES
+    protocol: Mapping[str, Any] = field(repr=False)
+    facts: Mapping[str, Any] = field(repr=False)  # data.json
+    cleaning: pl.DataFrame = field(repr=False)  # tmelt.schema.CLEANING
+    vault_log: tuple[Mapping[str, Any], ...] = ()
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # strategy: its strategy.json
+
+    def __getitem__(self, table: str) -> pl.DataFrame:
+        return self.tables[table]
+
+    @cached_property
+    def strategies(self) -> list[str]:
+        """Names in the order in which they are shown: simple searches first, then agents, then hybrids."""
+
+        def place(name: str) -> tuple[int, str]:
+            kind = self.settings.get(name, {}).get("kind", name)
+            return _KINDS.index(kind) if kind in _KINDS else len(_KINDS), name
+
+        return sorted(self["trials"]["strategy"].unique().to_list(), key=place)
+
+    @cached_property
+    def scripted(self) -> list[str]:
+        """Strategies whose agent is the project's scripted playbook and no LLM."""
+        return [name for name in self.strategies if self.model(name) == "playbook"]
+
+    def model(self, strategy: str) -> str | None:
+        """The LLM that a strategy asks, `playbook`, or None for a strategy that asks nobody."""
+        return self.settings.get(strategy, {}).get("options", {}).get("model")
+
+    @cached_property
+    def trajectories(self) -> int:
+        """Searches per strategy: the smallest number of any."""
+        counts = self["trials"].group_by("strategy").agg(pl.col("trajectory").n_unique())
+        return int(counts["trajectory"].min() or 0)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the proteins were made by the project's generator."""
+        return bool(self.facts.get("synthetic", self.facts.get("source") == "synthetic"))
+
+    @property
+    def embedding(self) -> Mapping[str, Any]:
+        """What is known about the backbone; empty if it was not recorded."""
+        return self.protocol.get("measured", {}).get("embedding", {})
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the backbone has random weights."""
+        return bool(self.embedding.get("untrained", False))
+
+    @property
+    def unconfined(self) -> bool:
+        """Whether candidates ran without a sandbox."""
+        return "none" in self["runs"]["sandbox"].to_list() or self.protocol["design"].get("sandbox") == "none"
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Proteins per split."""
+        counts = self.facts.get("splits") or self.facts.get("counts") or {}
+        return {split: counts[split] for split in ("fit", "stop", "val", "test") if split in counts}
+
+    @property
+    def reference(self) -> str:
+        """Hash of the reference training script."""
+        return self.protocol["reference_sha256"]
+
+    @cached_property
+    def best(self) -> dict[str, dict[str, Any]]:
+        """For each strategy the winner to show in detail: the one with the lowest validation error of its search."""
+        chosen = self["winners"].drop_nulls("search_val_mae").sort("search_val_mae", "trajectory")
+        rows = chosen.unique("strategy", keep="first", maintain_order=True).to_dicts()
+        return {row["strategy"]: row for row in rows}
+
+    def trial_folder(self, strategy: str, trajectory: int, iteration: int) -> Path:
+        """Where a trial's files lie."""
+        return self.folder / strategy / f"t{trajectory}" / f"i{iteration}"
+
+
+def read_study(*, study: Path, tables: Path, protocol: Path, data: Path) -> Study:
+    """Read all tables, protocol.json, the data set's facts, the vault's log and the strategies' settings.
+
+    Raises:
+        InputError: a file that is missing or is not what it should be.
+    """
+    described = read_json(protocol)
+    for key in ("study", "design", "reference_sha256", "sha256"):
+        if key not in described:
+            raise InputError(f"{protocol}: no {key!r}; delete it and run the study again")
+    cleaning = data / "cleaning.parquet"
+    log = study / "vault_log.json"
+    return Study(
+        folder=study,
+        tables={name: read_table(tables / f"{name}.parquet", schema) for name, schema in TABLES.items()},
+        protocol=described,
+        facts=read_json(data / "data.json"),
+        cleaning=read_table(cleaning, CLEANING) if cleaning.exists() else pl.from_arrow(CLEANING.empty_table()),
+        vault_log=tuple(read_json(log)) if log.exists() else (),
+        settings={path.parent.name: read_json(path) for path in sorted(study.glob("*/strategy.json"))},
+    )

@@ -1,0 +1,316 @@
+"""The page's tables as rows of cells."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from tmelt.knobs import knobs_from_table
+from tmelt.report.code import Diff, diff_scripts
+from tmelt.report.figures.winners import BASELINE, baseline_mae
+from tmelt.report.inputs import Study
+from tmelt.report.trial_page import knob_changes, read_script
+from tmelt.report.words import DASH, anchor, count, dollars, interval, number, seconds, tidied, value
+
+_WINNER_DIFF_ROWS = 400
+_TOP = 12
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column names and rows of cells; the first cell of a row is its name."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    groups: Sequence[str] = ()  # a class per row
+
+
+def final_table(study: Study) -> Table:
+    """What the study found: strategies, the baseline, trivial predictors, limits."""
+    by_name = {row["strategy"]: row for row in study["strategies"].to_dicts()}
+    gains = {
+        row["a"]: interval(row["low"], row["high"], signed=True)
+        for row in study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae")).to_dicts()
+    }
+    rows, groups = [], []
+    for name in study.strategies:
+        row = by_name.get(name)
+        if row is None:
+            continue
+        label = f"{name} (scripted)" if name in study.scripted else name
+        rows.append(
+            [
+                label,
+                number(row["test_mae"]),
+                interval(row["test_low"], row["test_high"]),
+                number(row["gain"], signed=True),
+                gains.get(name, ""),
+                number(row["val_mae"]),
+                number(row["test_within_rho"]),
+                number(row["optimism"], signed=True),
+                f"{row['ok']} / {row['failed']}",
+                seconds(row["fit_s"]),
+                dollars(row["cost_usd"]),
+            ]
+        )
+        groups.append("strategy")
+    val = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "val_mae"))
+    mae = baseline_mae(study)
+    if mae is not None:
+        rows.append(
+            ["baseline (trial 0)", number(mae), "", "0", "", number(val["mean_b"][0]) if len(val) else DASH, *[""] * 5]
+        )
+        groups.append("baseline")
+    for row in study["floors"].to_dicts():
+        rows.append(
+            [
+                row["label"],
+                number(row["test_mae"]),
+                interval(row["low"], row["high"]),
+                number(row["test_mae"] - mae, signed=True) if None not in (mae, row["test_mae"]) else "",
+                "",
+                number(row["val_mae"]),
+                number(row["test_within_rho"]) if row["kind"] != "bound" else "",
+                *[""] * 4,
+            ]
+        )
+        groups.append(row["kind"])
+    columns = [
+        "",
+        "test MAE, °C",
+        "95 % interval",
+        "gain over baseline, °C",
+        "95 % interval",
+        "val MAE, °C",
+        "ρ within organisms",
+        "optimism, °C",
+        "trials ok / failed",
+        "training per search",
+        "LLM cost per search",
+    ]
+    return Table(columns, rows, groups)
+
+
+def winners_table(study: Study) -> Table:
+    """One row per search: its winner and what the confirmation found."""
+    place = {name: i for i, name in enumerate(study.strategies)}
+    won = study["winners"].sort(pl.col("strategy").replace_strict(place, default=99), "trajectory")
+    rows = [
+        [
+            f"{row['strategy']}, search {row['trajectory']}",
+            str(row["iteration"]),
+            row["origin"],
+            number(row["search_val_mae"]),
+            number(row["val_mae"]),
+            number(row["test_mae"]),
+            interval(row["test_low"], row["test_high"]),
+            number(row["test_ensemble_mae"]),
+            number(row["test_within_rho"]),
+            number(row["overtuning"]),
+            f"{row['confirmed_seeds']} of {row['confirmed_seeds'] + row['failed_seeds']}",
+            row["note"] or "",
+        ]
+        for row in won.to_dicts()
+    ]
+    return Table(
+        [
+            "",
+            "trial",
+            "proposed by",
+            "val MAE in the search",
+            "val MAE confirmed",
+            "test MAE confirmed",
+            "95 % interval",
+            "test MAE of the ensemble",
+            "ρ within organisms",
+            "overtuning",
+            "fresh seeds ok",
+            "note",
+        ],
+        rows,
+    )
+
+
+@dataclass(frozen=True)
+class WinnerScript:
+    """The script of a winner against the reference."""
+
+    title: str
+    anchor: str
+    diff: Diff | None
+    note: str
+
+
+def knob_table(study: Study) -> Table:
+    """Knobs in which a shown winner differs from the baseline; a dot where it does not."""
+    baseline = study["trials"].filter(pl.col("iteration") == 0)
+    if not len(baseline) or not study.best:
+        return Table([], [])
+    start = baseline.row(0, named=True)
+    names = [name for name in study.strategies if name in study.best]
+    changed = {name: {knob: after for knob, _, after in knob_changes(start, study.best[name])} for name in names}
+    known = json.loads(start["knobs"])
+    ordered = [knob for knob in _knob_order(study) if any(knob in part for part in changed.values())]
+    own = sorted({knob for part in changed.values() for knob in part} - set(ordered))
+    rows = [
+        [knob, value(known.get(knob)), *(changed[name].get(knob, "·") for name in names)] for knob in [*ordered, *own]
+    ]
+    heads = [
+        f"{name} (search {study.best[name]['trajectory']}, trial {study.best[name]['iteration']})" for name in names
+    ]
+    return Table(["knob", "baseline", *heads], rows)
+
+
+def _knob_order(study: Study) -> list[str]:
+    return [knob["name"] for knob in study.protocol["design"].get("knobs", [])]
+
+
+def winner_scripts(study: Study) -> list[WinnerScript]:
+    """The shown winners that changed the script, each against the reference script."""
+    found = []
+    for name, row in ((name, study.best[name]) for name in study.strategies if name in study.best):
+        if row["script"] == study.reference:
+            continue
+        folder = study.folder / name / f"t{row['trajectory']}"
+        paths = [folder / "i0" / "train.py", folder / f"i{row['iteration']}" / "train.py"]
+        title = f"{name}, search {row['trajectory']}, trial {row['iteration']}"
+        link = anchor(name, row["trajectory"], row["iteration"])
+        missing = [path for path in paths if not path.is_file()]
+        if missing:
+            found.append(WinnerScript(title, link, None, f"{missing[0].relative_to(study.folder)} is not there"))
+            continue
+        diff = diff_scripts(read_script(paths[0]), read_script(paths[1]), _WINNER_DIFF_ROWS)
+        found.append(WinnerScript(title, link, diff, f"{diff.added} lines added, {diff.removed} removed"))
+    return found
+
+
+def improvements_table(study: Study) -> Table:
+    """The first changes by the cautious end of their interval."""
+    rows = study["improvements"].sort("rank").head(_TOP)
+    return Table(
+        [
+            "",
+            "found by",
+            "effect on test MAE, °C",
+            "95 % interval",
+            "evidence",
+            "seeds",
+            "winners with it",
+            "training it adds per run",
+        ],
+        [
+            [
+                tidied(row["change"]),
+                f"{row['strategy']}, search {row['trajectory']}, trial {row['iteration']}",
+                number(row["effect"], signed=True),
+                interval(row["low"], row["high"], signed=True),
+                row["evidence"] or "",
+                str(row["seeds"] or 0),
+                str(row["found_in"]),
+                f"{number(row['cost_fit_s'], 1, signed=True)} s",
+            ]
+            for row in rows.to_dicts()
+        ],
+    )
+
+
+def power_table(study: Study) -> Table:
+    """How many searches each difference would need."""
+    rows = study["power"].to_dicts()
+    return Table(
+        [
+            "",
+            "difference, °C",
+            "SD between searches, °C",
+            "searches now",
+            "needed, power 80 %",
+            "needed, power 90 %",
+            "detectable now, °C",
+            "note",
+        ],
+        [
+            [
+                f"{row['a']} − {row['b']}",
+                number(row["difference"], signed=True),
+                number(row["sd"]),
+                str(row["trajectories"]),
+                value(row["needed_80"]),
+                value(row["needed_90"]),
+                number(row["detectable"]),
+                row["note"] or "",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def cost_table(study: Study) -> Table:
+    """Means over the searches of a strategy."""
+    rows = []
+    for name in study.strategies:
+        own = study["cost"].filter(pl.col("strategy") == name)
+        if not len(own):
+            continue
+
+        def mean(column: str, own: pl.DataFrame = own) -> float | None:
+            return None if own[column].null_count() else own[column].mean()
+
+        tokens = [mean("prompt_tokens"), mean("completion_tokens")]
+        rows.append(
+            [
+                name,
+                seconds(mean("fit_s")),
+                seconds(mean("device_s")),
+                dollars(mean("gpu_usd")),
+                number(mean("llm_calls"), 1),
+                "unknown" if None in tokens else f"{tokens[0]:,.0f} / {tokens[1]:,.0f}",
+                dollars(mean("llm_usd")),
+                dollars(mean("total_usd")),
+            ]
+        )
+    return Table(["", "training", "GPU held", "computing", "LLM calls", "tokens in / out", "LLM", "total"], rows)
+
+
+def cleaning_table(study: Study) -> Table:
+    """What was done to the data before the split."""
+    rows = [
+        [row["what"], row["decision"], f"{row['rows']:,}", f"{row['left']:,}"]
+        for row in study.cleaning.sort("step").to_dicts()
+    ]
+    return Table(["looked for", "done", "rows affected", "rows left"], rows)
+
+
+def organism_table(study: Study) -> Table:
+    """Proteins per organism and split."""
+    organisms = study.facts.get("organisms") or {}
+    splits = list(study.splits)
+    rows = [[name, *(f"{counts.get(split, 0):,}" for split in splits)] for name, counts in organisms.items()]
+    rows.append(["all", *(f"{study.splits[split]:,}" for split in splits)])
+    return Table(["organism", *splits], rows)
+
+
+def vault_table(study: Study) -> Table:
+    """Each opening of the hidden labels."""
+    rows = [
+        [
+            str(entry.get("opening", "")),
+            entry.get("at", ""),
+            entry.get("rule", ""),
+            entry.get("why", ""),
+            count(len(entry.get("searches", {})), "search", "searches"),
+            count(entry.get("runs", 0), "run"),
+        ]
+        for entry in study.vault_log
+    ]
+    return Table(["opening", "when", "by", "why", "after", "scored"], rows)
+
+
+def search_space_table(study: Study) -> Table:
+    """The knobs of the reference candidate."""
+    rows: list[list[Any]] = []
+    for knob in knobs_from_table(study.protocol["design"].get("knobs", [])):
+        condition = f"; only if {knob.when[0]} is {' or '.join(map(str, knob.when[1]))}" if knob.when else ""
+        rows.append([knob.name, knob.range_text(), value(knob.default), knob.unit, knob.meaning + condition])
+    return Table(["knob", "range", "default", "unit", "meaning"], rows)

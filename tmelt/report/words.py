@@ -1,0 +1,81 @@
+"""Numbers and names as people read them; a missing value is a dash, never a zero."""
+
+import math
+import re
+from typing import Any
+
+DASH = "–"
+
+
+def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    """A number with a real minus sign."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
+
+
+def interval(low: float | None, high: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    """`low to high`, or nothing where there is no interval."""
+    if low is None or high is None:
+        return ""
+    return f"{number(low, digits, signed=signed)} to {number(high, digits, signed=signed)}"
+
+
+def dollars(value: float | None) -> str:
+    """USD with as many digits as matter."""
+    if value is None:
+        return "unknown"
+    if value == 0:
+        return "$0"
+    if abs(value) < 1e-4:
+        return "< $0.0001"
+    return f"${value:.2f}" if value >= 0.1 else f"${value:.2g}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration."""
+    if value is None:
+        return DASH
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def count(value: int, noun: str, plural: str | None = None) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
+
+
+def listing(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def value(item: Any) -> str:
+    """A knob's value."""
+    if item is None:
+        return DASH
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if isinstance(item, float):
+        return f"{item:.3g}".replace("-", "−")
+    return str(item)
+
+
+def tidied(text: str) -> str:
+    """The text with long decimal numbers to three digits: 2.4345205758653554 as 2.43."""
+    return re.sub(r"(?<![\w.])\d+\.\d{4,}(?:e-?\d+)?(?![\w.])", lambda found: f"{float(found[0]):.3g}", text)
+
+
+def shortened(text: str | None, length: int) -> str:
+    """At most `length` characters, on one line."""
+    words = " ".join((text or "").split())
+    return words if len(words) <= length else words[: length - 1] + "…"
+
+
+def anchor(strategy: str, trajectory: int, iteration: int) -> str:
+    """The id of a trial's section on the page."""
+    return f"trial-{re.sub(r'[^A-Za-z0-9_]', '-', strategy)}-t{int(trajectory)}-i{int(iteration)}"
