@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 CONFIG ?= config.yaml
 SOURCE ?=
 
-.PHONY: help setup packages study status test lint unit bench clean
+.PHONY: help setup packages study status test lint slurm-test bench bench-gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -19,20 +19,33 @@ help:  ## this list
 
 setup: $(VENV)/ready  ## the Python environment in .venv
 
-$(VENV)/ready: requirements.lock pyproject.toml
+$(VENV)/ready: requirements.lock pyproject.toml scripts/setup.sh
 	@scripts/setup.sh "$(PYTHON)" "$(VENV)"
 
 packages:  ## the system packages that the tests need (apt, as root or with sudo)
 	@scripts/install_packages.sh
 
-study: setup  ## run CONFIG (default: config.yaml) to its report
+study: setup  ## run CONFIG (default: config.yaml) to its report; SOURCE=table.csv for a study on your data
 	@snakemake --profile profiles/default --configfile $(CONFIG) $(if $(SOURCE),--config source=$(SOURCE))
 
-test: setup packages lint  ## every check and test
-	@pytest
+status: setup  ## where the study of CONFIG stands, also while it runs
+	@python scripts/show_status.py --config $(CONFIG)
+
+test: setup packages lint slurm-test  ## every check and test
+	@pytest -m "not slurm"
 
 lint: setup  ## ruff, snakefmt, snakemake --lint
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint
+
+slurm-test: setup  ## install and start a one-node SLURM, test on it, stop it
+	@scripts/install_packages.sh slurm
+	@trap tests/slurm/slurm-down.sh EXIT; tests/slurm/slurm-up.sh && pytest -m slurm
+
+bench: setup  ## the benchmarks, with their peers, into results/benchmarks/
+	@for name in embedding cache head ask planning; do python benchmarks/$$name.py || exit 1; done
+
+bench-gpu: setup  ## the same where there is a GPU
+	@for name in embedding head; do python benchmarks/$$name.py --device cuda || exit 1; done
 
 clean:  ## delete the environment; results stay
 	rm -rf $(VENV)

@@ -1,7 +1,7 @@
 """The config file's shape: one strict model, from which validation, editor schema and documentation come.
 
 `design` is what makes scores comparable (fingerprinted; a change stops the study), `extent` is how far the study goes
-(it may only grow), `runtime` is free.
+(it may only grow), `evidence` is what is measured after the searches, `runtime` is how and where; both are free.
 """
 
 from pathlib import Path
@@ -157,11 +157,37 @@ class Extent(Part):
         return seeds
 
 
+class Evidence(Part):
+    """What is trained after the search, on fresh seeds, to measure and explain its winners; free to change."""
+
+    purposes: tuple[Literal["winner", "baseline", "ablation", "projection", "budget", "fraction", "organism"], ...] = (
+        Field(
+            ("winner", "baseline"),
+            description="winner and baseline: the numbers that count; ablation: each winner without each of its changes;"
+            " projection: the in-space part of changes to scripts; budget: 2 and 4 times the training budget; fraction: a"
+            " quarter and half of fit; organism: each organism left out",
+        )
+    )
+    every_search: bool = Field(
+        False, description="all purposes for every search's winner, not only each strategy's best"
+    )
+
+
 class Runtime(Part):
     """How the work is done here; never part of a trial's identity."""
 
     block: int = Field(10, ge=1, description="iterations that unfold at a time")
     seeds_per_job: Literal[1, "all"] = Field(1, description="1: a job per seed; all: a trial's seeds in one job")
+    group: Literal["none", "trial", "block"] = Field(
+        "none",
+        description="what makes one job of a cluster. none: a training. trial: a training and its score."
+        " block: the same for agents, `block` whole trials for searches without an LLM",
+    )
+    local_steps: bool = Field(
+        True,
+        description="proposals and scores outside a group run where Snakemake does, on a cluster's login node;"
+        " false: they are jobs, and those of agents need a network",
+    )
     embed_shards: int = Field(1, ge=1, description="embedding jobs")
     embed_tokens: int = Field(4096, ge=512, description="tokens per forward pass")
     threads: int = Field(1, ge=1, description="of one training; results depend on it in the last digits")
@@ -178,6 +204,7 @@ class Config(Part):
     source: str | None = Field(None, description="replaces design.data.source: `--config source=my.csv`")
     design: Design
     extent: Extent
+    evidence: Evidence = Evidence()
     runtime: Runtime = Runtime()
     on_change: Literal["refuse", "revision"] = Field(
         "refuse", description="a changed design: stop, or record a revision and go on"
@@ -194,7 +221,7 @@ class Config(Part):
 
     @model_validator(mode="after")
     def _not_reserved(self) -> "Config":
-        if self.study in {"data", "embeddings", "benchmarks"}:
+        if self.study in {"data", "embeddings", "benchmarks", "logs"}:
             raise ValueError(f"study: {self.study!r} is a folder of results/; choose another name")
         reserved = {"baseline", "confirm", "journal", "logs", "report", "tables"} & self.extent.strategies.keys()
         if reserved:

@@ -64,9 +64,9 @@ class Proposal:
         try:
             script = (folder / "train.py").read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{folder / 'train.py'}: {error}") from None
+            raise InputError(f"{folder / 'train.py'}: {error}; delete it and run again") from None
         if sha256_text(script) != fields.get("script"):
-            raise InputError(f"{folder / 'train.py'}: not the script that proposal.json names; restore it")
+            raise InputError(f"{folder / 'train.py'}: not the script that proposal.json names; delete it and run again")
         try:
             return cls(**{**fields, "script": script})
         except TypeError as error:

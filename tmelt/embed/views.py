@@ -69,7 +69,14 @@ def check_views(folder: Path) -> None:
     Raises:
         InfrastructureError: a file is missing or has other bytes.
     """
-    for view, about in read_json(folder / "embedding.json")["views"].items():
+    try:
+        views = read_json(folder / "embedding.json")["views"]
+        for name, schema in (("pool.parquet", POOL), ("index.parquet", EMBEDDING_INDEX)):
+            read_table(folder / name, schema)
+    except (InputError, LookupError, TypeError) as error:
+        fault = str(error).split(";")[0]
+        raise InfrastructureError(f"{fault}; delete {folder} and run again") from None
+    for view, about in views.items():
         for name, sha256 in about["files"].items():
             path = folder / view / name
             if not path.is_file() or sha256_file(path) != sha256:

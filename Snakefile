@@ -1,0 +1,55 @@
+"""Which way of searching finds the best model of protein melting temperature on the same budget?
+
+    snakemake --profile profiles/default                                       # config.yaml
+    snakemake --profile profiles/default --configfile studies/meltome_small.yaml
+
+From a config to results/{study}/report/report.html, by way of data, embeddings, searches and evidence.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A study file given on the command line is a whole config of its own: laid over config.yaml, its strategies would
+# mix with the default's.
+if "design" not in config:
+
+    configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/embed.smk"
+include: "rules/trial.smk"
+include: "rules/evidence.smk"
+include: "rules/report.smk"
+
+
+onstart:
+    refuse_second_writers()
+
+
+onsuccess:
+    show_report()
+
+
+onerror:
+    show_failures()
+
+
+localrules:
+    all,
+    write_protocol,
+    describe_strategy,
+    close_block,
+    gather_trajectory,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{STUDY}/report/report.html",

@@ -1,0 +1,291 @@
+"""Names and helpers that all rules share: the validated config, folders, frozen files, the study's guard.
+
+In   config (config.yaml or --configfile), results/ as it stands
+Out  nothing: the rest reads CONFIG, DATA, EMBEDDING, STUDY, TRAJECTORY, TRIAL and the functions below
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from tmelt import protocol, resume
+from tmelt.config import parse_config
+from tmelt.errors import InputError
+from tmelt.evidence.schema import TABLES as TABLE_NAMES
+from tmelt.failures import describe_failures
+from tmelt.identity import backbone_id, dataset_id
+from tmelt.orphans import refuse_orphans
+from tmelt.strategies import AGENTS
+from tmelt.strategies.check_options import check_options
+
+try:
+    CONFIG = parse_config(config)
+    for name, strategy in CONFIG.extent.strategies.items():
+        check_options(name, strategy.kind, strategy.options)
+    DATA = f"results/data/{dataset_id(CONFIG.design.data)}"
+    BACKBONE = backbone_id(CONFIG.design.backbone, CONFIG.runtime.embed_tokens, CONFIG.design.device)
+    EMBEDDING = f"results/embeddings/{Path(DATA).name}/{BACKBONE}"
+    STUDY = f"results/{CONFIG.study}"
+    if workflow.is_main_process:
+        for name, strategy in CONFIG.extent.strategies.items():
+            for folder in Path(STUDY, name).glob("t*"):
+                if not workflow.dryrun:
+                    resume.reopen(folder, strategy.options)
+        protocol.guard(CONFIG, Path(STUDY), record=not workflow.dryrun)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+STARTED = time.time()
+ITERATIONS = CONFIG.extent.iterations
+SEEDS = list(CONFIG.extent.seeds)
+# Seeds for the winners' retraining, which no search ever used or will use.
+CONFIRM_SEEDS = [1_000_000 + number for number in range(CONFIG.extent.confirm_seeds)]
+STRATEGIES = list(CONFIG.extent.strategies)
+TRAJECTORIES = range(CONFIG.extent.trajectories)
+TRAJECTORY = f"{STUDY}/{{strategy}}/t{{trajectory}}"
+TRIAL = f"{TRAJECTORY}/i{{iteration}}"
+# The extent is in the names of what is gathered over it: an extended study is never mistaken for a finished one.
+EXTENT_NAME = f"n{ITERATIONS}_s{len(SEEDS)}"
+RUN_FILES = ["run.parquet", "curve.parquet", "predictions.parquet", "log.txt"]
+
+
+wildcard_constraints:
+    strategy="[a-z][a-z0-9_]*",
+    trajectory=r"\d+",
+    iteration=r"\d+",
+    seed=r"\d+",
+    candidate="[0-9a-f]+",
+
+
+def frozen(path):
+    """A finished file is a source: its job leaves the DAG, so nothing can run it again, and planning stays small.
+
+    Sound because every file is written under another name and renamed: what exists is complete. `full_dag: true`
+    brings all jobs back, for --report, --summary and --dag. A process that runs one job leaves out nothing: a group
+    that is tried again finds files of its first attempt, and must make them again in the same order.
+    """
+    if CONFIG.full_dag or not workflow.is_main_process or not os.path.exists(path):
+        return path
+    if os.path.getmtime(path) > time.time() and not workflow.dryrun:
+        os.utime(path)  # a clock was ahead; Snakemake refuses outputs that are older than inputs
+    return before_update(path)
+
+
+def folder_of_study(wildcards):
+    """The study's folder."""
+    return STUDY
+
+
+def trials_of_searches(wildcards):
+    """The gathered trials of every search."""
+    return [
+        frozen(f"{STUDY}/{strategy}/t{trajectory}/trials_{EXTENT_NAME}.parquet")
+        for strategy in STRATEGIES
+        for trajectory in TRAJECTORIES
+    ]
+
+
+def runs_of_candidate(candidate):
+    """Every file of the runs of one candidate that is trained after the search."""
+    return [f"{STUDY}/confirm/{candidate}/s{seed}/{name}" for seed in CONFIRM_SEEDS for name in RUN_FILES]
+
+
+def runs_of_confirmation(wildcards):
+    """Every file of the runs that the plan asks for."""
+    import polars  # here: every job of a cluster reads these lines, and few need it
+
+    plan = checkpoints.plan_confirmation.get().output.plan
+    candidates = polars.read_parquet(plan)["candidate"].unique().sort()
+    return [frozen(path) for candidate in candidates for path in runs_of_candidate(candidate)]
+
+
+def frozen_all(*paths):
+    """`frozen` for paths with wildcards, as an input function. Each one is called for each job, at 0.3 ms."""
+    return lambda wildcards: [frozen(path.format(**wildcards)) for path in paths]
+
+
+def refuse_second_writers():
+    """Before the first job: none of an earlier run may be left in SLURM's queue."""
+    try:
+        refuse_orphans(Path.cwd())
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def show_report():
+    """Say where the page is that a person wants to read."""
+    page = Path(STUDY, "report", "report.html")
+    if page.exists():
+        print(f"report: {page}", flush=True)
+
+
+def show_failures():
+    """After a run that failed: why, from the logs of the jobs."""
+    if said := describe_failures([Path(STUDY), Path(DATA), Path(EMBEDDING)], STARTED):
+        print(said, file=sys.stderr)
+
+
+def as_json(part):
+    """A part of the config as one word of a command line."""
+    return json.dumps(part.model_dump(mode="json"), sort_keys=True)
+
+
+def sources_of_data(wildcards):
+    """The files that a person's own data come from."""
+    data = CONFIG.design.data
+    return [path for path in (None if data.source == "synthetic" else data.source, data.fasta) if path]
+
+
+def growing(amount):
+    """A resource that grows with each attempt: what one was too short or too small for, the next may not be."""
+
+    def resource(wildcards, attempt):
+        return amount * attempt
+
+    return resource
+
+
+def side_by_side(threads):
+    """How many seeds of a trial train at once: all on a GPU, elsewhere as many as there are cores for."""
+    at_once = len(SEEDS) if CONFIG.design.device == "cuda" else max(1, threads // CONFIG.runtime.threads)
+    return min(at_once, len(SEEDS)) if CONFIG.runtime.seeds_per_job == "all" else 1
+
+
+def training_minutes(wildcards, attempt, threads):
+    """Upper bound for a training job: a rehearsal, then the seeds one after another as far as they are not side by side."""
+    budget = CONFIG.design.budget
+    seeds = len(SEEDS) if CONFIG.runtime.seeds_per_job == "all" else 1
+    rounds = 1 + -(-seeds // side_by_side(threads))
+    return int(3 + rounds * 1.5 * (budget.fit_s + 3 * budget.predict_s) / 60) * attempt
+
+
+def confirmation_minutes(wildcards, attempt, threads):
+    """The same for a job after the search, some of which train four times as long."""
+    return 4 * training_minutes(wildcards, attempt, threads)
+
+
+def training_megabytes(wildcards, attempt, threads):
+    """The candidates' memory budgets, and what Snakemake (twice, in a job of a cluster) and the harness need."""
+    return (CONFIG.design.budget.memory_mb * side_by_side(threads) + 1500) * attempt
+
+
+def job_group(wildcards):
+    """Which jobs make one job of a cluster: train and score of a trial, or the whole trials of a block.
+
+    An agent's proposals stay out, for a compute node may have no network.
+    """
+    iteration = int(wildcards.iteration)
+    search = f"{CONFIG.study}-{wildcards.strategy}-t{wildcards.trajectory}"
+    if CONFIG.runtime.group == "trial" or CONFIG.extent.strategies[wildcards.strategy].kind in AGENTS:
+        return f"{search}-i{iteration}"
+    return f"{search}-b{iteration // CONFIG.runtime.block}"
+
+
+def literally(text):
+    """`text` as a parameter; Snakemake would take the braces of a plain string for wildcards."""
+
+    def parameter(wildcards):
+        return text
+
+    return parameter
+
+
+def folder_of_output(wildcards, output):
+    """The folder of a rule's first output."""
+    return str(Path(output[0]).parent)
+
+
+def folder_of_tables(wildcards, input):
+    """The folder of the tables that the report reads."""
+    return str(Path(input.tables[0]).parent)
+
+
+def folders_of_runs(wildcards, output):
+    """The folder of each seed whose files a training job makes, in the order of the seeds."""
+    return list(dict.fromkeys(str(Path(path).parent) for path in output))
+
+
+def folders_of_scored_runs(wildcards, input):
+    """The folder of each seed whose files a scoring job reads."""
+    return list(dict.fromkeys(str(Path(path).parent) for path in input.runs))
+
+
+def folder_of_trajectory(wildcards):
+    """The folder of a search."""
+    return TRAJECTORY.format(strategy=wildcards.strategy, trajectory=wildcards.trajectory)
+
+
+def settings_of(wildcards):
+    """One strategy of the config as JSON."""
+    return as_json(CONFIG.extent.strategies[wildcards.strategy])
+
+
+def names_of(agents):
+    """Regular expression of the strategies that call an LLM, or of those that do not."""
+    chosen = [name for name, strategy in CONFIG.extent.strategies.items() if (strategy.kind in AGENTS) == agents]
+    return "|".join(chosen) or "none^"
+
+
+def previous_history(wildcards):
+    """The history before this trial; none before the first."""
+    iteration = int(wildcards.iteration)
+    if iteration == 0:
+        return []
+    path = f"{STUDY}/{wildcards.strategy}/t{wildcards.trajectory}/i{iteration - 1}/history.parquet"
+    if not workflow.is_main_process and iteration % CONFIG.runtime.block == 0:
+        return before_update(path)  # a group ends with its block: what came before it is none of its business
+    return frozen(path)
+
+
+def runs_of_trial(wildcards):
+    """Every file of a trial's runs, seed by seed."""
+    trial = TRIAL.format(**wildcards)
+    return [frozen(f"{trial}/s{seed}/{name}") for seed in SEEDS for name in RUN_FILES]
+
+
+def block_ends():
+    """The last trial of each block, in order."""
+    block = CONFIG.runtime.block
+    return [min(start + block - 1, ITERATIONS) for start in range(0, ITERATIONS + 1, block)]
+
+
+def blocks_of_trajectory(wildcards):
+    """The blocks of a search in ascending order, each with its marker and its trials; a stopped search has fewer.
+
+    They unfold one after another. That keeps Snakemake's recursion shallow: an unbroken chain of 160 trials exceeds
+    its limit.
+    """
+    folder = TRAJECTORY.format(**wildcards)
+    start = 0
+    for end in block_ends():
+        marker = f"{folder}/blocks/{end}.json"
+        if not os.path.exists(marker):
+            checkpoints.close_block.get(**wildcards, iteration=end)
+        last = json.loads(Path(marker).read_text())
+        stopped = last["status"] == "stopped"
+        yield marker, [
+            f"{folder}/i{iteration}" for iteration in range(start, last["stopped_at"] if stopped else end + 1)
+        ]
+        if stopped:
+            return
+        start = end + 1
+
+
+def blocks_and_what_they_lack(wildcards):
+    """The marker of each closed block of a search, or what is missing of the block: seeds added to the extent later are
+    trained for earlier trials, too. Listing what is there would only cost time: 4,000 files for 1,000 trials.
+    """
+    needed = []
+    for marker, trials in blocks_of_trajectory(wildcards):
+        files = [
+            f"{trial}/{name}"
+            for trial in trials
+            for name in ["trial.parquet", *(f"s{seed}/run.parquet" for seed in SEEDS)]
+        ]
+        missing = [path for path in files if CONFIG.full_dag or not os.path.exists(path)]
+        needed += missing or [frozen(marker)]
+    return needed

@@ -1,0 +1,358 @@
+"""After the searches: what their winners are worth, measured on fresh seeds and on test, and where the gains came from.
+
+In   the gathered trials of all searches, the vault
+Out  results/{study}/confirm/ (what was trained afterwards), tables/*.parquet, vault_log.json (each opening of the labels)
+"""
+
+TABLES = f"{STUDY}/tables"
+EVIDENCE = f"{STUDY}/evidence"
+
+
+rule tabulate_trials:
+    input:
+        trials_of_searches,
+    output:
+        f"{TABLES}/trials.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_trials.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_trials.py --histories {input:q} --trials {output:q} 2> {log:q}"
+
+
+checkpoint plan_confirmation:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+        proteins=frozen_all(f"{DATA}/proteins.parquet"),
+    output:
+        plan=f"{STUDY}/confirm/plan.parquet",
+    log:
+        f"{STUDY}/logs/plan_confirmation.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    params:
+        study=folder_of_study,
+        seeds=CONFIRM_SEEDS,
+        purposes=CONFIG.evidence.purposes,
+        every_search="--every-search" if CONFIG.evidence.every_search else "--no-every-search",
+    shell:
+        "python scripts/plan_confirmation.py --study {params.study:q} --trials {input.trials:q}"
+        " --protocol {input.protocol:q} --proteins {input.proteins:q} --seeds {params.seeds}"
+        " --purposes {params.purposes} {params.every_search} --plan {output.plan:q} 2> {log:q}"
+
+
+rule confirm_candidate:
+    input:
+        plan=f"{STUDY}/confirm/plan.parquet",
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+        embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
+        proteins=frozen_all(f"{DATA}/proteins.parquet"),
+    output:
+        [f"{STUDY}/confirm/{{candidate}}/s{seed}/{name}" for seed in CONFIRM_SEEDS for name in RUN_FILES],
+    log:
+        f"{STUDY}/confirm/{{candidate}}/confirm_candidate.log",
+    retries: 2
+    conda:
+        "../envs/tmelt.yaml"
+    threads: CONFIG.runtime.threads
+    resources:
+        gpu=int(CONFIG.design.device == "cuda"),
+        runtime=confirmation_minutes,
+        mem_mb=training_megabytes,
+    params:
+        candidate=f"{STUDY}/confirm/{{candidate}}",
+        seeds=CONFIRM_SEEDS,
+        folders=folders_of_runs,
+        journal=f"{STUDY}/journal/runs",
+    shell:
+        "python scripts/confirm_candidate.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
+        " --proteins {input.proteins:q} --candidate {params.candidate:q} --seeds {params.seeds}"
+        " --folders {params.folders:q} --journal {params.journal:q} --cores {threads} 2> {log:q}"
+
+
+rule open_test_labels:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        plan=f"{STUDY}/confirm/plan.parquet",
+        confirmation=runs_of_confirmation,
+        proteins=frozen_all(f"{DATA}/proteins.parquet"),
+        val=frozen_all(f"{DATA}/vault/val.parquet"),
+        test=frozen_all(f"{DATA}/vault/test.parquet"),
+    output:
+        runs=f"{TABLES}/runs.parquet",
+        confirmed_runs=f"{TABLES}/confirmed_runs.parquet",
+        confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
+        labels=f"{EVIDENCE}/labels.parquet",
+    log:
+        f"{STUDY}/logs/open_test_labels.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    params:
+        study=folder_of_study,
+        seeds=SEEDS,
+    shell:
+        "python scripts/open_test_labels.py --study {params.study:q} --seeds {params.seeds} --trials {input.trials:q}"
+        " --plan {input.plan:q} --proteins {input.proteins:q} --val {input.val:q} --test {input.test:q}"
+        " --runs {output.runs:q} --confirmed-runs {output.confirmed_runs:q}"
+        " --confirmed-predictions {output.confirmed_predictions:q} --labels {output.labels:q} 2> {log:q}"
+
+
+rule tabulate_curves:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+    output:
+        curves=f"{TABLES}/curves.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_curves.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    params:
+        study=folder_of_study,
+        seeds=SEEDS,
+    shell:
+        "python scripts/tabulate_curves.py --study {params.study} --seeds {params.seeds}"
+        " --trials {input.trials:q} --curves {output.curves:q} 2> {log:q}"
+
+
+rule tabulate_incumbents:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        runs=f"{TABLES}/runs.parquet",
+    output:
+        incumbents=f"{TABLES}/incumbents.parquet",
+        bands=f"{TABLES}/bands.parquet",
+        efficiency=f"{TABLES}/efficiency.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_incumbents.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_incumbents.py --trials {input.trials:q} --runs {input.runs:q}"
+        " --incumbents {output.incumbents:q} --bands {output.bands:q} --efficiency {output.efficiency:q}"
+        " 2> {log:q}"
+
+
+rule tabulate_winners:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        runs=f"{TABLES}/runs.parquet",
+        incumbents=f"{TABLES}/incumbents.parquet",
+        efficiency=f"{TABLES}/efficiency.parquet",
+        plan=f"{STUDY}/confirm/plan.parquet",
+        confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
+        labels=f"{EVIDENCE}/labels.parquet",
+    output:
+        winners=f"{TABLES}/winners.parquet",
+        strategies=f"{TABLES}/strategies.parquet",
+        winner_predictions=f"{TABLES}/winner_predictions.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_winners.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_winners.py --trials {input.trials:q} --runs {input.runs:q}"
+        " --incumbents {input.incumbents:q} --efficiency {input.efficiency:q} --plan {input.plan:q}"
+        " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
+        " --winners {output.winners:q} --strategies {output.strategies:q}"
+        " --winner-predictions {output.winner_predictions:q} 2> {log:q}"
+
+
+rule tabulate_comparison:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        winners=f"{TABLES}/winners.parquet",
+        efficiency=f"{TABLES}/efficiency.parquet",
+        plan=f"{STUDY}/confirm/plan.parquet",
+        confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
+        labels=f"{EVIDENCE}/labels.parquet",
+    output:
+        comparison=f"{TABLES}/comparison.parquet",
+        power=f"{TABLES}/power.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_comparison.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_comparison.py --trials {input.trials:q} --winners {input.winners:q}"
+        " --efficiency {input.efficiency:q} --plan {input.plan:q}"
+        " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
+        " --comparison {output.comparison:q} --power {output.power:q} 2> {log:q}"
+
+
+rule tabulate_floors:
+    input:
+        proteins=frozen_all(f"{DATA}/proteins.parquet"),
+        labels=f"{EVIDENCE}/labels.parquet",
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+    output:
+        floors=f"{TABLES}/floors.parquet",
+        floor_predictions=f"{TABLES}/floor_predictions.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_floors.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_floors.py --proteins {input.proteins:q} --labels {input.labels:q}"
+        " --protocol {input.protocol:q} --floors {output.floors:q}"
+        " --floor-predictions {output.floor_predictions:q} 2> {log:q}"
+
+
+rule tabulate_subgroups:
+    input:
+        winner_predictions=f"{TABLES}/winner_predictions.parquet",
+        floor_predictions=f"{TABLES}/floor_predictions.parquet",
+        labels=f"{EVIDENCE}/labels.parquet",
+    output:
+        subgroups=f"{TABLES}/subgroups.parquet",
+        calibration=f"{TABLES}/calibration.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_subgroups.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_subgroups.py --winner-predictions {input.winner_predictions:q}"
+        " --floor-predictions {input.floor_predictions:q} --labels {input.labels:q}"
+        " --subgroups {output.subgroups:q} --calibration {output.calibration:q} 2> {log:q}"
+
+
+rule tabulate_cost:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        runs=f"{TABLES}/runs.parquet",
+        winners=f"{TABLES}/winners.parquet",
+        incumbents=f"{TABLES}/incumbents.parquet",
+    output:
+        cost=f"{TABLES}/cost.parquet",
+        cost_curves=f"{TABLES}/cost_curves.parquet",
+        crossovers=f"{TABLES}/crossovers.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_cost.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_cost.py --trials {input.trials:q} --runs {input.runs:q}"
+        " --winners {input.winners:q} --incumbents {input.incumbents:q} --cost {output.cost:q}"
+        " --cost-curves {output.cost_curves:q} --crossovers {output.crossovers:q} 2> {log:q}"
+
+
+rule tabulate_changes:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        runs=f"{TABLES}/runs.parquet",
+        confirmed_runs=f"{TABLES}/confirmed_runs.parquet",
+        plan=f"{STUDY}/confirm/plan.parquet",
+        confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
+        labels=f"{EVIDENCE}/labels.parquet",
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+    output:
+        changes=f"{TABLES}/changes.parquet",
+        attribution=f"{TABLES}/attribution.parquet",
+        improvements=f"{TABLES}/improvements.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_changes.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    params:
+        study=folder_of_study,
+    shell:
+        "python scripts/tabulate_changes.py --study {params.study} --trials {input.trials:q}"
+        " --runs {input.runs:q} --confirmed-runs {input.confirmed_runs:q} --plan {input.plan:q}"
+        " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
+        " --protocol {input.protocol:q} --changes {output.changes:q} --attribution {output.attribution:q}"
+        " --improvements {output.improvements:q} 2> {log:q}"
+
+
+rule tabulate_behaviour:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        runs=f"{TABLES}/runs.parquet",
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+    output:
+        behaviour=f"{TABLES}/behaviour.parquet",
+        failures=f"{TABLES}/failures.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_behaviour.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    params:
+        study=folder_of_study,
+    shell:
+        "python scripts/tabulate_behaviour.py --study {params.study} --trials {input.trials:q}"
+        " --runs {input.runs:q} --protocol {input.protocol:q} --behaviour {output.behaviour:q}"
+        " --failures {output.failures:q} 2> {log:q}"
+
+
+rule tabulate_importance:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+    output:
+        importance=f"{TABLES}/importance.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_importance.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_importance.py --trials {input.trials:q} --protocol {input.protocol:q}"
+        " --importance {output.importance:q} 2> {log:q}"
+
+
+rule tabulate_generalisation:
+    input:
+        plan=f"{STUDY}/confirm/plan.parquet",
+        confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
+        labels=f"{EVIDENCE}/labels.parquet",
+    output:
+        generalisation=f"{TABLES}/generalisation.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_generalisation.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_generalisation.py --plan {input.plan:q}"
+        " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
+        " --generalisation {output.generalisation:q} 2> {log:q}"

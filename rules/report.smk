@@ -1,0 +1,42 @@
+"""The page that a person reads.
+
+In   the tables, the protocol, what is known of the data
+Out  results/{study}/report/: report.html, figures/
+"""
+
+
+rule write_report:
+    input:
+        tables=[f"{TABLES}/{name}.parquet" for name in TABLE_NAMES],
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+        data=frozen_all(f"{DATA}/data.json"),
+    output:
+        page=report(
+            f"{STUDY}/report/report.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"page": "the whole report"},
+        ),
+        # A folder: which figures there are depends on what the tables hold.
+        figures=report(
+            directory(f"{STUDY}/report/figures"),
+            patterns=["{figure}.svg", "{figure}.csv"],
+            caption="../report/figure.rst",
+            category="Figures",
+            subcategory="{figure}",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        f"{STUDY}/logs/write_report.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    params:
+        study=folder_of_study,
+        tables=folder_of_tables,
+        folder=folder_of_output,
+    shell:
+        "python scripts/write_report.py --study {params.study:q} --tables {params.tables:q} --protocol {input.protocol:q}"
+        " --data $(dirname {input.data:q}) --folder {params.folder:q} 2> {log:q}"

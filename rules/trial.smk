@@ -1,0 +1,180 @@
+"""One search: propose → train → score, trial after trial; blocks of trials unfold one after the other.
+
+In   protocol.json, data and embedding; the history before the trial
+Out  results/{study}/{strategy}/t{trajectory}/i{iteration}/: proposal, runs per seed, trial.parquet, history.parquet;
+     per search trials_{extent}.parquet and results_{extent}.tsv
+"""
+
+PROPOSE = (
+    "python scripts/propose.py --protocol {input.protocol:q} --strategy {wildcards.strategy}"
+    " --settings {params.settings:q} --trajectory {wildcards.trajectory} --iteration {wildcards.iteration}"
+    " --history {input.history:q} --replay {params.replay} --folder {params.folder:q} 2> {log:q}"
+)
+TRAIN = (
+    "python scripts/train_run.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
+    " --proteins {input.proteins:q} --proposal {input.proposal:q} --seeds {params.seeds}"
+    " --folders {params.folders:q} --journal {params.journal:q} --cores {threads} 2> {log:q}"
+)
+
+
+rule describe_strategy:
+    input:
+        frozen_all(f"{STUDY}/protocol.json"),
+    output:
+        f"{STUDY}/{{strategy}}/strategy.json",
+    log:
+        f"{STUDY}/{{strategy}}/describe_strategy.log",
+    conda:
+        "../envs/tmelt.yaml"
+    params:
+        config=literally(as_json(CONFIG)),
+    shell:
+        "python scripts/describe_strategy.py --config {params.config:q} --strategy {wildcards.strategy}"
+        " --described {output:q} 2> {log:q}"
+
+
+rule propose_by_agent:
+    input:
+        protocol=frozen(f"{STUDY}/protocol.json"),
+        strategy=frozen_all(f"{STUDY}/{{strategy}}/strategy.json"),
+        history=previous_history,
+    output:
+        proposal=f"{TRIAL}/proposal.json",
+        script=f"{TRIAL}/train.py",
+    log:
+        f"{TRIAL}/propose.log",
+    wildcard_constraints:
+        strategy=names_of(agents=True),
+    retries: 2
+    localrule: CONFIG.runtime.local_steps
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        llm=1,
+        runtime=growing(120),
+        mem_mb=growing(2000),
+    params:
+        settings=settings_of,
+        folder=folder_of_output,
+        replay=CONFIG.runtime.replay,
+    shell:
+        PROPOSE
+
+
+use rule propose_by_agent as propose with:
+    wildcard_constraints:
+        strategy=names_of(agents=False),
+    group:
+        job_group if CONFIG.runtime.group == "block" else None
+    resources:
+        runtime=growing(10),
+        mem_mb=growing(2000),
+
+
+rule train_run:
+    input:
+        protocol=frozen(f"{STUDY}/protocol.json"),
+        embedding=frozen(f"{EMBEDDING}/embedding.json"),
+        proteins=frozen(f"{DATA}/proteins.parquet"),
+        proposal=frozen_all(f"{TRIAL}/proposal.json"),
+        script=frozen_all(f"{TRIAL}/train.py"),
+    output:
+        [f"{TRIAL}/s{{seed}}/{name}" for name in RUN_FILES],
+    log:
+        f"{TRIAL}/train_run_s{{seed}}.log",
+    retries: 2
+    group:
+        job_group if CONFIG.runtime.group != "none" else None
+    conda:
+        "../envs/tmelt.yaml"
+    threads: CONFIG.runtime.threads
+    resources:
+        gpu=int(CONFIG.design.device == "cuda"),
+        runtime=training_minutes,
+        mem_mb=training_megabytes,
+    params:
+        seeds="{seed}",
+        folders=folders_of_runs,
+        journal=f"{STUDY}/journal/runs",
+    shell:
+        TRAIN
+
+
+if CONFIG.runtime.seeds_per_job == "all":
+
+    ruleorder: train_trial > train_run
+
+    use rule train_run as train_trial with:
+        output:
+            [f"{TRIAL}/s{seed}/{name}" for seed in SEEDS for name in RUN_FILES],
+        log:
+            f"{TRIAL}/train_trial.log",
+        params:
+            seeds=SEEDS,
+            folders=folders_of_runs,
+            journal=f"{STUDY}/journal/runs",
+
+
+rule score_trial:
+    input:
+        protocol=frozen(f"{STUDY}/protocol.json"),
+        labels=frozen(f"{DATA}/vault/val.parquet"),
+        proposal=frozen_all(f"{TRIAL}/proposal.json"),
+        script=frozen_all(f"{TRIAL}/train.py"),
+        runs=runs_of_trial,
+        history=previous_history,
+    output:
+        trial=f"{TRIAL}/trial.parquet",
+        history=f"{TRIAL}/history.parquet",
+    log:
+        f"{TRIAL}/score_trial.log",
+    group:
+        job_group if CONFIG.runtime.group != "none" else None
+    localrule: CONFIG.runtime.local_steps
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=growing(10),
+        mem_mb=growing(2000),
+    params:
+        runs=folders_of_scored_runs,
+    shell:
+        "python scripts/score_trial.py --protocol {input.protocol:q} --labels {input.labels:q}"
+        " --proposal {input.proposal:q} --strategy {wildcards.strategy} --trajectory {wildcards.trajectory}"
+        " --iteration {wildcards.iteration} --runs {params.runs:q} --history-before {input.history:q}"
+        " --trial {output.trial:q} --history {output.history:q} 2> {log:q}"
+
+
+checkpoint close_block:
+    input:
+        frozen_all(f"{TRIAL}/history.parquet"),
+    output:
+        f"{TRAJECTORY}/blocks/{{iteration}}.json",
+    log:
+        f"{TRAJECTORY}/blocks/{{iteration}}.log",
+    conda:
+        "../envs/tmelt.yaml"
+    params:
+        settings=settings_of,
+        trajectory=folder_of_trajectory,
+    shell:
+        "python scripts/close_block.py --history {input:q} --settings {params.settings:q}"
+        " --trajectory {params.trajectory:q} --block {output:q} 2> {log:q}"
+
+
+rule gather_trajectory:
+    input:
+        blocks_and_what_they_lack,
+    output:
+        trials=f"{TRAJECTORY}/trials_{EXTENT_NAME}.parquet",
+        ledger=f"{TRAJECTORY}/results_{EXTENT_NAME}.tsv",
+    log:
+        f"{TRAJECTORY}/gather_trajectory_{EXTENT_NAME}.log",
+    conda:
+        "../envs/tmelt.yaml"
+    params:
+        trajectory=folder_of_trajectory,
+        iterations=ITERATIONS,
+    shell:
+        "python scripts/gather_trajectory.py --trajectory {params.trajectory:q} --iterations {params.iterations}"
+        " --trials {output.trials:q} --ledger {output.ledger:q} 2> {log:q}"

@@ -1,0 +1,91 @@
+"""A study is not silently mixed with another: changes of its definition stop it by name."""
+
+import pytest
+import yaml
+from test_config import ROOT
+
+from tmelt.config import parse_config
+from tmelt.errors import InputError
+from tmelt.files import read_json, write_json, write_text
+from tmelt.identity import code_sha256, design_of, strategy_of
+from tmelt.protocol import differences, guard
+from tmelt.schema import LABELS, write_table
+
+
+@pytest.fixture
+def raw():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture
+def study(tmp_path, raw):
+    """A started study: protocol and strategies as the rules write them."""
+    config = parse_config(raw)
+    write_json(
+        tmp_path / "protocol.json", {"design": design_of(config), "sha256": "x", "measured": {}, "revisions": []}
+    )
+    for name in config.extent.strategies:
+        write_json(tmp_path / name / "strategy.json", strategy_of(config, name))
+    guard(config, tmp_path, record=True)
+    return tmp_path
+
+
+def test_growth_and_runtime_are_free(study, raw):
+    raw["extent"]["iterations"] += 10
+    raw["extent"]["seeds"].append(7)
+    raw["extent"]["strategies"]["bo_gp"] = {"kind": "bo", "sampler": "gp"}
+    raw["extent"]["strategies"]["ra"]["budget"] = {"usd": 5}
+    raw["runtime"]["block"] = 7
+    guard(parse_config(raw), study, record=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda raw: raw["design"]["budget"].update(fit_s=31), r"budget\.fit_s: 30\.0 -> 31\.0"),
+        (lambda raw: raw["design"]["space"]["width"].update(default=32), r"knobs\.width\.default: 64 -> 32"),
+        (lambda raw: raw["design"]["data"]["synthetic"].update(seed=1), r"dataset: 'synthetic-"),
+        (lambda raw: raw["extent"]["strategies"]["bo"].update(startup=5), r"strategies\.bo\.options\.startup: 4 -> 5"),
+        (lambda raw: raw["extent"]["strategies"].pop("ra"), r"strategies\.ra: removed"),
+    ],
+)
+def test_changes_are_refused_by_name(study, raw, change, message):
+    change(raw)
+    with pytest.raises(InputError, match=message):
+        guard(parse_config(raw), study, record=True)
+
+
+def test_the_extent_may_not_shrink(study, raw):
+    write_table(study / "bo" / "t2" / "trials_n20_s2.parquet", [], LABELS)
+    write_json(study / "bo" / "t2" / "i0" / "s5" / "run.json", {})
+    write_text(study / "bo" / "t2" / "i0" / "score_trial.log", "")
+    with pytest.raises(InputError) as caught:
+        guard(parse_config(raw), study, record=True)
+    for line in ("extent.iterations: 20 -> 8", "extent.trajectories: 3 -> 1", "extent.seeds: [5] removed"):
+        assert line in str(caught.value)
+
+
+def test_a_revision_is_recorded_but_not_by_a_dry_run(study, raw):
+    raw["design"]["budget"]["fit_s"] = 31
+    raw["on_change"] = "revision"
+    before = (study / "protocol.json").read_bytes()
+    guard(parse_config(raw), study, record=False)
+    assert (study / "protocol.json").read_bytes() == before
+    guard(parse_config(raw), study, record=True)
+    (revision,) = read_json(study / "protocol.json")["revisions"]
+    assert revision["changes"] == ["budget.fit_s: 30.0 -> 31.0"]
+    raw["on_change"] = "refuse"
+    guard(parse_config(raw), study, record=True)
+
+
+def test_comments_and_docstrings_are_no_change(tmp_path):
+    write_text(tmp_path / "a.py", '"""One."""\ndef f():\n    """Two."""\n    return 1\n')
+    write_text(tmp_path / "b.py", "# other\ndef f():\n\n    return 1  # same\n")
+    write_text(tmp_path / "c.py", "def f():\n    return 2\n")
+    assert code_sha256(tmp_path / "a.py") == code_sha256(tmp_path / "b.py") != code_sha256(tmp_path / "c.py")
+
+
+def test_differences_name_each_leaf():
+    assert differences({"a": {"b": 1}, "c": [1]}, {"a": {"b": 2}, "d": 3}) == [
+        "a.b: 1 -> 2", "c: [1] -> None", "d: None -> 3"
+    ]  # fmt: skip

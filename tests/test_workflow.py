@@ -1,0 +1,132 @@
+"""The whole workflow by real Snakemake: from a config to its report, extended, changed, replayed."""
+
+import json
+import re
+
+import polars as pl
+import pytest
+import yaml
+from workflow import REPOSITORY, Workspace
+
+from tmelt.study import read_study
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """studies/ci.yaml, every kind of strategy, run to its report."""
+    config = yaml.safe_load((REPOSITORY / "studies" / "ci.yaml").read_text())
+    space = Workspace(tmp_path_factory.mktemp("finished") / "space", config)
+    space.output = space.run(targets=["all"], timeout=1500)
+    return space
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A study like the finished one, to do something to."""
+    space = Workspace(tmp_path / "space", finished.config)
+    space.begin_like(finished)
+    return space
+
+
+def test_a_study_ends_in_its_report(finished):
+    page = (finished.study / "report" / "report.html").read_text()
+    for strategy in finished.config["extent"]["strategies"]:
+        assert strategy in page
+    assert "synthetic" in page
+    assert "untrained" in page
+    assert "scripted" in page
+    # A person who watched saw the searches go on.
+    assert re.search(r"bo t0 trial 3: val MAE \d+\.\d\d °C, \w+; incumbent \d", finished.output)
+    assert "(100%) done" in finished.output
+    assert str((finished.study / "report" / "report.html").relative_to(finished.folder)) in finished.output
+
+
+def test_every_search_began_with_the_same_baseline(finished):
+    first = pl.read_parquet(finished.study / "tables" / "trials.parquet").filter(pl.col("iteration") == 0)
+    assert len(first) == len(finished.config["extent"]["strategies"])
+    assert first["val_mae"].n_unique() == 1
+    assert set(first["origin"]) == {"baseline"}
+    # … which was trained once per seed, not once per search.
+    journal = [json.loads(path.read_text()) for path in finished.study.glob("journal/runs/*/*/run.json")]
+    trials = pl.read_parquet(finished.study / "tables" / "trials.parquet")
+    distinct = trials.unique(["script", "knobs"])
+    assert len(journal) == len(distinct) * 2 + len(list(finished.study.glob("confirm/c*/s*")))
+
+
+def test_test_labels_were_opened_once_and_after_the_searches(finished):
+    (opening,) = json.loads((finished.study / "vault_log.json").read_text())
+    assert "test" in json.dumps(opening)
+    last = max(path.stat().st_mtime for path in finished.study.glob("*/t*/i*/trial.parquet"))
+    assert (finished.study / "tables" / "runs.parquet").stat().st_mtime >= last
+
+
+def test_notebooks_read_a_study_in_one_line(finished):
+    study = read_study(finished.study)
+    assert len(study.trials) == 6 * 4
+    assert study.table("winners")["test_mae"].null_count() == 0
+
+
+def test_a_second_run_has_nothing_to_do(copy):
+    before = copy.hashes("**/*.parquet")
+    assert "Nothing to be done" in copy.run(targets=["all"])
+    assert copy.hashes("**/*.parquet") == before
+
+
+def test_growth_adds_only_new_work(copy):
+    before = copy.hashes("*/t*/i*/**/*.parquet") | copy.hashes("*/t*/i*/proposal.json") | copy.journal()
+    extent = copy.config["extent"]
+    extent["iterations"] = 4
+    extent["seeds"] = [0, 1, 2]
+    extent["trajectories"] = 2
+    extent["strategies"] = {"random": {"kind": "random"}, "bo": {"kind": "bo", "startup": 2}} | {
+        name: strategy for name, strategy in extent["strategies"].items() if name not in ("random", "bo")
+    }
+    extent["strategies"]["bo_qmc"] = {"kind": "bo", "sampler": "qmc"}
+    copy.write_config()
+    copy.run(timeout=1500)
+    after = copy.hashes("*/t*/i*/**/*.parquet") | copy.hashes("*/t*/i*/proposal.json") | copy.journal()
+    assert {name: after[name] for name in before} == before
+    trials = copy.trials()
+    assert len(trials) == 7 * 2 * 5 + 6 * 4  # the earlier gathering of six searches is still there, too
+    assert (copy.study / "bo" / "t0" / "i1" / "s2" / "run.parquet").exists()
+    new = trials.filter((pl.col("iteration") == 4) & (pl.col("strategy") == "bo"))
+    assert new["seeds"].to_list() == [[0, 1, 2]] * 2
+
+
+def test_a_changed_design_stops_by_name_and_touches_nothing(copy):
+    before = copy.hashes("**/*.json")
+    copy.config["design"]["budget"]["fit_s"] = 31
+    copy.write_config()
+    output = copy.run(targets=["all"], fails=True)
+    assert "budget.fit_s: 30.0 -> 31.0" in output
+    assert "on_change: revision" in output
+    assert copy.hashes("**/*.json") == before
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    space = Workspace(tmp_path / "space", yaml.safe_load((REPOSITORY / "studies" / "ci.yaml").read_text()))
+    output = space.run("--dry-run", targets=["all"])
+    assert "prepare_proteins" in output
+    assert not (space.folder / "results").exists()
+
+
+def test_an_unknown_option_of_a_strategy_stops_before_any_job(tmp_path):
+    config = yaml.safe_load((REPOSITORY / "studies" / "ci.yaml").read_text())
+    config["extent"]["strategies"]["bo"]["start_up"] = 2
+    space = Workspace(tmp_path / "space", config)
+    assert "extent.strategies.bo.start_up" in space.run(targets=["all"], fails=True)
+    assert not (space.folder / "results").exists()
+
+
+def test_agents_are_replayed_byte_for_byte_without_asking(copy):
+    agents = [name for name, strategy in copy.config["extent"]["strategies"].items() if "model" in strategy]
+    proposals = {name: copy.hashes(f"{name}/t*/i*/proposal.json") for name in agents}
+    for name in agents:
+        for trial in (copy.study / name / "t0").glob("i*"):
+            (trial / "proposal.json").unlink()
+    copy.config["runtime"]["replay"] = "strict"
+    copy.write_config()
+    copy.run(targets=[f"results/ci/{name}/t0/i{iteration}/proposal.json" for name in agents for iteration in range(4)])
+    assert {name: copy.hashes(f"{name}/t*/i*/proposal.json") for name in agents} == proposals

@@ -1,0 +1,47 @@
+"""Jobs of an earlier run that SLURM still has: they would be second writers of what a new run makes.
+
+A Snakemake that is killed with SIGKILL, or whose machine goes down, leaves its jobs in SLURM's queue. They end well by
+themselves; a new run started beside them would submit the same work again.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tmelt.errors import InputError
+
+
+def refuse_orphans(folder: Path) -> None:
+    """Make sure that SLURM, where there is one, has no Snakemake job that works in `folder`.
+
+    To be called before the first job is submitted, with Snakemake's lock held.
+
+    Raises:
+        InputError: with the jobs' numbers and what to do.
+    """
+    if not shutil.which("squeue"):
+        return
+    # %Z: working folder, %k: comment, which Snakemake's plugin sets to rule and wildcards
+    command = ["squeue", "--me", "--noheader", "--format=%A|%T|%k|%Z"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (subprocess.SubprocessError, OSError) as error:
+        detail = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
+        if "configuration source" not in detail:  # SLURM's commands without a cluster
+            print(f"warning: squeue failed, so jobs of an earlier run would not be seen: {detail}", file=sys.stderr)
+        return
+    jobs = []
+    for line in listed.splitlines():
+        number, state, comment, worked_in = line.split("|", 3)
+        if comment.startswith("rule_") and os.path.realpath(worked_in) == os.path.realpath(folder):
+            jobs.append((number, state, comment.removeprefix("rule_")))
+    if jobs:
+        shown = "\n".join(f"  {number} {state} {what}" for number, state, what in jobs[:20])
+        more = f"\n  and {len(jobs) - 20} more" if len(jobs) > 20 else ""
+        raise InputError(
+            f"{folder}: SLURM still has {len(jobs)} jobs of an earlier run in this folder:\n{shown}{more}\n"
+            "Wait until they have ended (what they finish is kept), or cancel them:"
+            f" scancel {' '.join(number for number, _, _ in jobs)}"
+        )

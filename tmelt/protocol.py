@@ -1,0 +1,164 @@
+"""protocol.json: what makes the scores of a study comparable, written once and compared at every start."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tmelt.config import Config
+from tmelt.errors import InputError
+from tmelt.files import read_json, sha256_file, sha256_json, write_json
+from tmelt.identity import PACKAGE, design_of, strategy_of
+
+REFERENCE = PACKAGE / "candidate" / "train.py"
+_PACKAGES = ("torch", "fair-esm", "optuna", "cmaes", "langchain", "numpy", "polars", "pyarrow", "snakemake")
+
+
+def write_protocol(config: Config, data: Path, embedding: Path, path: Path) -> None:
+    """Fix the protocol of a study whose data and embedding exist. `sha256` covers all that moves a score."""
+    design = design_of(config)
+    measured = {
+        "labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in ("val", "test")},
+        "proteins": sha256_file(data / "proteins.parquet"),
+        "embedding": {
+            key: value
+            for key, value in read_json(embedding / "embedding.json").items()
+            if key not in ("seconds", "created")
+        },
+    }
+    reference = REFERENCE.read_text(encoding="utf-8")
+    write_json(
+        path,
+        {
+            "study": config.study,
+            "title": config.title,
+            "design": design,
+            "measured": measured,
+            "data": read_json(data / "data.json"),
+            "reference_sha256": sha256_file(REFERENCE),
+            "reference_lines": reference.count("\n"),
+            "sha256": sha256_json([design, measured]),
+            "environment": environment(),
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "revisions": [],
+        },
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware, for the record; no part of a score's identity."""
+    processor = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return {
+        "python": sys.version.split()[0],
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": processor,
+        "cores": os.cpu_count(),
+    }
+
+
+def guard(config: Config, study: Path, *, record: bool) -> None:
+    """Compare the config with what the study in folder `study` was started with.
+
+    With `on_change: revision` and `record` a changed design is noted in protocol.json and the study goes on.
+
+    Raises:
+        InputError: the design or a strategy changed, or the extent shrank; names each difference.
+    """
+    changes: list[str] = []
+    protocol_file = study / "protocol.json"
+    if protocol_file.exists():
+        protocol = read_json(protocol_file)
+        design = design_of(config)
+        changes += differences(protocol["design"], design)
+        if changes and config.on_change == "revision":
+            if record:
+                _record_revision(protocol_file, protocol, design, changes)
+            changes = []
+    for described in sorted(study.glob("*/strategy.json")):
+        name = described.parent.name
+        if name not in config.extent.strategies:
+            changes.append(f"extent.strategies.{name}: removed")
+            continue
+        changes += [
+            f"extent.strategies.{name}.{difference}"
+            for difference in differences(read_json(described), strategy_of(config, name))
+        ]
+    changes += list(_shrunk(config, study))
+    if changes:
+        raise InputError(
+            f"{study}: this study was started differently:\n"
+            + "\n".join(f"  {change}" for change in changes)
+            + "\nIts finished trials are untouched. Choose one: take the change back; give the changed config a new"
+            " `study:` name; or, for a changed design, set `on_change: revision`, which records the change and goes on."
+        )
+
+
+def _record_revision(path: Path, protocol: dict[str, Any], design: dict[str, Any], changes: list[str]) -> None:
+    protocol["revisions"].append(
+        {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "changes": changes,
+            "before": {"design": protocol["design"], "sha256": protocol["sha256"]},
+        }
+    )
+    protocol["design"] = design
+    protocol["sha256"] = sha256_json([design, protocol["measured"]])
+    write_json(path, protocol)
+
+
+def _shrunk(config: Config, study: Path) -> Iterator[str]:
+    """What of the extent is smaller than what was already finished."""
+    gathered = list(study.glob("*/t*/trials_n*_s*.parquet"))
+    iterations = max((int(path.stem.split("_")[1].removeprefix("n")) for path in gathered), default=0)
+    if iterations > config.extent.iterations:
+        yield f"extent.iterations: {iterations} -> {config.extent.iterations}; it may only grow"
+    trajectories = max((int(path.parent.name.removeprefix("t")) for path in gathered), default=-1) + 1
+    if trajectories > config.extent.trajectories:
+        yield f"extent.trajectories: {trajectories} -> {config.extent.trajectories}; it may only grow"
+    trained = {int(folder.name.removeprefix("s")) for folder in study.glob("*/t*/i0/s[0-9]*")}
+    if missing := trained - set(config.extent.seeds):
+        yield f"extent.seeds: {sorted(missing)} removed; it may only grow"
+
+
+def differences(before: Any, after: Any, key: str = "") -> list[str]:
+    """One line per leaf that differs between two JSON values."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [
+            line
+            for name in sorted(before.keys() | after.keys())
+            for line in differences(before.get(name), after.get(name), f"{key}.{name}" if key else name)
+        ]
+    if isinstance(before, list) and isinstance(after, list) and _named(before) and _named(after):
+        return differences({item["name"]: item for item in before}, {item["name"]: item for item in after}, key)
+    return [] if before == after else [f"{key}: {before!r} -> {after!r}"]
+
+
+def _named(items: list[Any]) -> bool:
+    return all(isinstance(item, dict) and "name" in item for item in items)
+
+
+def check_integrity(protocol: dict[str, Any], *, val_labels: Path) -> None:
+    """Compare the validation labels and the scoring code with the protocol, before each scoring.
+
+    Raises:
+        InputError: what changed.
+    """
+    from tmelt.identity import SCORING_CODE, code_sha256
+
+    if sha256_file(val_labels) != protocol["measured"]["labels"]["val"]:
+        raise InputError(f"{val_labels}: not the labels this study was started with; restore the file")
+    for name in SCORING_CODE:
+        if code_sha256(PACKAGE / name) != protocol["design"]["code"][name]:
+            raise InputError(f"tmelt/{name}: not the code this study was started with; restore it or revise the study")
