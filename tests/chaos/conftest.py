@@ -1,0 +1,44 @@
+"""One study, run undisturbed; every fault test starts from a copy of its beginning or of its end."""
+
+import shutil
+
+import pytest
+from workflow import Workspace, end_processes_in, study
+
+# A sampler and an agent: what costs GPU hours and what costs dollars.
+STRATEGIES = {"bo": {"kind": "bo", "startup": 1}, "ra": {"kind": "ra", "model": "playbook"}}
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory) -> Workspace:
+    """Data, embedding and protocol are there; no search has begun."""
+    space = Workspace(tmp_path_factory.mktemp("prepared") / "space", study(strategies=STRATEGIES))
+    space.prepare()
+    return space
+
+
+@pytest.fixture(scope="session")
+def undisturbed(prepared, tmp_path_factory) -> Workspace:
+    """The whole study, run once without any fault."""
+    space = Workspace(tmp_path_factory.mktemp("undisturbed") / "space", prepared.config)
+    space.begin_like(prepared)
+    space.run()
+    return space
+
+
+@pytest.fixture
+def space_like(tmp_path):
+    """Makes a study that goes on from another one; whatever it leaves running ends with the test."""
+    made = []
+
+    def make(other: Workspace, **extent) -> Workspace:
+        config = {**other.config, "extent": {**other.config["extent"], **extent}}
+        space = Workspace(tmp_path / f"space{len(made)}", config)
+        space.begin_like(other)
+        made.append(space)
+        return space
+
+    yield make
+    for space in made:
+        end_processes_in(space.folder)
+        shutil.rmtree(space.folder, ignore_errors=True)

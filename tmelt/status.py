@@ -1,0 +1,191 @@
+"""Where a study stands, read from its files alone: no lock is touched, so it works while the study runs."""
+
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from tmelt.config import Config
+from tmelt.schema import TRIAL, read_table
+
+STOPPED = "stopped"
+RECENT = 30  # finished trials that the estimate of the end rests on
+
+
+@dataclass(frozen=True)
+class Search:
+    """One trajectory of one strategy."""
+
+    strategy: str
+    trajectory: int
+    trials: int  # scored, the baseline among them
+    planned: int
+    stopped: str | None  # why it ended before its last iteration
+    incumbent: int | None
+    val_mae: float | None  # of the incumbent, °C
+    failed_trials: int  # candidates that crashed, ran out of time, …: results, not faults
+    gpu_h: float
+    cpu_h: float
+    llm_usd: float | None  # None when the price of a call is unknown
+    running: tuple[str, ...]  # jobs begun and not finished: `train i3`
+    failed: tuple[str, ...]  # jobs that failed and were not made since, with the last line of their log
+    finished_at: tuple[float, ...]  # of its latest trials, seconds since 1970
+
+
+def search_status(study: Path, strategy: str, trajectory: int, iterations: int, work: Path) -> Search:
+    """What the files of one search say. `work` is Snakemake's working folder."""
+    folder = study / strategy / f"t{trajectory}"
+    done = _scored(folder, iterations)
+    trials = pl.DataFrame() if done is None else _history(folder / f"i{done}" / "history.parquet")
+    rows = trials.to_dicts()
+    stop = next((row for row in rows if row["status"] == STOPPED), None)
+    rows = [row for row in rows if row["status"] != STOPPED]
+    last = rows[-1] if rows else None
+    incumbent = last["incumbent"] if last else None
+    costs = [row["cost_usd"] for row in rows]
+    running, failed = [], []
+    if stop is None:
+        for iteration in range((done if done is not None else -1) + 1, iterations + 1):
+            if not (trial := folder / f"i{iteration}").is_dir():
+                break
+            for job, state in _jobs(trial, work):
+                (running if state is None else failed).append(f"{job} i{iteration}" + (f": {state}" if state else ""))
+    return Search(
+        strategy=strategy,
+        trajectory=trajectory,
+        trials=len(rows),
+        planned=iterations + 1,
+        stopped=(stop["error"] or STOPPED) if stop else None,
+        incumbent=incumbent,
+        val_mae=rows[incumbent]["val_mae"] if incumbent is not None else None,
+        failed_trials=sum(row["status"] != "ok" for row in rows),
+        gpu_h=sum(row["device_s"] or 0 for row in rows) / 3600,
+        cpu_h=sum(row["cpu_s"] or 0 for row in rows) / 3600,
+        llm_usd=None if None in costs else sum(costs),
+        running=tuple(running),
+        failed=tuple(failed),
+        finished_at=tuple(_times(folder / f"i{number}" / "trial.parquet" for number in range(len(rows))[-RECENT:])),
+    )
+
+
+def study_status(config: Config, results: Path) -> list[Search]:
+    """Every search of a study, in the order of the config."""
+    extent, study = config.extent, results / config.study
+    return [
+        search_status(study, strategy, trajectory, extent.iterations, results.parent)
+        for strategy in extent.strategies
+        for trajectory in range(extent.trajectories)
+    ]
+
+
+def locked(results: Path) -> bool:
+    """Whether Snakemake holds its lock: a run is going on, or was killed and left it."""
+    return any((results.parent / ".snakemake" / "locks").glob("*"))
+
+
+def estimated_end(searches: Sequence[Search], now: float) -> float | None:
+    """When the last trial will be scored if the pace of the latest ones lasts; None without a pace."""
+    latest = sorted(moment for search in searches for moment in search.finished_at)[-RECENT:]
+    left = sum(search.planned - search.trials for search in searches if search.stopped is None)
+    if len(latest) < 2 or now <= latest[0]:
+        return None
+    return now + left * (now - latest[0]) / (len(latest) - 1)
+
+
+def report(config: Config, results: Path, now: float | None = None) -> str:
+    """The state of a study for a terminal."""
+    now = time.time() if now is None else now
+    searches = study_status(config, results)
+    header = ("strategy", "search", "trials", "failed", "incumbent", "GPU h", "CPU h", "LLM $", "begun jobs")
+    rows = [header, *(_row(search) for search in searches)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    done, planned = sum(search.trials for search in searches), sum(search.planned for search in searches)
+    open_searches = [search for search in searches if search.stopped is None and search.trials < search.planned]
+    finished = (results / config.study / "report" / "report.html").exists()
+    lines = [f"{config.study}: {done} of {planned} trials" + (", report finished" if finished else ""), *table]
+    lines += [
+        f"stopped   {search.strategy} t{search.trajectory}: {search.stopped}" for search in searches if search.stopped
+    ]
+    lines += [f"failed    {search.strategy} t{search.trajectory} {job}" for search in searches for job in search.failed]
+    if not open_searches:
+        lines.append("all searches are done")
+    elif not locked(results):
+        lines.append("not running: start it again to go on")
+    elif end := estimated_end(searches, now):
+        lines.append(
+            f"searches estimated to end {time.strftime('%Y-%m-%d %H:%M', time.localtime(end))}, in {_span(end - now)}"
+        )
+    else:
+        lines.append("running; too early to estimate the end")
+    return "\n".join(lines)
+
+
+def _row(search: Search) -> tuple[str, ...]:
+    best = "–" if search.val_mae is None else f"{search.val_mae:.2f} °C (i{search.incumbent})"
+    return (
+        search.strategy,
+        f"t{search.trajectory}",
+        f"{search.trials}/{search.planned}",
+        str(search.failed_trials),
+        best,
+        f"{search.gpu_h:.2f}",
+        f"{search.cpu_h:.2f}",
+        "unknown" if search.llm_usd is None else f"{search.llm_usd:.2f}",
+        ", ".join(search.running) or "–",
+    )
+
+
+def _scored(folder: Path, iterations: int) -> int | None:
+    """The last scored iteration; trials are scored in order."""
+    for iteration in range(iterations, -1, -1):
+        if (folder / f"i{iteration}" / "history.parquet").exists():
+            return iteration
+    return None
+
+
+def _history(path: Path) -> pl.DataFrame:
+    """The history without its long columns."""
+    return read_table(path, TRIAL).drop("proposal", "knobs")
+
+
+def _jobs(trial: Path, work: Path) -> Iterable[tuple[str, str | None]]:
+    """Jobs of a trial that were begun and have no result: name, and the last line of the log of one that failed."""
+    for log in sorted(trial.glob("*.log")):
+        name = log.stem
+        seed = name.removeprefix("train_run_")
+        products = {
+            "propose": ["proposal.json"],
+            "score_trial": ["history.parquet"],
+            "train_trial": [f"{folder.name}/run.parquet" for folder in trial.glob("s[0-9]*")] or ["s0/run.parquet"],
+        }.get(name, [f"{seed}/run.parquet"])
+        if all((trial / product).exists() for product in products):
+            continue
+        words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        begun = any(_marker(trial / product, work).exists() for product in products)
+        if (words and words[-1].startswith(("error:", "Traceback"))) or (words and not begun):
+            yield name, words[-1]
+        elif begun:
+            yield name, None
+
+
+def _marker(product: Path, work: Path) -> Path:
+    """Snakemake's note that a job which makes `product` was begun."""
+    name = urlsafe_b64encode(str(product.relative_to(work)).encode()).decode()
+    return work / ".snakemake" / "incomplete" / name
+
+
+def _times(paths: Iterable[Path]) -> Iterable[float]:
+    for path in paths:
+        try:
+            yield path.stat().st_mtime
+        except FileNotFoundError:
+            continue
+
+
+def _span(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
