@@ -157,17 +157,16 @@ class Extent(Part):
         return seeds
 
 
+Purpose = Literal["winner", "baseline", "ablation", "projection", "budget", "fraction", "organism"]
+
+
 class Evidence(Part):
     """What is trained after the search, on fresh seeds, to measure and explain its winners; free to change."""
 
-    purposes: tuple[Literal["winner", "baseline", "ablation", "projection", "budget", "fraction", "organism"], ...] = (
-        Field(
-            ("winner", "baseline"),
-            description="winner and baseline: the numbers that count; ablation: each winner without each of its changes;"
-            " projection: the in-space part of changes to scripts; budget: 2 and 4 times the training budget; fraction: a"
-            " quarter and half of fit; organism: each organism left out",
-        )
-    )
+    # winner and baseline: the numbers that count. ablation: each winner without each of its changes. projection: the
+    # in-space part of changes to scripts. budget: 2 and 4 times the training budget. fraction: a quarter and half of
+    # fit. organism: each organism left out.
+    purposes: tuple[Purpose, ...] = Field(("winner", "baseline"), description="what is trained after the search")
     every_search: bool = Field(
         False, description="all purposes for every search's winner, not only each strategy's best"
     )
