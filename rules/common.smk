@@ -256,7 +256,7 @@ def block_ends():
 def blocks_of_trajectory(wildcards):
     """The blocks of a search in ascending order, each with its marker and its trials; a stopped search has fewer.
 
-    They unfold one after another. That keeps Snakemake's recursion shallow: an unbroken chain of 160 trials exceeds
+    They unfold one after another. That keeps Snakemake's recursion shallow: an unbroken chain of 300 trials exceeds
     its limit.
     """
     folder = TRAJECTORY.format(**wildcards)

@@ -64,10 +64,11 @@ rule propose_by_agent:
 use rule propose_by_agent as propose with:
     wildcard_constraints:
         strategy=names_of(agents=False),
+    localrule: CONFIG.runtime.local_steps
     group:
         job_group if CONFIG.runtime.group == "block" else None
     resources:
-        runtime=growing(10),
+        runtime=growing(5),
         mem_mb=growing(2000),
 
 
@@ -134,7 +135,7 @@ rule score_trial:
     conda:
         "../envs/tmelt.yaml"
     resources:
-        runtime=growing(10),
+        runtime=growing(5),
         mem_mb=growing(2000),
     params:
         runs=folders_of_scored_runs,

@@ -175,7 +175,7 @@ class Evidence(Part):
 class Runtime(Part):
     """How the work is done here; never part of a trial's identity."""
 
-    block: int = Field(10, ge=1, description="iterations that unfold at a time")
+    block: int = Field(10, ge=1, le=100, description="iterations that unfold at a time")
     seeds_per_job: Literal[1, "all"] = Field(1, description="1: a job per seed; all: a trial's seeds in one job")
     group: Literal["none", "trial", "block"] = Field(
         "none",

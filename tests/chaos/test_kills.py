@@ -81,6 +81,38 @@ def test_a_killed_training_job_is_tried_again(prepared, undisturbed, space_like)
     same_as(undisturbed, space)
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_killed_sandbox_is_no_verdict_on_the_candidate(prepared, undisturbed, space_like, depth):
+    """Its supervisor (depth 1), or what that started (depth 2: the worker, the candidate), is killed from outside."""
+    space = space_like(prepared)
+    process = space.start()
+    victims: list[int] = []
+
+    def found() -> bool:
+        victims[:] = trainings(space)
+        for _ in range(depth):
+            victims[:] = [child for pid in victims for child in children_of(pid)]
+        return bool(victims)
+
+    wait_until(found)
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    assert process.wait(300) == 0, (space.folder / "log.txt").read_text()[-3000:]
+    same_as(undisturbed, space)
+
+
+def children_of(parent: int) -> list[int]:
+    """Ids of a process's children."""
+    try:
+        return [
+            int(pid)
+            for task in Path(f"/proc/{parent}/task").iterdir()
+            for pid in (task / "children").read_text().split()
+        ]
+    except OSError:
+        return []
+
+
 def trainings(space: Workspace) -> list[int]:
     """Processes of the script that trains."""
     found = []

@@ -172,7 +172,7 @@ def test_the_controller_is_restarted(begun, undisturbed, cluster):
     process = begun.start(profile="slurm")
     wait_until(lambda: is_training(begun), 200)
     shared = Path(__file__).with_name("cluster.sh")
-    script = f". {shared}; stop slurmctld KILL; sleep 8; start_slurmctld"
+    script = f". {shared}; stop slurmctld; sleep 8; start_slurmctld"
     subprocess.run(["bash", "-euc", script], check=True, timeout=120, env=os.environ | {"SLURM_TEST_DIR": str(cluster)})
     ended_well(process, begun)
     same_as(undisturbed, begun)

@@ -1,0 +1,92 @@
+"""Where a study stands, from its files: histories of simulated searches, logs and Snakemake's notes as they lie."""
+
+import os
+from base64 import urlsafe_b64encode
+
+import pytest
+from simulation import simulate, write_history
+from workflow import study
+
+from tmelt.config import parse_config
+from tmelt.failures import describe_failures
+from tmelt.status import report, study_status
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def config():
+    """Five trials of random search."""
+    return parse_config(study(strategies={"random": {"kind": "random"}}, iterations=4))
+
+
+@pytest.fixture
+def results(tmp_path, config):
+    """Three of them are scored, one a minute."""
+    folder = tmp_path / "results"
+    for last in range(3):
+        trial = folder / config.study / "random" / "t0" / f"i{last}"
+        trial.mkdir(parents=True)
+        write_history(trial / "history.parquet", simulate("random", last))
+        (trial / "trial.parquet").touch()
+        os.utime(trial / "trial.parquet", (NOW - 60 * (3 - last),) * 2)
+    return folder
+
+
+def begin_training(results, config, log: str = ""):
+    """Trial 3 is proposed, and its training was begun; returns the log."""
+    trial = results / config.study / "random" / "t0" / "i3"
+    (trial / "s0").mkdir(parents=True)
+    for name in ("propose.log", "proposal.json"):
+        (trial / name).touch()
+    (trial / "train_trial.log").write_text(log)
+    notes = results.parent / ".snakemake" / "incomplete"
+    notes.mkdir(parents=True)
+    product = str((trial / "s0" / "run.parquet").relative_to(results.parent))
+    (notes / urlsafe_b64encode(product.encode()).decode()).touch()
+    return trial / "train_trial.log"
+
+
+def test_nothing_has_begun(tmp_path, config):
+    said = report(config, tmp_path / "results", NOW)
+    assert "0 of 5 trials" in said
+    assert "not running" in said
+
+
+def test_scored_trials_are_counted_and_the_incumbent_named(results, config):
+    (search,) = study_status(config, results)
+    history = simulate("random", 2)
+    assert (search.trials, search.planned) == (3, 5)
+    assert search.incumbent == history.incumbent.iteration
+    assert search.val_mae == history.incumbent.val_mae
+    assert search.llm_usd == sum(trial.cost_usd for trial in history)
+    assert search.running == search.failed == ()
+
+
+def test_a_begun_training_is_running(results, config):
+    begin_training(results, config)
+    (search,) = study_status(config, results)
+    assert search.running == ("train_trial i3",)
+    assert search.failed == ()
+
+
+def test_a_failed_training_is_shown_with_its_reason(results, config):
+    begin_training(results, config, "error: results/x: delete it and run again\n")
+    (search,) = study_status(config, results)
+    assert search.failed == ("train_trial i3: error: results/x: delete it and run again",)
+    assert "delete it and run again" in report(config, results, NOW)
+
+
+def test_the_end_is_estimated_by_the_pace_of_a_running_study(results, config):
+    locks = results.parent / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    assert "not running" in report(config, results, NOW)
+    (locks / "0.input.lock").touch()
+    assert "in 3 min" in report(config, results, NOW)  # two trials left; two took three minutes until now
+
+
+def test_a_failed_run_ends_with_the_words_of_its_jobs(results, config):
+    log = begin_training(results, config, "error: results/x: delete it and run again\n")
+    assert str(log) in describe_failures([results], since=0)
+    assert "delete it and run again" in describe_failures([results], since=0)
+    assert describe_failures([results], since=log.stat().st_mtime + 1) == ""
