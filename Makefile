@@ -32,7 +32,7 @@ status: setup  ## where the study of CONFIG stands, also while it runs
 	@python scripts/show_status.py --config $(CONFIG)
 
 test: setup packages lint slurm-test  ## every check and test
-	@pytest -m "not slurm"
+	@pytest -m "not slurm" --numprocesses 2 --dist loadfile
 
 lint: setup  ## ruff, snakefmt, snakemake --lint
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint
