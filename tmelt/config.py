@@ -114,6 +114,7 @@ class Design(Part):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of candidate training (autocast)")
     device: Literal["cpu", "cuda"] = "cpu"
     sandbox: Literal["auto", "bwrap", "apptainer", "landlock", "none"] = "auto"
+    sandbox_image: str | None = Field(None, description="image for the Apptainer sandbox, made from envs/apptainer.def")
 
 
 class Strategy(Part):

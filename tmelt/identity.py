@@ -86,6 +86,7 @@ def design_of(config: Config) -> dict[str, Any]:
         "precision": design["precision"],
         "device": design["device"],
         "sandbox": design["sandbox"],
+        "sandbox_image": design["sandbox_image"],
         "threads": config.runtime.threads,
         "knobs": space_of_config(config.design.space).table(),
         "code": {name: code_sha256(PACKAGE / name) for name in SCORING_CODE},

@@ -51,6 +51,7 @@ def small_harness(data: Path, embedding: Path, **changes) -> Harness:
         "precision": "fp32",
         "device": "cpu",
         "sandbox": "auto",
+        "sandbox_image": None,
         "threads": 1,
         "reference_sha256": sha256_text(RIDGE),
     }

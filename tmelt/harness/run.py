@@ -9,6 +9,7 @@ import contextlib
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Harness:
     precision: str
     device: str
     sandbox: str
+    sandbox_image: str | None  # for Apptainer
     threads: int
     reference_sha256: str  # scripts other than the reference are rehearsed first
 
@@ -65,6 +67,7 @@ class Harness:
             precision=design["precision"],
             device=design["device"],
             sandbox=design["sandbox"],
+            sandbox_image=design["sandbox_image"],
             threads=design["threads"],
             reference_sha256=protocol["reference_sha256"],
         )
@@ -112,9 +115,12 @@ def train_runs(
     todo = [position for position, row in enumerate(rows) if row is None]
     if todo:
         check_views(harness.embedding)
+        if harness.sandbox == "none":
+            print("warning: `sandbox: none`: the candidate runs with all of this user's rights", file=sys.stderr)
         with Sandbox(
             harness.sandbox,
             gpu=harness.device == "cuda",
+            image=harness.sandbox_image,
             preload=PRELOAD,
             read=(harness.embedding / "fit", harness.embedding / "pool"),
             threads=harness.threads,
