@@ -127,9 +127,11 @@ def test_after_sigkill_the_old_jobs_are_no_second_writers(begun, undisturbed):
     process.wait(30)
     left = training_jobs(begun)
     assert left, "SLURM ended the job with its submitter"
+    slurm("scontrol", "suspend", left[0])  # a short training would be over before the next run looks
     begun.attempt("--unlock", profile="slurm")
     said = begun.run(profile="slurm", fails=True)
     assert f"scancel {left[0]}" in said
+    slurm("scontrol", "resume", left[0])
     wait_until(lambda: not training_jobs(begun), 200, pause=1)
     begun.run(profile="slurm")
     same_as(undisturbed, begun)
