@@ -10,7 +10,7 @@ from workflow import REPOSITORY, Workspace
 
 from tmelt.study import read_study
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
