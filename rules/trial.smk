@@ -64,9 +64,9 @@ rule propose_by_agent:
 use rule propose_by_agent as propose with:
     wildcard_constraints:
         strategy=names_of(agents=False),
-    localrule: CONFIG.runtime.local_steps
     group:
         job_group if CONFIG.runtime.group == "block" else None
+    localrule: CONFIG.runtime.local_steps
     resources:
         runtime=growing(5),
         mem_mb=growing(2000),
