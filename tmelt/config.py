@@ -1,7 +1,9 @@
-"""The config file's shape: one strict model, from which validation, editor schema and documentation come.
+"""The config file's shape: one strict model, whose fields and descriptions are the reference of every key.
 
 `design` is what makes scores comparable (fingerprinted; a change stops the study), `extent` is how far the study goes
-(it may only grow), `evidence` is what is measured after the searches, `runtime` is how and where; both are free.
+(it may only grow), `evidence` is what is measured after the searches, `runtime` is how and where. These two are free,
+but for `runtime.threads` and `runtime.embed_tokens`: they move the last digits of results, so they belong to the
+fingerprint. Options of a strategy are not here: see `Strategy`.
 """
 
 from pathlib import Path
@@ -112,20 +114,26 @@ class Design(Part):
     budget: Budget = Budget()
     decision: Decision = Decision()
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of candidate training (autocast)")
-    device: Literal["cpu", "cuda"] = "cpu"
-    sandbox: Literal["auto", "bwrap", "apptainer", "landlock", "none"] = "auto"
+    device: Literal["cpu", "cuda"] = Field("cpu", description="of trainings and embeddings")
+    sandbox: Literal["auto", "bwrap", "apptainer", "landlock", "none"] = Field(
+        "auto", description="auto: the first that keeps candidates in on this host, else stop; none: no confinement"
+    )
     sandbox_image: str | None = Field(None, description="image for the Apptainer sandbox, made from envs/apptainer.def")
 
 
 class Strategy(Part):
-    """One way to search: a kind and its options."""
+    """One way to search: a kind and its options.
+
+    The options are those of the kind's module in tmelt/strategies (its `OPTIONS`; for `bo` one class per sampler) and,
+    for kinds that ask an LLM, of tmelt.llm.settings.LLMSettings.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: Literal["random", "bo", "ra", "ua", "ra_bo", "ua_bo", "centaur"]
 
     @property
     def options(self) -> dict[str, Any]:
-        """Everything but the kind; the kind's own module validates it."""
+        """Everything but the kind; tmelt.strategies.check_options validates it."""
         return dict(self.model_extra or {})
 
 
@@ -174,7 +182,7 @@ class Evidence(Part):
 
 
 class Runtime(Part):
-    """How the work is done here; never part of a trial's identity."""
+    """How the work is done here; no part of a trial's identity, but for `threads` and `embed_tokens`."""
 
     block: int = Field(10, ge=1, le=100, description="iterations that unfold at a time")
     seeds_per_job: Literal[1, "all"] = Field(1, description="1: a job per seed; all: a trial's seeds in one job")
@@ -189,10 +197,15 @@ class Runtime(Part):
         " false: they are jobs, and those of agents need a network",
     )
     embed_shards: int = Field(1, ge=1, description="embedding jobs")
-    embed_tokens: int = Field(4096, ge=512, description="tokens per forward pass")
+    embed_tokens: int = Field(
+        4096, ge=512, description="tokens per forward pass; embeddings depend on it in the last digits"
+    )
     threads: int = Field(1, ge=1, description="of one training; results depend on it in the last digits")
     replay: Literal["off", "fill", "strict"] = Field(
-        "fill", description="recorded LLM replies: ignore, use and call for the rest, or use and never call"
+        "fill",
+        description="recorded LLM replies (tmelt.llm.replay). fill: use them and call for the rest; nothing is paid"
+        " twice. strict: use them, never call, stop at any difference. off: ask anew for each proposal that is made"
+        " (finished ones stay); what was recorded moves aside, and a proposal that was killed pays again",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a study *is*: the names and hashes by which its parts are told apart, and the protocol that fixes its scores."""
+"""What a study *is*: the names and hashes by which its parts are told apart (tmelt.protocol compares them)."""
 
 import ast
 from pathlib import Path
@@ -76,7 +76,7 @@ def code_sha256(path: Path) -> str:
 
 
 def design_of(config: Config) -> dict[str, Any]:
-    """Everything that makes scores comparable, as JSON: the config's design, the knob table, the scoring code."""
+    """Everything that makes scores comparable, as JSON: design, threads, the knob table, the scoring code."""
     design = config.design.model_dump(mode="json")
     return {
         "dataset": dataset_id(config.design.data),
