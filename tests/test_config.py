@@ -9,6 +9,10 @@ from tmelt.config import load_config, parse_config
 from tmelt.errors import InputError
 from tmelt.identity import dataset_id
 from tmelt.knobs import space_of_config
+from tmelt.llm.prices import price_of
+from tmelt.llm.settings import LLMSettings
+from tmelt.strategies import AGENTS
+from tmelt.strategies.check_options import check_options
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
@@ -23,6 +27,17 @@ def raw():
 def test_shipped_configs_are_valid(path):
     config = load_config(path)
     assert space_of_config(config.design.space).defaults()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_configs_could_make_their_first_call(path):
+    for name, strategy in load_config(path).extent.strategies.items():
+        check_options(name, strategy.kind, strategy.options)
+        if strategy.kind in AGENTS:
+            own = {key: value for key, value in strategy.options.items() if key in LLMSettings.model_fields}
+            settings = LLMSettings.model_validate(own)
+            priced = price_of(settings)[0] is not None
+            assert priced or settings.budget is None or settings.budget.usd is None, f"no price for {settings.model}"
 
 
 def test_unknown_keys_are_refused_by_name(raw):
