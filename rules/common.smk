@@ -1,7 +1,9 @@
 """Names and helpers that all rules share: the validated config, folders, frozen files, the study's guard.
 
 In   config (config.yaml or --configfile), results/ as it stands
-Out  nothing: the rest reads CONFIG, DATA, EMBEDDING, STUDY, TRAJECTORY, TRIAL and the functions below
+Out  CONFIG, DATA, EMBEDDING, STUDY, TRAJECTORY, TRIAL and the functions below. Reading this file also checks the study
+     (tmelt.protocol.guard; a revision is recorded) and reopens searches whose stop no longer holds (tmelt.resume);
+     a dry run leaves both alone.
 """
 
 import json

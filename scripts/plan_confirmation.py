@@ -10,6 +10,7 @@ import polars as pl
 
 from tmelt.command import run_command
 from tmelt.evidence import confirmation
+from tmelt.evidence.metrics import ORGANISM_MIN
 from tmelt.evidence.protocol import read_space
 from tmelt.evidence.reading import write
 from tmelt.evidence.schema import PLAN, TRIALS
@@ -31,7 +32,7 @@ def plan_confirmation(
     organisms = []
     if "organism" in purposes and proteins is not None:
         counts = read_table(proteins).filter(pl.col("split") == "test")["organism"].drop_nulls().value_counts()
-        organisms = sorted(counts.filter(pl.col("count") >= 8)["organism"])
+        organisms = sorted(counts.filter(pl.col("count") >= ORGANISM_MIN)["organism"])
     planned, candidates = confirmation.plan_confirmation(
         read_table(trials, TRIALS),
         study,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tmelt.errors import InputError
-from tmelt.files import canonical_json, read_json, sha256_text, write_json
+from tmelt.files import canonical_json, read_json, sha256_text, write_json, write_text
 from tmelt.knobs import Value
 from tmelt.schema import TRIAL, read_table
 
@@ -46,8 +46,6 @@ class Proposal:
 
     def write(self, folder: Path) -> None:
         """Write train.py, then proposal.json, into `folder`."""
-        from tmelt.files import write_text
-
         fields = asdict(self)
         fields["script"] = self.script_sha256
         write_text(folder / "train.py", self.script)

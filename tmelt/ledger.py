@@ -3,16 +3,17 @@
 Its columns: commit, val_bpb, memory_gb, status (keep, discard or crash), description. Here the metric is `val_mae`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tmelt.files import write_text
-from tmelt.history import History, Trial
+from tmelt.history import Trial
 
 COLUMNS = ("commit", "val_mae", "memory_gb", "status", "description")
 DESCRIPTION = 200  # characters
 
 
-def write_ledger(path: Path | str, history: History) -> None:
+def write_ledger(path: Path | str, trials: Iterable[Trial]) -> None:
     """Write one line per trial, tab-separated, atomically.
 
     - commit: the first 7 characters of the trial's `chain` in history.parquet; what a commit is there, a trial is here.
@@ -22,7 +23,7 @@ def write_ledger(path: Path | str, history: History) -> None:
       or no legal proposal came about.
     - description: the proposer's words on one line; the kind of failure, or that it was inconclusive, in brackets.
     """
-    lines = ["\t".join(COLUMNS), *("\t".join(_line(trial)) for trial in history)]
+    lines = ["\t".join(COLUMNS), *("\t".join(_line(trial)) for trial in trials)]
     write_text(path, "\n".join(lines) + "\n")
 
 

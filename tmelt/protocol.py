@@ -12,7 +12,7 @@ from typing import Any
 from tmelt.config import Config
 from tmelt.errors import InputError
 from tmelt.files import read_json, sha256_file, sha256_json, write_json
-from tmelt.identity import PACKAGE, design_of, strategy_of
+from tmelt.identity import PACKAGE, SCORING_CODE, code_sha256, design_of, strategy_of
 
 REFERENCE = PACKAGE / "candidate" / "train.py"
 _PACKAGES = ("torch", "fair-esm", "optuna", "cmaes", "langchain", "numpy", "polars", "pyarrow", "snakemake")
@@ -155,10 +155,11 @@ def check_integrity(protocol: dict[str, Any], *, val_labels: Path) -> None:
     Raises:
         InputError: what changed.
     """
-    from tmelt.identity import SCORING_CODE, code_sha256
-
     if sha256_file(val_labels) != protocol["measured"]["labels"]["val"]:
         raise InputError(f"{val_labels}: not the labels this study was started with; restore the file")
     for name in SCORING_CODE:
         if code_sha256(PACKAGE / name) != protocol["design"]["code"][name]:
-            raise InputError(f"tmelt/{name}: not the code this study was started with; restore it or revise the study")
+            raise InputError(
+                f"tmelt/{name}: not the code this study was started with; restore it,"
+                " or start again with `on_change: revision`"
+            )

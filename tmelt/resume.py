@@ -14,7 +14,7 @@ def stop_circumstances(options: Mapping[str, Any], trajectory: Path) -> str:
     return sha256_json([options.get("budget"), sha256_file(guidance) if guidance.exists() else None])
 
 
-def stopped_trials(trajectory: Path, options: Mapping[str, Any]) -> list[Path]:
+def _stale(trajectory: Path, options: Mapping[str, Any]) -> list[Path]:
     """Files and folders that recorded a stop whose circumstances no longer hold: to be made again.
 
     They hold no work that was paid for: a stopped proposal was neither asked of an LLM nor trained.
@@ -29,10 +29,9 @@ def stopped_trials(trajectory: Path, options: Mapping[str, Any]) -> list[Path]:
     return stale
 
 
-def reopen(trajectory: Path, options: Mapping[str, Any]) -> int:
-    """Delete them, so that the next run proposes again from where it stopped; returns how many trials."""
-    stale = stopped_trials(trajectory, options)
-    for path in stale:
+def reopen(trajectory: Path, options: Mapping[str, Any]) -> None:
+    """Delete what records a stop that no longer holds, so that the search goes on from there; transcripts stay."""
+    for path in _stale(trajectory, options):
         if path.is_dir():
             # Transcripts of calls that were paid stay where the next proposal finds them.
             for child in path.iterdir():
@@ -40,4 +39,3 @@ def reopen(trajectory: Path, options: Mapping[str, Any]) -> int:
                     shutil.rmtree(child) if child.is_dir() else child.unlink()
         else:
             path.unlink(missing_ok=True)
-    return sum(path.name.startswith("i") for path in stale)

@@ -50,5 +50,9 @@ class Variation:
             chosen &= is_stop
             chosen[kept] = True
         if not (chosen & ~is_stop).any() or not (chosen & is_stop).any():
-            raise InputError(f"{self}: no protein of fit, or none of stop, is left")
+            without = "" if self.without_organism is None else f", without {self.without_organism}"
+            raise InputError(
+                f"{proteins}: with {self.fit_fraction:g} of fit{without}, no protein of fit, or none of stop, is left;"
+                " take `fraction` or `organism` out of evidence.purposes"
+            )
         return np.flatnonzero(chosen)
