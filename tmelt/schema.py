@@ -73,7 +73,7 @@ POOL = pa.schema([
 
 RUN = pa.schema([
     _column("seed", N, "training seed"),
-    _column("status", S, "ok, crash, timeout, oom, disk, invalid or tamper"),
+    _column("status", S, "ok, crash, timeout, oom, disk, invalid or tamper; refused or stopped: it was not run"),
     _column("reason", S, "one word from the harness's closed list, or null"),
     _column("fit_mae", F, "MAE in °C on decoys from fit, measured by the harness"),
     _column("stop_mae", F, "MAE in °C on stop, measured by the harness"),
@@ -107,7 +107,7 @@ TRIAL = pa.schema([
     _column("strategy", S, "name of the strategy in the config"),
     _column("trajectory", N, "replicate of the search"),
     _column("iteration", N, "trial number; 0 is the baseline"),
-    _column("status", S, "ok; crash, timeout, oom, disk, invalid, tamper (a run failed); refused (no legal proposal)"),
+    _column("status", S, "ok; crash, timeout, oom, disk, invalid, tamper (a run failed); refused, stopped (not run)"),
     _column("origin", S, "baseline, random, startup, sampler or agent: who proposed it"),
     _column("parent", N, "iteration of the trial it was changed from, or null"),
     _column("script", S, "SHA-256 of the training script"),
@@ -132,7 +132,7 @@ TRIAL = pa.schema([
     _column("llm_calls", N, "LLM calls"),
     _column("prompt_tokens", N, "tokens sent; null when unknown"),
     _column("completion_tokens", N, "tokens received; null when unknown"),
-    _column("error", S, "end of the fit log of the first failed run, or why the proposal was refused; or null"),
+    _column("error", S, "end of the fit log of the first failed run, or why it was refused or stopped; or null"),
     _column("chain", S, "SHA-256 over the chain before and this row: shows tampering"),
 ])  # fmt: skip
 
@@ -153,7 +153,7 @@ def write_table(path: Path | str, rows: Iterable[Mapping[str, Any]], schema: pa.
 
 
 def write_frame(path: Path | str, frame: pl.DataFrame) -> None:
-    """Write a polars frame as Parquet (zstd), atomically: for the aggregates under tables/."""
+    """Write a polars frame as Parquet (zstd), atomically: for benchmarks; a study's tables have schemas."""
     with atomic_path(path) as temporary:
         frame.write_parquet(temporary, compression="zstd")
 

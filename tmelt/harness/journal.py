@@ -1,6 +1,6 @@
-"""Finished runs, kept outside Snakemake's outputs: it deletes the outputs of failed jobs, and GPU hours are not spent
-twice for that. A run is named by what determines it: protocol, script, knobs, seed and
-variation.
+"""Finished runs, kept outside Snakemake's outputs, which it deletes when a job fails: no GPU hour is spent twice.
+
+A run is named by what determines it: protocol, script, knobs, seed, threads and variation.
 """
 
 import fcntl

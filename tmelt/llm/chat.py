@@ -1,4 +1,4 @@
-"""Build a LangChain chat model from the settings and read its replies; the only module that imports LangChain."""
+"""Build a LangChain chat model from the settings and read its replies: with the playbook, all that uses LangChain."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Which model to ask, how, and how much it may cost: the `llm` part of an agent strategy's options."""
+"""Which model to ask, how, and how much it may cost: what all agents' strategies have as options."""
 
 import json
 import re

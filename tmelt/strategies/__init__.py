@@ -1,7 +1,8 @@
 """Ways to search. A strategy is a pure function of the history: the same history, seed and recorded LLM replies give
 the same proposal in a new process.
 
-To add one: write `propose(history, context) -> Proposal` in a module here and name it in `MODULES`.
+To add one: write `propose(history, context) -> Proposal` and `OPTIONS` (a pydantic model) in a module here, and name it
+in `MODULES` (in `AGENTS`, too, if it asks an LLM) and in tmelt.config.Strategy.kind. CONTRIBUTING.md has the rest.
 """
 
 import importlib

@@ -192,8 +192,8 @@ def _one_line(text: str, length: int) -> str:
 def _statistics(history: History, space: Space, tokens: int) -> str:
     """Per knob and value (or quarter of the range): how many trials worked and failed, median and best error.
 
-    Exact counts of every trial but refused ones, which were never run. A knob that never moved is left out; so are,
-    where the budget is short, those that moved least often, and the text says how many.
+    Exact counts of every trial but refused and stopped ones, which were never run. A knob that never moved is left out;
+    so are, where the budget is short, those that moved least often, and the text says how many.
     """
     tried = [trial for trial in history if trial.status not in NOT_RUN]
     lines: list[tuple[int, int, str]] = []
@@ -287,7 +287,7 @@ def _pattern(error: str | None) -> str:
 
 
 def _latest_errors(history: History, tokens: int) -> str:
-    """The ends of the logs of the latest crashes that nothing has worked since; at most two."""
+    """The ends of the logs of those of the last two trials that a change of the script could mend."""
     last = [trial for trial in history[-2:] if trial.status in REPAIRABLE and trial.error]
     if not last:
         return ""

@@ -5,11 +5,14 @@
 
 Who starts whom, from trusted to not:
 
-    harness (Sandbox)   any process; hands over phases, waits for their outcomes
+    harness (Sandbox)   any process; hands over phases, waits for their outcomes (sandbox.py)
     └ supervisor        own session; ends everything when the harness is gone; enforces the limits from outside
+                        (supervisor.py; one phase: supervise.py; a worker as it sees it: worker_process.py)
       └ worker          clean environment, inside bubblewrap where there is one; imports torch once; runs no candidate
-        └ keeper        one per phase, a fork; collects the phase's orphans
-          └ child       a fork; confines itself (kernel rules below), then calls the entry with the phase's spec
+                          (worker.py; how each backend starts one: backends.py)
+        └ keeper        one per phase, a fork; collects the phase's orphans (worker.py)
+          └ child       a fork; confines itself (confine.py, landlock.py, seccomp.py), then calls the entry with the
+                              phase's spec
 
 Everything here needs the standard library alone.
 """
