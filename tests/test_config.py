@@ -9,9 +9,6 @@ from tmelt.config import load_config, parse_config
 from tmelt.errors import InputError
 from tmelt.identity import dataset_id
 from tmelt.knobs import space_of_config
-from tmelt.llm.prices import price_of
-from tmelt.llm.settings import LLMSettings
-from tmelt.strategies import AGENTS
 from tmelt.strategies.check_options import check_options
 
 ROOT = Path(__file__).parents[1]
@@ -33,11 +30,13 @@ def test_shipped_configs_are_valid(path):
 def test_shipped_configs_could_make_their_first_call(path):
     for name, strategy in load_config(path).extent.strategies.items():
         check_options(name, strategy.kind, strategy.options)
-        if strategy.kind in AGENTS:
-            own = {key: value for key, value in strategy.options.items() if key in LLMSettings.model_fields}
-            settings = LLMSettings.model_validate(own)
-            priced = price_of(settings)[0] is not None
-            assert priced or settings.budget is None or settings.budget.usd is None, f"no price for {settings.model}"
+
+
+def test_dollars_without_a_price_are_refused_before_anything_starts():
+    options = {"model": "openai:nobody-knows-its-price", "budget": {"usd": 5}}
+    with pytest.raises(InputError, match=r"extent\.strategies\.mine\.price: budget\.usd needs the price of openai"):
+        check_options("mine", "ra", options)
+    check_options("mine", "ra", {**options, "price": {"input": 1.0, "output": 2.0}})
 
 
 def test_unknown_keys_are_refused_by_name(raw):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmelt.errors import InputError
+from tmelt.evidence.difference import CATEGORIES
 from tmelt.knobs import KNOBS, Knob, KnobError, Space, knobs_from_table, space_of_config
 
 SPACE = Space()
@@ -89,3 +90,8 @@ def test_a_range_must_be_one():
         Knob("x", "float", 1.0, "", 1.0, 1.0)
     with pytest.raises(KnobError, match="above 0"):
         Knob("x", "float", 0.5, "", 0.0, 1.0, log=True)
+
+
+def test_every_knob_has_one_category():
+    named = [knob for knobs in CATEGORIES.values() for knob in knobs]
+    assert sorted(named) == sorted(knob.name for knob in KNOBS)

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tmelt.errors import InputError
 
 NAME = r"^[a-z][a-z0-9_]*$"
+# Names that no strategy may have: folders of a study beside those of its strategies, and trial 0 in tables and figures.
+RESERVED = {"baseline", "bundle", "confirm", "evidence", "export", "journal", "logs", "report", "tables"}
 
 
 class Part(BaseModel):
@@ -236,9 +238,8 @@ class Config(Part):
     def _not_reserved(self) -> "Config":
         if self.study in {"data", "embeddings", "benchmarks", "logs"}:
             raise ValueError(f"study: {self.study!r} is a folder of results/; choose another name")
-        reserved = {"baseline", "confirm", "journal", "logs", "report", "tables"} & self.extent.strategies.keys()
-        if reserved:
-            raise ValueError(f"extent.strategies: {min(reserved)!r} is a folder of a study; choose another name")
+        if reserved := RESERVED & self.extent.strategies.keys():
+            raise ValueError(f"extent.strategies: {min(reserved)!r} means something else; choose another name")
         return self
 
 

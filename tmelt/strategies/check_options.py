@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from tmelt.errors import InputError
 from tmelt.strategies import AGENTS, MODULES
 from tmelt.strategies.options import read_options
 
@@ -12,7 +13,7 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any]) -> None:
     """Check the options of `extent.strategies.<strategy>`.
 
     Raises:
-        InputError: one line that names the key and what is wrong with it.
+        InputError: one line that names the key and what is wrong with it, a budget in dollars without a price among it.
     """
     if kind == "bo":
         from tmelt.strategies.bo import bo_options
@@ -22,7 +23,13 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any]) -> None:
     own = dict(options)
     if kind in AGENTS:
         from tmelt.llm import LLMSettings
+        from tmelt.llm.prices import price_of
 
         asked = {key: own.pop(key) for key in list(own) if key in LLMSettings.model_fields}
-        read_options(LLMSettings, asked, strategy)
+        settings = read_options(LLMSettings, asked, strategy)
+        if settings.budget and settings.budget.usd is not None and price_of(settings)[0] is None:
+            raise InputError(
+                f"config: extent.strategies.{strategy}.price: budget.usd needs the price of {settings.model}, which is"
+                " not known here; set price: {input: …, output: …} (USD per million tokens) or budget: {tokens: …}"
+            )
     read_options(importlib.import_module(MODULES[kind]).OPTIONS, own, strategy)
