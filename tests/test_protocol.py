@@ -57,12 +57,35 @@ def test_changes_are_refused_by_name(study, raw, change, message):
 
 def test_the_extent_may_not_shrink(study, raw):
     write_table(study / "bo" / "t2" / "trials_n20_s2.parquet", [], LABELS)
+    write_table(study / "bo" / "t2" / "i0" / "history.parquet", [], LABELS)
     write_json(study / "bo" / "t2" / "i0" / "s5" / "run.json", {})
     write_text(study / "bo" / "t2" / "i0" / "score_trial.log", "")
     with pytest.raises(InputError) as caught:
         guard(parse_config(raw), study, record=True)
     for line in ("extent.iterations: 20 -> 8", "extent.trajectories: 3 -> 1", "extent.seeds: [5] removed"):
         assert line in str(caught.value)
+
+
+def test_the_extent_may_not_shrink_below_what_an_unfinished_search_has_done(study, raw):
+    for iteration in range(11):
+        write_table(study / "bo" / "t1" / f"i{iteration}" / "history.parquet", [], LABELS)
+    write_json(study / "bo" / "t4" / "guidance.yaml", {})  # a person's word for a search that has not begun
+    with pytest.raises(InputError) as caught:
+        guard(parse_config(raw), study, record=True)
+    for line in ("extent.iterations: 10 -> 8", "extent.trajectories: 2 -> 1"):
+        assert line in str(caught.value)
+    raw["extent"] |= {"iterations": 10, "trajectories": 2}
+    guard(parse_config(raw), study, record=True)
+
+
+@pytest.mark.parametrize(("part", "change"), [("data", {"stop_fraction": 0.2}), ("backbone", {"seed": 1})])
+def test_data_and_backbone_cannot_be_revised(study, raw, part, change):
+    raw["design"][part] |= change
+    raw["on_change"] = "revision"
+    before = (study / "protocol.json").read_bytes()
+    with pytest.raises(InputError, match="not with other data or another backbone"):
+        guard(parse_config(raw), study, record=True)
+    assert (study / "protocol.json").read_bytes() == before
 
 
 def test_a_revision_is_recorded_but_not_by_a_dry_run(study, raw):
