@@ -173,8 +173,18 @@ def check_integrity(protocol: dict[str, Any], *, val_labels: Path) -> None:
     """
     from tmelt.identity import SCORING_CODE, code_sha256
 
-    if sha256_file(val_labels) != protocol["measured"]["labels"]["val"]:
-        raise InputError(f"{val_labels}: not the labels this study was started with; restore the file")
+    check_labels(protocol, val=val_labels)
     for name in SCORING_CODE:
         if code_sha256(PACKAGE / name) != protocol["design"]["code"][name]:
             raise InputError(f"tmelt/{name}: not the code this study was started with; restore it or revise the study")
+
+
+def check_labels(protocol: dict[str, Any], **labels: Path) -> None:
+    """Compare hidden labels (`val`, `test`) with the protocol.
+
+    Raises:
+        InputError: the file that changed.
+    """
+    for split, path in labels.items():
+        if sha256_file(path) != protocol["measured"]["labels"][split]:
+            raise InputError(f"{path}: not the labels this study was started with; restore the file")
