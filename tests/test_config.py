@@ -38,6 +38,7 @@ def test_unknown_keys_are_refused_by_name(raw):
         (("extent", "iterations"), 0, "greater than or equal to 1"),
         (("extent", "strategies"), {}, "at least one strategy"),
         (("extent", "strategies"), {"Bo": {"kind": "bo"}}, "lower-case"),
+        (("extent", "strategies"), {"bo\n": {"kind": "bo"}}, "lower-case"),
         (("extent", "strategies"), {"bo": {"kind": "grid"}}, "Input should be"),
         (("study",), "data", "is a folder of results"),
     ],

@@ -6,9 +6,9 @@ from test_config import ROOT
 
 from tmelt.config import parse_config
 from tmelt.errors import InputError
-from tmelt.files import read_json, write_json, write_text
+from tmelt.files import read_json, sha256_file, write_json, write_text
 from tmelt.identity import code_sha256, design_of, strategy_of
-from tmelt.protocol import differences, guard
+from tmelt.protocol import check_integrity, differences, guard
 from tmelt.schema import LABELS, write_table
 
 
@@ -106,6 +106,29 @@ def test_comments_and_docstrings_are_no_change(tmp_path):
     write_text(tmp_path / "b.py", "# other\ndef f():\n\n    return 1  # same\n")
     write_text(tmp_path / "c.py", "def f():\n    return 2\n")
     assert code_sha256(tmp_path / "a.py") == code_sha256(tmp_path / "b.py") != code_sha256(tmp_path / "c.py")
+
+
+def test_code_has_the_same_hash_in_every_python(tmp_path):
+    """Pythons 3.11, 3.12 and 3.13 gave this one; their `ast.dump` of it differs."""
+    write_text(
+        tmp_path / "a.py",
+        "class A(B):\n    def f(self, x=1, *, y: int = 2):\n        return f'{x!r} {y}', None, [], b''\n",
+    )
+    assert code_sha256(tmp_path / "a.py") == "87435e1bc4435aeb66e29dfe7f1c9ab86f142746ca576a0d169c44c5625329cf"
+
+
+@pytest.mark.parametrize("name", ["harness/run.py", "harness/sandbox/confine.py", "candidate/train.py"])
+def test_the_whole_harness_is_checked_before_a_score(study, tmp_path, name):
+    protocol = read_json(study / "protocol.json")
+    write_text(tmp_path / "val.parquet", "labels")
+    protocol["measured"] = {"labels": {"val": sha256_file(tmp_path / "val.parquet")}}
+    check_integrity(protocol, val_labels=tmp_path / "val.parquet")
+    protocol["design"]["code"][name] = "0" * 64
+    with pytest.raises(InputError, match=f"tmelt/{name}: not the code"):
+        check_integrity(protocol, val_labels=tmp_path / "val.parquet")
+    write_text(tmp_path / "val.parquet", "others")
+    with pytest.raises(InputError, match="not the labels"):
+        check_integrity(protocol, val_labels=tmp_path / "val.parquet")
 
 
 def test_differences_name_each_leaf():

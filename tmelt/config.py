@@ -1,7 +1,8 @@
 """The config file's shape: one strict model, from which validation, editor schema and documentation come.
 
 `design` is what makes scores comparable (fingerprinted; a change stops the study), `extent` is how far the study goes
-(it may only grow), `evidence` is what is measured after the searches, `runtime` is how and where; both are free.
+(it may only grow), `evidence` is what is measured after the searches, `runtime` is how and where; both are free, but
+for `runtime.threads` and `runtime.embed_tokens`, which move last digits and so belong to the design.
 """
 
 from pathlib import Path
@@ -144,7 +145,7 @@ class Extent(Part):
         import re
 
         for name in strategies:
-            if not re.match(NAME, name):
+            if not re.fullmatch(NAME, name):
                 raise ValueError(f"{name!r}: a strategy's name has lower-case letters, digits and _ only")
         if not strategies:
             raise ValueError("at least one strategy")
@@ -174,7 +175,7 @@ class Evidence(Part):
 
 
 class Runtime(Part):
-    """How the work is done here; never part of a trial's identity."""
+    """How the work is done here; no part of a trial's identity, but for what says so."""
 
     block: int = Field(10, ge=1, le=100, description="iterations that unfold at a time")
     seeds_per_job: Literal[1, "all"] = Field(1, description="1: a job per seed; all: a trial's seeds in one job")
@@ -189,8 +190,8 @@ class Runtime(Part):
         " false: they are jobs, and those of agents need a network",
     )
     embed_shards: int = Field(1, ge=1, description="embedding jobs")
-    embed_tokens: int = Field(4096, ge=512, description="tokens per forward pass")
-    threads: int = Field(1, ge=1, description="of one training; results depend on it in the last digits")
+    embed_tokens: int = Field(4096, ge=512, description="tokens per forward pass; a started study keeps them")
+    threads: int = Field(1, ge=1, description="of one training; a started study keeps them, last digits depend on it")
     replay: Literal["off", "fill", "strict"] = Field(
         "fill", description="recorded LLM replies: ignore, use and call for the rest, or use and never call"
     )

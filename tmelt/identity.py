@@ -22,6 +22,7 @@ SCORING_CODE = (
     "harness/predictions.py",
     "harness/run.py",
     "harness/task.py",
+    *sorted(str(path.relative_to(PACKAGE)) for path in (PACKAGE / "harness" / "sandbox").glob("*.py")),
 )
 
 # Options of an agent that change no proposal: its budget may be raised, a price corrected, a time-out stretched.
@@ -61,7 +62,7 @@ def backbone_id(backbone: Backbone, tokens: int, device: str) -> str:
 
 
 def code_sha256(path: Path) -> str:
-    """Hash of Python code without comments, formatting and docstrings."""
+    """Hash of Python code without comments, formatting and docstrings; the same in every version of Python."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -72,7 +73,25 @@ def code_sha256(path: Path) -> str:
                 and isinstance(first.value.value, str)
             ):
                 node.body = node.body[1:] or [ast.Pass()]
-    return sha256_text(ast.dump(tree))
+    words: list[str] = []
+    _spell(tree, words)
+    return sha256_text("\0".join(words))
+
+
+def _spell(node: ast.AST, words: list[str]) -> None:
+    """A syntax tree as words. `ast.dump` writes fields that a newer Python added, empty as they are."""
+    words.append(type(node).__name__)
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value is None or value == []:
+            continue
+        words.append(name)
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, ast.AST):
+                _spell(part, words)
+            else:
+                words.append(repr(part))
+        words.append(";")
 
 
 def design_of(config: Config) -> dict[str, Any]:
