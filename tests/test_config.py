@@ -1,5 +1,6 @@
 """Config files: strict, and every one that the project ships is valid."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,11 @@ def test_a_data_set_is_named_by_what_shapes_it(raw, tmp_path):
     table.write_text("a")
     own = data.model_copy(update={"source": str(table)})
     before = dataset_id(own)
+    assert dataset_id(own.model_copy(update={"source": os.path.relpath(table)})) == before  # wherever it is named from
+    braced = table.with_name("t{1}.csv")
+    braced.write_text("a")
+    with pytest.raises(InputError, match="braces"):
+        dataset_id(own.model_copy(update={"source": str(braced)}))
     table.write_text("b")
     assert dataset_id(own) != before
     table.unlink()

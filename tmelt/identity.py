@@ -49,7 +49,14 @@ def dataset_id(data: Data) -> str:
             raise InputError(
                 f"config: design.data.{key}: {path}: no such file; give its path there, or by --config source=PATH"
             )
-        described[key] = sha256_file(path)
+        if "{" in path or "}" in path:
+            raise InputError(
+                f"config: design.data.{key}: {path}: a name with braces is a wildcard here; rename the file"
+            )
+        try:
+            described[key] = sha256_file(path)
+        except OSError as error:
+            raise InputError(f"config: design.data.{key}: {path}: cannot be read ({error.strerror})") from None
     return f"{data.name}-{sha256_json(described)[:8]}"
 
 
