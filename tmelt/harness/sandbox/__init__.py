@@ -19,4 +19,13 @@ from tmelt.harness.sandbox.disk import remove_tree
 from tmelt.harness.sandbox.phase import Limits, Outcome, Phase
 from tmelt.harness.sandbox.sandbox import Sandbox, SandboxUnavailable, choose_backend
 
-__all__ = ["Limits", "Outcome", "Phase", "Sandbox", "SandboxUnavailable", "choose_backend", "refuse_exposed", "remove_tree"]
+__all__ = [
+    "Limits",
+    "Outcome",
+    "Phase",
+    "Sandbox",
+    "SandboxUnavailable",
+    "choose_backend",
+    "refuse_exposed",
+    "remove_tree",
+]
