@@ -55,6 +55,14 @@ def test_changes_are_refused_by_name(study, raw, change, message):
         guard(parse_config(raw), study, record=True)
 
 
+def test_an_edited_contract_stops_the_searches_that_write_scripts(study, raw):
+    described = read_json(study / "ua" / "strategy.json")
+    write_json(study / "ua" / "strategy.json", described | {"contract": "0" * 64})
+    with pytest.raises(InputError, match=r"strategies\.ua\.contract"):
+        guard(parse_config(raw), study, record=True)
+    assert read_json(study / "ra" / "strategy.json")["contract"] is None
+
+
 def test_the_extent_may_not_shrink(study, raw):
     write_table(study / "bo" / "t2" / "trials_n20_s2.parquet", [], LABELS)
     write_table(study / "bo" / "t2" / "i0" / "history.parquet", [], LABELS)
