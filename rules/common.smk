@@ -72,10 +72,13 @@ def begin(executing):
     """Before the first file is looked for: open what stopped and may go on, record a revision; else write nothing."""
     if not executing or locked(Path("results")):  # Snakemake will refuse to start beside another run
         return
-    for name, strategy in CONFIG.extent.strategies.items():
-        for folder in Path(STUDY, name).glob("t*"):
-            resume.reopen(folder, strategy.options)
-    protocol.guard(CONFIG, Path(STUDY), record=True)
+    try:
+        for name, strategy in CONFIG.extent.strategies.items():
+            for folder in Path(STUDY, name).glob("t*"):
+                resume.reopen(folder, strategy.options)
+        protocol.guard(CONFIG, Path(STUDY), record=True)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
     for path in AHEAD:
         os.utime(path)
 
