@@ -6,6 +6,7 @@ Out  CONFIG, DATA, EMBEDDING, STUDY, TRAJECTORY, TRIAL and the functions below. 
      a dry run leaves both alone.
 """
 
+import functools
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ from tmelt.evidence.schema import TABLES as TABLE_NAMES
 from tmelt.failures import describe_failures
 from tmelt.identity import backbone_id, dataset_id
 from tmelt.orphans import refuse_orphans
+from tmelt.status import locked
 from tmelt.strategies import AGENTS
 from tmelt.strategies.check_options import check_options
 
@@ -33,11 +35,7 @@ try:
     EMBEDDING = f"results/embeddings/{Path(DATA).name}/{BACKBONE}"
     STUDY = f"results/{CONFIG.study}"
     if workflow.is_main_process:
-        for name, strategy in CONFIG.extent.strategies.items():
-            for folder in Path(STUDY, name).glob("t*"):
-                if not workflow.dryrun:
-                    resume.reopen(folder, strategy.options)
-        protocol.guard(CONFIG, Path(STUDY), record=not workflow.dryrun)
+        protocol.guard(CONFIG, Path(STUDY), record=False)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -52,6 +50,7 @@ TRAJECTORY = f"{STUDY}/{{strategy}}/t{{trajectory}}"
 TRIAL = f"{TRAJECTORY}/i{{iteration}}"
 # The extent is in the names of what is gathered over it: an extended study is never mistaken for a finished one.
 EXTENT_NAME = f"n{ITERATIONS}_s{len(SEEDS)}"
+AHEAD = []  # files from the future, by this machine's clock
 RUN_FILES = ["run.parquet", "curve.parquet", "predictions.parquet", "log.txt"]
 
 
@@ -63,6 +62,29 @@ wildcard_constraints:
     candidate="[0-9a-f]+",
 
 
+def executes():
+    """Whether this process is to run jobs. Snakemake knows it from the building of the DAG on, not when it reads these
+    lines: there a dry run, --summary or --unlock look like a run.
+    """
+    return workflow.is_main_process and workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
+
+
+@functools.cache
+def begin(executing):
+    """Before the first file is looked for: open what stopped and may go on, record a revision; else write nothing."""
+    if not executing or locked(Path("results")):  # Snakemake will refuse to start beside another run
+        return
+    try:
+        for name, strategy in CONFIG.extent.strategies.items():
+            for folder in Path(STUDY, name).glob("t*"):
+                resume.reopen(folder, strategy.options)
+        protocol.guard(CONFIG, Path(STUDY), record=True)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    for path in AHEAD:
+        os.utime(path)
+
+
 def frozen(path):
     """A finished file is a source: its job leaves the DAG, so nothing can run it again, and planning stays small.
 
@@ -70,10 +92,12 @@ def frozen(path):
     brings all jobs back, for --report, --summary and --dag. A process that runs one job leaves out nothing: a group
     that is tried again finds files of its first attempt, and must make them again in the same order.
     """
+    begin(executes())
     if CONFIG.full_dag or not workflow.is_main_process or not os.path.exists(path):
         return path
-    if os.path.getmtime(path) > time.time() and not workflow.dryrun:
-        os.utime(path)  # a clock was ahead; Snakemake refuses outputs that are older than inputs
+    if os.path.getmtime(path) > time.time():
+        # A clock was ahead; Snakemake refuses outputs that are older than inputs.
+        os.utime(path) if executes() else AHEAD.append(path)
     return before_update(path)
 
 
@@ -261,6 +285,7 @@ def blocks_of_trajectory(wildcards):
     They unfold one after another. That keeps Snakemake's recursion shallow: an unbroken chain of 300 trials exceeds
     its limit.
     """
+    begin(executes())
     folder = TRAJECTORY.format(**wildcards)
     start = 0
     for end in block_ends():

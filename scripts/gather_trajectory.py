@@ -17,8 +17,8 @@ def gather_trajectory(*, trajectory: Path, iterations: int, trials: Path, ledger
     last = max(number for number in range(iterations + 1) if (trajectory / f"i{number}" / "history.parquet").exists())
     history = History.read(trajectory / f"i{last}" / "history.parquet")
     done = [trial for trial in history if trial.status != "stopped"]
-    write_table(trials, [dict(trial.row) for trial in done], TRIAL)
     write_ledger(ledger, done)
+    write_table(trials, [dict(trial.row) for trial in done], TRIAL)  # last: once it is there, nothing runs this again
 
 
 if __name__ == "__main__":

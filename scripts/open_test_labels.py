@@ -1,6 +1,7 @@
 """Open the hidden labels after the search, log it, and score every run with them. Nothing else ever opens them.
 
-Reads   trials, plan (what was trained after the search), proteins, val and test (vault), the runs' files in `study`
+Reads   trials, plan (what was trained after the search), proteins, val and test (vault), the runs' files and
+        protocol.json (the labels' hashes) in `study`
 Writes  runs, confirmed_runs (tables/), labels, confirmed_predictions (evidence/); appends to {study}/vault_log.json
 """
 
@@ -10,6 +11,8 @@ from tmelt.command import run_command
 from tmelt.evidence.reading import search_runs, write
 from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, CONFIRMED_RUNS, OPENED_LABELS, PLAN, RUNS, TRIALS
 from tmelt.evidence.vault import read_labels, record_opening, score_confirmation, score_search
+from tmelt.files import read_json
+from tmelt.protocol import check_labels
 from tmelt.schema import read_table
 
 
@@ -29,6 +32,7 @@ def open_test_labels(
     why: str = "the searches are over: score their runs and the confirmation on test",
 ) -> None:
     """Write exact validation and test scores of all runs, and the labels that later tables use."""
+    check_labels(read_json(study / "protocol.json"), val=val, test=test)
     tried, planned = read_table(trials, TRIALS), read_table(plan, PLAN)
     listed = search_runs(tried, study, seeds)
     record_opening(

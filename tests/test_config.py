@@ -1,5 +1,6 @@
 """Config files: strict, and every one that the project ships is valid."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def test_unknown_keys_are_refused_by_name(raw):
         (("extent", "iterations"), 0, "greater than or equal to 1"),
         (("extent", "strategies"), {}, "at least one strategy"),
         (("extent", "strategies"), {"Bo": {"kind": "bo"}}, "lower-case"),
+        (("extent", "strategies"), {"bo\n": {"kind": "bo"}}, "lower-case"),
         (("extent", "strategies"), {"bo": {"kind": "grid"}}, "Input should be"),
         (("study",), "data", "is a folder of results"),
     ],
@@ -81,6 +83,11 @@ def test_a_data_set_is_named_by_what_shapes_it(raw, tmp_path):
     table.write_text("a")
     own = data.model_copy(update={"source": str(table)})
     before = dataset_id(own)
+    assert dataset_id(own.model_copy(update={"source": os.path.relpath(table)})) == before  # wherever it is named from
+    braced = table.with_name("t{1}.csv")
+    braced.write_text("a")
+    with pytest.raises(InputError, match="braces"):
+        dataset_id(own.model_copy(update={"source": str(braced)}))
     table.write_text("b")
     assert dataset_id(own) != before
     table.unlink()

@@ -57,6 +57,24 @@ def test_a_config_adapts_ranges_and_a_default_follows():
         space_of_config({"epochs": {"hihg": 12}})
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "wrong"),
+    [
+        ("width", {"choices": 64}, "width: low and high are numbers, choices a list"),
+        ("width", {"low": 32, "high": 64}, "width: choices are for a choice"),
+        ("depth", {"choices": [1, 2]}, "depth: choices are for a choice"),
+        ("epochs", {"low": "4"}, "epochs: "),
+        ("depth", {"low": 1.5}, "depth: needs whole"),
+        ("epochs", {"high": 10**400}, "epochs: "),
+        ("pooling", {"fixed": ["mean"]}, "pooling: a choice is"),
+        ("learning_rate", {"log": "yes"}, "learning_rate: .* true or false"),
+    ],
+)
+def test_a_change_that_does_not_fit_its_knob_is_refused_by_name(name, change, wrong):
+    with pytest.raises(InputError, match=rf"design\.space: {wrong}"):
+        space_of_config({name: change})
+
+
 def test_a_subspace_may_only_narrow():
     narrow = SPACE.subspace(
         {"learning_rate": {"low": 1e-4, "high": 1e-3}, "pooling": {"choices": ["mean", "attention"]}}

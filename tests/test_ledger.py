@@ -1,13 +1,17 @@
 """The search as autoresearch's results.tsv."""
 
+import sys
 from dataclasses import replace
 
 import polars as pl
+import pytest
 from simulation import Landscape, outcome, simulate
 
 from tmelt.history import History, Proposal
 from tmelt.knobs import Space
 from tmelt.ledger import write_ledger
+from tmelt.protocol import REFERENCE
+from tmelt.schema import TRIAL, read_table, write_table
 
 
 def test_ledger(tmp_path):
@@ -47,3 +51,23 @@ def test_ledger(tmp_path):
 def test_an_empty_search_has_a_header(tmp_path):
     write_ledger(tmp_path / "results.tsv", History())
     assert (tmp_path / "results.tsv").read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_the_gathered_trials_come_last(tmp_path):
+    """Their existence ends the search for Snakemake: a job killed on its way must leave them out, not the ledger."""
+    sys.path.append(str(REFERENCE.parents[2] / "scripts"))
+    from gather_trajectory import gather_trajectory
+
+    history = simulate("random", 2)
+    write_table(tmp_path / "i2" / "history.parquet", [dict(trial.row) for trial in history], TRIAL)
+    (tmp_path / "results.tsv").mkdir()  # the ledger cannot be written
+    with pytest.raises(OSError):
+        gather_trajectory(
+            trajectory=tmp_path, iterations=2, trials=tmp_path / "trials.parquet", ledger=tmp_path / "results.tsv"
+        )
+    assert not (tmp_path / "trials.parquet").exists()
+    (tmp_path / "results.tsv").rmdir()
+    gather_trajectory(
+        trajectory=tmp_path, iterations=2, trials=tmp_path / "trials.parquet", ledger=tmp_path / "results.tsv"
+    )
+    assert len(read_table(tmp_path / "trials.parquet", TRIAL)) == 3

@@ -6,9 +6,9 @@ from test_config import ROOT
 
 from tmelt.config import parse_config
 from tmelt.errors import InputError
-from tmelt.files import read_json, write_json, write_text
+from tmelt.files import read_json, sha256_file, write_json, write_text
 from tmelt.identity import code_sha256, design_of, strategy_of
-from tmelt.protocol import differences, guard
+from tmelt.protocol import check_integrity, differences, guard
 from tmelt.schema import LABELS, write_table
 
 
@@ -55,14 +55,45 @@ def test_changes_are_refused_by_name(study, raw, change, message):
         guard(parse_config(raw), study, record=True)
 
 
+def test_an_edited_contract_stops_the_searches_that_write_scripts(study, raw):
+    described = read_json(study / "ua" / "strategy.json")
+    write_json(study / "ua" / "strategy.json", described | {"contract": "0" * 64})
+    with pytest.raises(InputError, match=r"strategies\.ua\.contract"):
+        guard(parse_config(raw), study, record=True)
+    assert read_json(study / "ra" / "strategy.json")["contract"] is None
+
+
 def test_the_extent_may_not_shrink(study, raw):
     write_table(study / "bo" / "t2" / "trials_n20_s2.parquet", [], LABELS)
+    write_table(study / "bo" / "t2" / "i0" / "history.parquet", [], LABELS)
     write_json(study / "bo" / "t2" / "i0" / "s5" / "run.json", {})
     write_text(study / "bo" / "t2" / "i0" / "score_trial.log", "")
     with pytest.raises(InputError) as caught:
         guard(parse_config(raw), study, record=True)
     for line in ("extent.iterations: 20 -> 8", "extent.trajectories: 3 -> 1", "extent.seeds: [5] removed"):
         assert line in str(caught.value)
+
+
+def test_the_extent_may_not_shrink_below_what_an_unfinished_search_has_done(study, raw):
+    for iteration in range(11):
+        write_table(study / "bo" / "t1" / f"i{iteration}" / "history.parquet", [], LABELS)
+    write_json(study / "bo" / "t4" / "guidance.yaml", {})  # a person's word for a search that has not begun
+    with pytest.raises(InputError) as caught:
+        guard(parse_config(raw), study, record=True)
+    for line in ("extent.iterations: 10 -> 8", "extent.trajectories: 2 -> 1"):
+        assert line in str(caught.value)
+    raw["extent"] |= {"iterations": 10, "trajectories": 2}
+    guard(parse_config(raw), study, record=True)
+
+
+@pytest.mark.parametrize(("part", "change"), [("data", {"stop_fraction": 0.2}), ("backbone", {"seed": 1})])
+def test_data_and_backbone_cannot_be_revised(study, raw, part, change):
+    raw["design"][part] |= change
+    raw["on_change"] = "revision"
+    before = (study / "protocol.json").read_bytes()
+    with pytest.raises(InputError, match="not with other data or another backbone"):
+        guard(parse_config(raw), study, record=True)
+    assert (study / "protocol.json").read_bytes() == before
 
 
 def test_a_revision_is_recorded_but_not_by_a_dry_run(study, raw):
@@ -83,6 +114,29 @@ def test_comments_and_docstrings_are_no_change(tmp_path):
     write_text(tmp_path / "b.py", "# other\ndef f():\n\n    return 1  # same\n")
     write_text(tmp_path / "c.py", "def f():\n    return 2\n")
     assert code_sha256(tmp_path / "a.py") == code_sha256(tmp_path / "b.py") != code_sha256(tmp_path / "c.py")
+
+
+def test_code_has_the_same_hash_in_every_python(tmp_path):
+    """Pythons 3.11, 3.12 and 3.13 gave this one; their `ast.dump` of it differs."""
+    write_text(
+        tmp_path / "a.py",
+        "class A(B):\n    def f(self, x=1, *, y: int = 2):\n        return f'{x!r} {y}', None, [], b''\n",
+    )
+    assert code_sha256(tmp_path / "a.py") == "87435e1bc4435aeb66e29dfe7f1c9ab86f142746ca576a0d169c44c5625329cf"
+
+
+@pytest.mark.parametrize("name", ["harness/run.py", "harness/sandbox/confine.py", "candidate/train.py"])
+def test_the_whole_harness_is_checked_before_a_score(study, tmp_path, name):
+    protocol = read_json(study / "protocol.json")
+    write_text(tmp_path / "val.parquet", "labels")
+    protocol["measured"] = {"labels": {"val": sha256_file(tmp_path / "val.parquet")}}
+    check_integrity(protocol, val_labels=tmp_path / "val.parquet")
+    protocol["design"]["code"][name] = "0" * 64
+    with pytest.raises(InputError, match=f"tmelt/{name}: not the code"):
+        check_integrity(protocol, val_labels=tmp_path / "val.parquet")
+    write_text(tmp_path / "val.parquet", "others")
+    with pytest.raises(InputError, match="not the labels"):
+        check_integrity(protocol, val_labels=tmp_path / "val.parquet")
 
 
 def test_differences_name_each_leaf():

@@ -95,6 +95,10 @@ def test_a_crash_is_repaired_and_a_spent_budget_can_be_raised(tmp_path, server):
     assert "Nothing to be done" in space.run()  # the same budget: still stopped
     space.config["extent"]["strategies"]["ua"]["budget"] = {"calls": 3}
     space.write_config()
+    everything = space.hashes("**/*")
+    for looking in (["--dry-run"], ["--summary"], ["--unlock"], ["--lint"]):
+        space.attempt(*looking)
+        assert space.hashes("**/*") == everything, looking
     space.run()
     assert space.trials()["status"].to_list() == ["ok", "crash", "ok", "ok"]
     assert server.paid == 3

@@ -105,6 +105,24 @@ def test_a_changed_design_stops_by_name_and_touches_nothing(copy):
     assert copy.hashes("**/*.json") == before
 
 
+def test_a_revision_is_recorded_once_by_a_run_and_not_by_a_look(copy):
+    copy.config["design"]["budget"]["fit_s"] = 31
+    copy.config["on_change"] = "revision"
+    copy.write_config()
+    before = copy.hashes("**/*")
+    for looking in (["--dry-run"], ["--summary"], ["--unlock"]):
+        copy.run(*looking, targets=["all"])
+        assert copy.hashes("**/*") == before, looking
+    copy.run(targets=["all"])
+    copy.run(targets=["all"])
+    (revision,) = copy_protocol(copy)["revisions"]
+    assert revision["changes"] == ["budget.fit_s: 30.0 -> 31.0"]
+
+
+def copy_protocol(space):
+    return json.loads((space.study / "protocol.json").read_text())
+
+
 def test_a_dry_run_writes_nothing(tmp_path):
     space = Workspace(tmp_path / "space", yaml.safe_load((REPOSITORY / "studies" / "ci.yaml").read_text()))
     output = space.run("--dry-run", targets=["all"])

@@ -197,6 +197,7 @@ class Workspace:
         return {
             str(path.relative_to(self.study)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(self.study.glob(pattern))
+            if path.is_file()
         }
 
     def journal(self) -> dict[str, str]:

@@ -154,7 +154,7 @@ class Extent(Part):
         import re
 
         for name in strategies:
-            if not re.match(NAME, name):
+            if not re.fullmatch(NAME, name):
                 raise ValueError(f"{name!r}: a strategy's name has lower-case letters, digits and _ only")
         if not strategies:
             raise ValueError("at least one strategy")
@@ -199,10 +199,8 @@ class Runtime(Part):
         " false: they are jobs, and those of agents need a network",
     )
     embed_shards: int = Field(1, ge=1, description="embedding jobs")
-    embed_tokens: int = Field(
-        4096, ge=512, description="tokens per forward pass; embeddings depend on it in the last digits"
-    )
-    threads: int = Field(1, ge=1, description="of one training; results depend on it in the last digits")
+    embed_tokens: int = Field(4096, ge=512, description="tokens per forward pass; a started study keeps them")
+    threads: int = Field(1, ge=1, description="of one training; a started study keeps them, last digits depend on it")
     replay: Literal["off", "fill", "strict"] = Field(
         "fill",
         description="recorded LLM replies (tmelt.llm.replay). fill: use them and call for the rest; nothing is paid"

@@ -22,6 +22,7 @@ SCORING_CODE = (
     "harness/predictions.py",
     "harness/run.py",
     "harness/task.py",
+    *sorted(str(path.relative_to(PACKAGE)) for path in (PACKAGE / "harness" / "sandbox").glob("*.py")),
 )
 
 # Options of an agent that change no proposal: its budget may be raised, a price corrected, a time-out stretched.
@@ -48,7 +49,14 @@ def dataset_id(data: Data) -> str:
             raise InputError(
                 f"config: design.data.{key}: {path}: no such file; give its path there, or by --config source=PATH"
             )
-        described[key] = sha256_file(path)
+        if "{" in path or "}" in path:
+            raise InputError(
+                f"config: design.data.{key}: {path}: a name with braces is a wildcard here; rename the file"
+            )
+        try:
+            described[key] = sha256_file(path)
+        except OSError as error:
+            raise InputError(f"config: design.data.{key}: {path}: cannot be read ({error.strerror})") from None
     return f"{data.name}-{sha256_json(described)[:8]}"
 
 
@@ -61,7 +69,7 @@ def backbone_id(backbone: Backbone, tokens: int, device: str) -> str:
 
 
 def code_sha256(path: Path) -> str:
-    """Hash of Python code without comments, formatting and docstrings."""
+    """Hash of Python code without comments, formatting and docstrings; the same in every version of Python."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -72,7 +80,25 @@ def code_sha256(path: Path) -> str:
                 and isinstance(first.value.value, str)
             ):
                 node.body = node.body[1:] or [ast.Pass()]
-    return sha256_text(ast.dump(tree))
+    words: list[str] = []
+    _spell(tree, words)
+    return sha256_text("\0".join(words))
+
+
+def _spell(node: ast.AST, words: list[str]) -> None:
+    """A syntax tree as words. `ast.dump` writes fields that a newer Python added, empty as they are."""
+    words.append(type(node).__name__)
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value is None or value == []:
+            continue
+        words.append(name)
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, ast.AST):
+                _spell(part, words)
+            else:
+                words.append(repr(part))
+        words.append(";")
 
 
 def design_of(config: Config) -> dict[str, Any]:
@@ -98,8 +124,10 @@ def strategy_of(config: Config, name: str) -> dict[str, Any]:
     strategy = config.extent.strategies[name]
     options = {key: value for key, value in strategy.options.items() if key not in _FREE_OPTIONS}
     program = PACKAGE / "strategies" / "prompts" / f"{strategy.kind}.md"
+    contract = PACKAGE / "candidate" / "CONTRACT.md"  # stands in the prompts of those who write scripts
     return {
         "kind": strategy.kind,
         "options": options,
         "program": sha256_file(program) if program.exists() else None,
+        "contract": sha256_file(contract) if strategy.kind in ("ua", "ua_bo") else None,
     }

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from tmelt.errors import InputError
 
 Value = int | float | str | bool
+KINDS = ("int", "float", "choice")
+WHOLE = 2**53  # beyond it a whole number is not exact in JSON readers and samplers
 
 
 class KnobError(ValueError):
@@ -37,13 +39,26 @@ class Knob:
     when: tuple[str, tuple[Value, ...]] | None = None
 
     def __post_init__(self) -> None:
+        # An agent's reply or script may declare anything: what passes here is what samplers, prompts and files take.
+        if self.kind not in KINDS:
+            raise KnobError(f"{self.name}: kind {self.kind!r}; one of {', '.join(KINDS)}")
+        if not isinstance(self.meaning, str) or not isinstance(self.unit, str) or not isinstance(self.log, bool):
+            raise KnobError(f"{self.name}: meaning and unit are texts, log is true or false")
+        if (self.low, self.high) != (None, None) if self.kind == "choice" else self.choices:
+            raise KnobError(f"{self.name}: choices are for a choice, low and high for an int or a float")
         if self.kind == "choice":
+            if not all(map(_is_value, self.choices)):
+                raise KnobError(f"{self.name}: a choice is a finite number, a text, true or false")
             if len(self.choices) < 1 or len(set(self.choices)) != len(self.choices):
                 raise KnobError(f"{self.name}: needs distinct choices")
-        elif self.low is None or self.high is None or not self.low < self.high:
-            raise KnobError(f"{self.name}: needs low < high")
+        elif not _is_number(self.low) or not _is_number(self.high) or not self.low < self.high:
+            raise KnobError(f"{self.name}: needs low < high, both finite numbers")
+        elif self.kind == "int" and any(x != int(x) or abs(x) > WHOLE for x in (self.low, self.high)):
+            raise KnobError(f"{self.name}: needs whole low and high, up to 2^53 in size")
         elif self.log and self.low <= 0:
             raise KnobError(f"{self.name}: a logarithmic range starts above 0")
+        if self.when is not None and not (isinstance(self.when[0], str) and all(map(_is_value, self.when[1]))):
+            raise KnobError(f"{self.name}: `when` is a knob's name and a list of its values")
         self.check(self.default)
 
     def check(self, value: Any) -> Value:
@@ -56,9 +71,9 @@ class Knob:
             for choice in self.choices:
                 if value == choice and isinstance(value, bool) == isinstance(choice, bool):
                     return choice
-            raise KnobError(f"{self.name}={value!r}: one of {', '.join(map(str, self.choices))}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise KnobError(f"{self.name}={value!r}: a finite number in {self.range_text()}")
+            raise KnobError(f"{self.name}={_brief(value)}: one of {', '.join(map(str, self.choices))}")
+        if not _is_number(value):
+            raise KnobError(f"{self.name}={_brief(value)}: a finite number in {self.range_text()}")
         if self.kind == "int" and value != int(value):
             raise KnobError(f"{self.name}={value!r}: a whole number in {self.range_text()}")
         if not self.low <= value <= self.high:
@@ -70,6 +85,30 @@ class Knob:
         if self.kind == "choice":
             return " · ".join(map(str, self.choices))
         return f"{self.low:g} – {self.high:g}" + (" (log)" if self.log else "")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number that a float can hold; true and false are none."""
+    try:
+        return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a knob can have it and a JSON file in UTF-8 can hold it."""
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return isinstance(value, bool) or _is_number(value)
+
+
+def _brief(value: Any) -> str:
+    """A refused value for a message."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number with more digits than Python prints
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:60] + "…"
 
 
 def _choice(name: str, default: Value, meaning: str, *choices: Value, **rest: Any) -> Knob:
@@ -190,11 +229,14 @@ class Space:
                     knob, kind="choice", choices=(value,), default=value, low=None, high=None, log=False
                 )
                 continue
-            if "choices" in change:
-                change["choices"] = tuple(change["choices"])
-            if "default" not in change:
-                change["default"] = _nearest(replace_bounds(knob, change), knob.default)
-            knobs[name] = replace(knob, **change)
+            try:
+                if "choices" in change:
+                    change["choices"] = tuple(change["choices"])
+                if "default" not in change:
+                    change["default"] = _nearest(replace_bounds(knob, change), knob.default)
+                knobs[name] = replace(knob, **change)
+            except (TypeError, OverflowError):
+                raise KnobError(f"{name}: low and high are numbers, choices a list") from None
         return Space(knobs.values())
 
     def subspace(self, changes: Mapping[str, Mapping[str, Any]]) -> "Space":
@@ -267,6 +309,10 @@ def knobs_from_table(rows: Iterable[Mapping[str, Any]]) -> tuple[Knob, ...]:
         fields = dict(row)
         when = fields.pop("when", None)
         try:
+            if when and not (isinstance(when, list | tuple) and len(when) == 2 and isinstance(when[1], list | tuple)):
+                raise TypeError("`when` is a knob's name and a list of its values")
+            if not isinstance(fields.get("choices", ()), list | tuple):
+                raise TypeError("choices is a list")
             knobs.append(
                 Knob(
                     **{key: tuple(value) if key == "choices" else value for key, value in fields.items()},

@@ -15,6 +15,8 @@ from tmelt.files import read_json, sha256_file, sha256_json, write_json
 from tmelt.identity import PACKAGE, SCORING_CODE, code_sha256, design_of, strategy_of
 
 REFERENCE = PACKAGE / "candidate" / "train.py"
+# A revision would mix scores of other proteins or other embeddings.
+UNREVISABLE = ("dataset", "backbone")
 _PACKAGES = ("torch", "fair-esm", "optuna", "cmaes", "langchain", "numpy", "polars", "pyarrow", "snakemake")
 
 
@@ -82,7 +84,8 @@ def guard(config: Config, study: Path, *, record: bool) -> None:
         protocol = read_json(protocol_file)
         design = design_of(config)
         changes += differences(protocol["design"], design)
-        if changes and config.on_change == "revision":
+        whole = [change for change in changes if change.split(":")[0] in UNREVISABLE]
+        if changes and config.on_change == "revision" and not whole:
             if record:
                 _record_revision(protocol_file, protocol, design, changes)
             changes = []
@@ -101,7 +104,8 @@ def guard(config: Config, study: Path, *, record: bool) -> None:
             f"{study}: this study was started differently:\n"
             + "\n".join(f"  {change}" for change in changes)
             + "\nIts finished trials are untouched. Choose one: take the change back; give the changed config a new"
-            " `study:` name; or, for a changed design, set `on_change: revision`, which records the change and goes on."
+            " `study:` name; or, for a changed design, set `on_change: revision`, which records the change and goes on"
+            " (but not with other data or another backbone: no score would compare with those before)."
         )
 
 
@@ -120,16 +124,28 @@ def _record_revision(path: Path, protocol: dict[str, Any], design: dict[str, Any
 
 def _shrunk(config: Config, study: Path) -> Iterator[str]:
     """What of the extent is smaller than what was already finished."""
-    gathered = list(study.glob("*/t*/trials_n*_s*.parquet"))
-    iterations = max((int(path.stem.split("_")[1].removeprefix("n")) for path in gathered), default=0)
+    gathered = [int(path.stem.split("_")[1].removeprefix("n")) for path in study.glob("*/t*/trials_n*_s*.parquet")]
+    searches = [folder for folder in study.glob("*/t[0-9]*") if folder.name[1:].isdigit()]
+    last = {folder: _last_scored(folder) for folder in searches}
+    iterations = max([*gathered, *last.values()], default=0)
     if iterations > config.extent.iterations:
         yield f"extent.iterations: {iterations} -> {config.extent.iterations}; it may only grow"
-    trajectories = max((int(path.parent.name.removeprefix("t")) for path in gathered), default=-1) + 1
+    begun = [int(folder.name.removeprefix("t")) for folder, scored in last.items() if scored >= 0]
+    trajectories = max(begun, default=-1) + 1
     if trajectories > config.extent.trajectories:
         yield f"extent.trajectories: {trajectories} -> {config.extent.trajectories}; it may only grow"
     trained = {int(folder.name.removeprefix("s")) for folder in study.glob("*/t*/i0/s[0-9]*")}
     if missing := trained - set(config.extent.seeds):
         yield f"extent.seeds: {sorted(missing)} removed; it may only grow"
+
+
+def _last_scored(trajectory: Path) -> int:
+    """The last trial of a search that has a history; -1 before the first."""
+    numbers = (path.name.removeprefix("i") for path in trajectory.glob("i[0-9]*"))
+    for number in sorted(map(int, filter(str.isdigit, numbers)), reverse=True):
+        if (trajectory / f"i{number}" / "history.parquet").exists():
+            return number
+    return -1
 
 
 def differences(before: Any, after: Any, key: str = "") -> list[str]:
@@ -155,11 +171,21 @@ def check_integrity(protocol: dict[str, Any], *, val_labels: Path) -> None:
     Raises:
         InputError: what changed.
     """
-    if sha256_file(val_labels) != protocol["measured"]["labels"]["val"]:
-        raise InputError(f"{val_labels}: not the labels this study was started with; restore the file")
+    check_labels(protocol, val=val_labels)
     for name in SCORING_CODE:
         if code_sha256(PACKAGE / name) != protocol["design"]["code"][name]:
             raise InputError(
                 f"tmelt/{name}: not the code this study was started with; restore it,"
                 " or start again with `on_change: revision`"
             )
+
+
+def check_labels(protocol: dict[str, Any], **labels: Path) -> None:
+    """Compare hidden labels (`val`, `test`) with the protocol.
+
+    Raises:
+        InputError: the file that changed.
+    """
+    for split, path in labels.items():
+        if sha256_file(path) != protocol["measured"]["labels"][split]:
+            raise InputError(f"{path}: not the labels this study was started with; restore the file")

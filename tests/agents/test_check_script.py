@@ -52,6 +52,18 @@ def test_the_reference_script_passes_and_declares_nothing():
         (declaring(meaning=None), "meaning"),
         (declaring(kind="'choice'", choices="[[1]]", default="[1]"), "KNOBS"),
         (declaring(when="['nothing', [1]]"), "nothing"),
+        (declaring(when="['loss']"), "when"),
+        (declaring(when="{'loss': ['mse']}"), "when"),
+        (declaring(when="['loss', [[1]]]"), "when"),
+        (declaring(kind="'number'"), "one of int, float, choice"),
+        (declaring(meaning="5"), "texts"),
+        (declaring(high="9" * 400), "finite"),
+        (declaring(low="False", high="True"), "finite"),
+        (declaring(kind="'int'", low="0.5", high="3.5", default="1"), "whole"),
+        (declaring(low=None, high=None, kind="'choice'", choices="[(1, 2), (3, 4)]", default="(1, 2)"), "a choice is"),
+        (declaring(low=None, high=None, kind="'choice'", choices="[None, 1]", default="None"), "a choice is"),
+        (declaring(low=None, high=None, kind="'choice'", choices="'ab'", default="'a'"), "choices is a list"),
+        (declaring(low=None, high=None, kind="'choice'", choices=r"['\ud800', 'a']", default="'a'"), "a choice is"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_candidate_is_refused_with_a_reason(script, wrong):

@@ -79,6 +79,10 @@ def history_script() -> str:
         (reply({"depth": 2}, look_up=[77]), "there is no trial 77"),
         (reply({"depth": 2}, look_up=[0, 1, 2, 0, 1, 2]), "look_up"),
         (json.dumps([1]), "reply: Input should be a valid dictionary"),
+        (reply({"depth": 10**400}), "a finite number"),
+        (reply({"depth": 2}).replace("2}", "9" * 5000 + "}"), "thousands of digits"),
+        (reply({"pooling": "\ud800"}), "one of mean, max, attention"),
+        (reply({"depth": 2}, rationale="\ud800"), "rationale"),
     ],
 )
 def test_an_illegal_reply_is_asked_again_with_the_reason(tmp_path, history, bad, why):

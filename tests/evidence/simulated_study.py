@@ -21,7 +21,7 @@ import polars as pl
 from tmelt.evidence.confirmation import plan_confirmation, write_candidates
 from tmelt.evidence.reading import write
 from tmelt.evidence.schema import PLAN
-from tmelt.files import sha256_text, write_json, write_text
+from tmelt.files import sha256_file, sha256_text, write_json, write_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space, Value
 from tmelt.schema import CURVE, LABELS, PREDICTIONS, PROTEINS, RUN, TRIAL, write_table
@@ -191,6 +191,9 @@ def write_study(
             "study": "simulated",
             "title": "Simulated study",
             "design": {"dataset": data.name, "knobs": space.table(), "decision": {"z": 1.0}, "device": "cpu"},
+            "measured": {
+                "labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in ("val", "test")}
+            },
             "data": json.loads((data / "data.json").read_text()),
             "reference_sha256": reference,
             "reference_lines": REFERENCE.count("\n"),

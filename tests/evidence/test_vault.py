@@ -102,6 +102,15 @@ def test_labels_of_unknown_proteins_are_refused(small):
         read_labels(small.data / "proteins.parquet", small.data / "vault" / "val.parquet", test)
 
 
+def test_test_labels_that_were_changed_since_the_start_are_not_opened(small):
+    test = small.data / "vault" / "test.parquet"
+    rows = read_table(test).to_dicts()
+    write_table(test, [rows[0] | {"tm": rows[0]["tm"] + 1}, *rows[1:]], LABELS)
+    with pytest.raises(InputError, match=r"vault/test\.parquet: not the labels this study was started with"):
+        _opened(small)
+    assert not (small.study / "vault_log.json").exists()
+
+
 def test_relatives_share_a_cluster_and_a_given_cluster_column_wins(small):
     files = [
         small.data / "proteins.parquet",

@@ -1,6 +1,7 @@
 """Runs in the real sandbox: what a candidate does ends in a row, and an honest one is measured right."""
 
 import shutil
+import sys
 
 import numpy as np
 import polars as pl
@@ -8,8 +9,9 @@ import pytest
 from small_data import RIDGE, small_harness
 
 from tmelt.config import Budget
-from tmelt.errors import InfrastructureError
+from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.run import train_runs
+from tmelt.harness.sandbox import backends
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.knobs import Space
@@ -128,3 +130,18 @@ def test_a_truncated_cache_is_no_candidates_fault(small, tmp_path):
         file.truncate(100)
     with pytest.raises(InfrastructureError, match=r"residues\.f16: not as it was written; delete"):
         train(RIDGE, (data, copy), tmp_path)
+
+
+@pytest.mark.parametrize("place", ["system", "python", "home"])
+def test_a_study_inside_what_every_sandbox_shows_is_refused(small, tmp_path, monkeypatch, place):
+    """A checkout below /usr, an environment made around the study, a Python with the prefix $HOME: all are readable."""
+    data, _ = small
+    if place == "system":
+        monkeypatch.setattr(backends, "SYSTEM", ("/usr", str(data.parent)))
+    elif place == "python":
+        monkeypatch.setattr(sys, "prefix", str(data.parent))
+    else:
+        monkeypatch.setenv("HOME", sys.prefix)
+    with pytest.raises(InputError, match="which candidates may read"):
+        train(RIDGE, small, tmp_path)
+    assert not (tmp_path / "s0").exists()

@@ -24,7 +24,7 @@ from tmelt.errors import InfrastructureError
 from tmelt.files import write_text
 from tmelt.harness import journal
 from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_parameter_count, read_predictions
-from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox
+from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_exposed
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.schema import CURVE, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
@@ -115,7 +115,9 @@ def train_runs(
     todo = [position for position, row in enumerate(rows) if row is None]
     if todo:
         check_views(harness.embedding)
-        if harness.sandbox == "none":
+        if harness.sandbox != "none":
+            refuse_exposed(harness.proteins.parent / "vault")
+        else:
             print("warning: `sandbox: none`: the candidate runs with all of this user's rights", file=sys.stderr)
         with Sandbox(
             harness.sandbox,

@@ -17,8 +17,18 @@ Who starts whom, from trusted to not:
 Everything here needs the standard library alone.
 """
 
+from tmelt.harness.sandbox.backends import refuse_exposed
 from tmelt.harness.sandbox.disk import remove_tree
 from tmelt.harness.sandbox.phase import Limits, Outcome, Phase
 from tmelt.harness.sandbox.sandbox import Sandbox, SandboxUnavailable, choose_backend
 
-__all__ = ["Limits", "Outcome", "Phase", "Sandbox", "SandboxUnavailable", "choose_backend", "remove_tree"]
+__all__ = [
+    "Limits",
+    "Outcome",
+    "Phase",
+    "Sandbox",
+    "SandboxUnavailable",
+    "choose_backend",
+    "refuse_exposed",
+    "remove_tree",
+]

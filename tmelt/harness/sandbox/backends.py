@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from tmelt.errors import InputError
 from tmelt.harness.sandbox import landlock
 from tmelt.harness.sandbox.confine import SYSTEM, gpu_nodes
 from tmelt.harness.sandbox.phase import Settings
@@ -47,6 +48,26 @@ def interpreter_paths() -> list[str]:
     prefixes = (sys.prefix, sys.base_prefix)
     places = {*map(os.path.realpath, prefixes), *map(os.path.abspath, prefixes)}
     return [*sorted(place for place in places if place not in ("/", "/usr")), str(PACKAGE)]
+
+
+def refuse_exposed(*hidden: Path) -> None:
+    """Refuse to start where what every phase may read, the system's files and Python's, holds what none may see.
+
+    Args:
+        hidden: files or folders, and this user's home if Python was installed right into it.
+
+    Raises:
+        InputError: the path and the place.
+    """
+    python = [os.path.realpath(place) for place in interpreter_paths()]
+    home = Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111 - without an exception where there is none
+    for path, places in [(home, python), *((path, [*map(os.path.realpath, SYSTEM), *python]) for path in hidden)]:
+        for place in places:
+            if Path(os.path.realpath(path)).is_relative_to(place):
+                raise InputError(
+                    f"sandbox: {path} lies in {place}, which candidates may read (the system's files and Python's);"
+                    " move the study, or use a Python environment in a folder of its own"
+                )
 
 
 def clean_environment(threads: int) -> dict[str, str]:
