@@ -250,10 +250,15 @@ rule tabulate_cost:
         runs=f"{TABLES}/runs.parquet",
         winners=f"{TABLES}/winners.parquet",
         incumbents=f"{TABLES}/incumbents.parquet",
+        # Inputs, so that an edited price makes these tables and the report again, and nothing else.
+        prices="tmelt/evidence/prices.yaml",
+        token_prices="tmelt/llm/prices.yaml",
     output:
         cost=f"{TABLES}/cost.parquet",
         cost_curves=f"{TABLES}/cost_curves.parquet",
         crossovers=f"{TABLES}/crossovers.parquet",
+        dollar_bands=f"{TABLES}/dollar_bands.parquet",
+        dollar_efficiency=f"{TABLES}/dollar_efficiency.parquet",
     log:
         f"{STUDY}/logs/tabulate_cost.log",
     conda:
@@ -263,8 +268,10 @@ rule tabulate_cost:
         mem_mb=4000,
     shell:
         "python scripts/tabulate_cost.py --trials {input.trials:q} --runs {input.runs:q}"
-        " --winners {input.winners:q} --incumbents {input.incumbents:q} --cost {output.cost:q}"
-        " --cost-curves {output.cost_curves:q} --crossovers {output.crossovers:q} 2> {log:q}"
+        " --winners {input.winners:q} --incumbents {input.incumbents:q} --prices {input.prices:q}"
+        " --token-prices {input.token_prices:q} --cost {output.cost:q} --cost-curves {output.cost_curves:q}"
+        " --crossovers {output.crossovers:q} --dollar-bands {output.dollar_bands:q}"
+        " --dollar-efficiency {output.dollar_efficiency:q} 2> {log:q}"
 
 
 rule tabulate_changes:

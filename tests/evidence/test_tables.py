@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from make_tables import ORDER, make_tables
+from make_tables import ORDER, SCRIPTS, make_tables
 from simulated_study import REFERENCE, train_confirmation, true_mae, write_study
 
 from tmelt.evidence import attribution, comparison, cost, incumbents, schema
@@ -67,7 +67,8 @@ def test_incumbents_follow_decisions_and_costs_add_up(read):
     assert last["fit_s"].to_list() == pytest.approx(sums["fit_s"].to_list())
     assert last["cost_usd"].to_list() == pytest.approx(sums["cost_usd"].to_list())
     paid = read("cost").sort("strategy", "trajectory")
-    assert last["total_usd"].to_list() == pytest.approx(paid["total_usd"].to_list())
+    spent = read("dollar_efficiency").sort("strategy", "trajectory")["spent"]
+    assert spent.to_list() == pytest.approx(paid["total_usd"].to_list())
     assert paid["gpu_usd"].to_list() == pytest.approx(
         (paid["cpu_s"] / 3600 * read_prices().cpu_core_hour).to_list(), rel=1e-4
     )
@@ -310,13 +311,14 @@ def test_an_unknown_llm_price_stays_unknown(read):
     trials = read("trials").with_columns(
         cost_usd=pl.when((pl.col("strategy") == "ra") & (pl.col("iteration") == 3)).then(None).otherwise("cost_usd")
     )
-    table = incumbents.incumbents(trials, read("runs"), read_prices())
+    runs = read("runs")
+    table = cost.in_dollars(trials, runs, incumbents.incumbents(trials, runs), read_prices())
     agent = table.filter(pl.col("strategy") == "ra")
     assert agent.filter(pl.col("iteration") < 3)["cost_usd"].null_count() == 0
     late = agent.filter(pl.col("iteration") >= 3)
     assert late["cost_usd"].null_count() == late["total_usd"].null_count() == len(late)
     assert table.filter(pl.col("strategy") == "random")["cost_usd"].null_count() == 0
-    dollars = incumbents.efficiency(table).filter(pl.col("axis") == "total_usd")
+    dollars = incumbents.efficiency(table, cost.DOLLARS)
     assert dollars["auc"].null_count() == len(dollars) and dollars["note"].null_count() == 0
 
 
@@ -393,3 +395,12 @@ def test_importance_finds_the_knobs_that_were_made_to_matter():
     shares = table.filter(pl.col("scope") == "all")["importance"]
     assert shares.sum() == pytest.approx(1) and all(a >= b for a, b in pairwise(shares))
     assert len(importance(pl.DataFrame(rows[:5]), sha256_text(REFERENCE), SPACE)) == 0
+
+
+def test_only_the_cost_tables_read_prices():
+    """An edited price must not touch what is said of the winners: no other script, and no other rule, sees the files."""
+    rules = (SCRIPTS.parent / "rules" / "evidence.smk").read_text(encoding="utf-8").split("\nrule ")
+    assert [text.split(":", 1)[0] for text in rules if "prices.yaml" in text] == ["tabulate_cost"]
+    readers = [path.stem for path in SCRIPTS.glob("*.py") if "read_prices" in path.read_text(encoding="utf-8")]
+    assert readers == ["tabulate_cost"]
+    assert "total_usd" not in schema.INCUMBENTS.names + schema.STRATEGIES.names

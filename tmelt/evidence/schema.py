@@ -92,7 +92,6 @@ INCUMBENTS = pa.schema([
     _column("cost_usd", F, "cumulative price of LLM calls as recorded; null from the first unknown one on"),
     _column("prompt_tokens", N, "cumulative tokens sent; null from the first unknown one on"),
     _column("completion_tokens", N, "cumulative tokens received; null from the first unknown one on"),
-    _column("total_usd", F, "cumulative GPU and LLM cost at the listed prices; null from the first unknown one on"),
 ])  # fmt: skip
 
 BANDS = pa.schema([
@@ -159,7 +158,6 @@ STRATEGIES = pa.schema([
     _column("fit_s", F, "mean over searches: seconds of training"),
     _column("device_s", F, "mean over searches: seconds a GPU was held"),
     _column("cost_usd", F, "mean over searches: LLM calls as recorded; null when unknown"),
-    _column("total_usd", F, "mean over searches: GPU and LLM at the listed prices; null when unknown"),
     _NOTE,
 ])  # fmt: skip
 
@@ -419,6 +417,8 @@ TABLES: dict[str, pa.Schema] = {
     "power": POWER,
     "failures": FAILURES,
     "cost": COST,
+    "dollar_bands": BANDS,
+    "dollar_efficiency": EFFICIENCY,
     "cost_curves": COST_CURVES,
     "crossovers": CROSSOVERS,
     "changes": CHANGES,

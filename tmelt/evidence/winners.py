@@ -272,7 +272,6 @@ def strategies(
                 "fit_s": last["fit_s"].mean(),
                 "device_s": last["device_s"].mean(),
                 "cost_usd": last["cost_usd"].mean() if not last["cost_usd"].null_count() else None,
-                "total_usd": last["total_usd"].mean() if not last["total_usd"].null_count() else None,
                 "note": "; ".join(notes) or None,
             }
         )

@@ -90,6 +90,11 @@ class Study:
         return self.protocol["reference_sha256"]
 
     @cached_property
+    def bands(self) -> pl.DataFrame:
+        """Curves of the incumbents along every axis, dollars too."""
+        return pl.concat([self["bands"], self["dollar_bands"]])
+
+    @cached_property
     def best(self) -> dict[str, dict[str, Any]]:
         """For each strategy the winner to show in detail: the one with the lowest validation error of its search."""
         chosen = self["winners"].drop_nulls("search_val_mae").sort("search_val_mae", "trajectory")

@@ -30,13 +30,13 @@ _CROSS = "M-1,-1L1,1M-1,1L1,-1"
 
 def axes_of(study: Study) -> list[str]:
     """The axes along which there are curves."""
-    found = study["bands"]["axis"].unique().to_list()
+    found = study.bands["axis"].unique().to_list()
     return [axis for axis in AXES if axis in found]
 
 
 def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure | None:
     """Median over searches of the incumbent's validation and test MAE along one axis."""
-    bands = study["bands"].filter(pl.col("axis") == axis)
+    bands = study.bands.filter(pl.col("axis") == axis)
     if not len(bands):
         return None
     lines = reference_lines(study)
