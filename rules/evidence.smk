@@ -231,6 +231,7 @@ rule tabulate_subgroups:
     output:
         subgroups=f"{TABLES}/subgroups.parquet",
         calibration=f"{TABLES}/calibration.parquet",
+        coverage=f"{TABLES}/coverage.parquet",
     log:
         f"{STUDY}/logs/tabulate_subgroups.log",
     conda:
@@ -241,7 +242,8 @@ rule tabulate_subgroups:
     shell:
         "python scripts/tabulate_subgroups.py --winner-predictions {input.winner_predictions:q}"
         " --floor-predictions {input.floor_predictions:q} --labels {input.labels:q}"
-        " --subgroups {output.subgroups:q} --calibration {output.calibration:q} 2> {log:q}"
+        " --subgroups {output.subgroups:q} --calibration {output.calibration:q}"
+        " --coverage {output.coverage:q} 2> {log:q}"
 
 
 rule tabulate_cost:

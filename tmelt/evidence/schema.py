@@ -350,8 +350,20 @@ CALIBRATION = pa.schema([
     _column("proteins", N, "test proteins"),
     _column("sd", F, "mean spread over fresh seeds in °C"),
     _column("mae", F, "MAE of the mean prediction in °C"),
-    _column("coverage", F, "share of proteins within the 90 % interval that validation errors calibrated (conformal)"),
-    _column("half_width", F, "mean half width of that interval in °C"),
+    _column("coverage", F, "share of proteins within the 90 % conformal interval, equally wide for all"),
+    _column("rho", F, "rank correlation of spread and absolute error over all test proteins; the same in each bin"),
+])  # fmt: skip
+
+COVERAGE = pa.schema([
+    *_CANDIDATE,
+    _column("kind", S, "conformal (from validation errors) or spread (from the disagreement of fresh seeds)"),
+    _column("level", F, "share of proteins that the interval should hold"),
+    _column("group", S, "all, or an organism (of at least 8 test proteins; conformal at 90 % only)"),
+    _column("proteins", N, "test proteins"),
+    _column("coverage", F, "share of them within the interval around the mean prediction over fresh seeds"),
+    _column("chance_low", F, "conformal: least share that chance allows (95 %, exchangeable proteins); else null"),
+    _column("chance_high", F, "largest share that chance allows"),
+    _column("half_width", F, "mean half width in °C"),
 ])  # fmt: skip
 
 GENERALISATION = pa.schema([
@@ -426,6 +438,7 @@ TABLES: dict[str, pa.Schema] = {
     "improvements": IMPROVEMENTS,
     "subgroups": SUBGROUPS,
     "calibration": CALIBRATION,
+    "coverage": COVERAGE,
     "generalisation": GENERALISATION,
     "importance": IMPORTANCE,
     "behaviour": BEHAVIOUR,
