@@ -160,6 +160,7 @@ rule tabulate_winners:
         labels=f"{EVIDENCE}/labels.parquet",
     output:
         winners=f"{TABLES}/winners.parquet",
+        baseline=f"{TABLES}/baseline.parquet",
         strategies=f"{TABLES}/strategies.parquet",
         winner_predictions=f"{TABLES}/winner_predictions.parquet",
     log:
@@ -173,7 +174,7 @@ rule tabulate_winners:
         "python scripts/tabulate_winners.py --trials {input.trials:q} --runs {input.runs:q}"
         " --incumbents {input.incumbents:q} --efficiency {input.efficiency:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
-        " --winners {output.winners:q} --strategies {output.strategies:q}"
+        " --winners {output.winners:q} --baseline {output.baseline:q} --strategies {output.strategies:q}"
         " --winner-predictions {output.winner_predictions:q} 2> {log:q}"
 
 

@@ -103,6 +103,17 @@ def test_winners_beat_the_baseline_in_the_table(read):
         assert row["difference"] == pytest.approx(means[row["a"]])
 
 
+def test_the_baseline_is_measured_like_a_winner(read):
+    (row,) = read("baseline").to_dicts()
+    runs = read("confirmed_runs").filter(pl.col("candidate") == row["candidate"])
+    assert row["seeds"] == len(runs) == 3
+    for name in ("val_mae", "test_mae", "test_within_rho", "test_rmse"):
+        assert row[name] == pytest.approx(runs[name].mean())
+    assert row["low"] < row["test_mae"] < row["high"]
+    against = read("comparison").filter((pl.col("b") == "baseline") & (pl.col("metric") == "test_mae"))
+    assert against["mean_b"].to_list() == pytest.approx([row["test_mae"]] * len(against))
+
+
 def test_changes_of_a_search_add_up_to_its_gain(read):
     changes, shares = read("changes"), read("attribution")
     for row in shares.iter_rows(named=True):

@@ -200,6 +200,20 @@ FLOORS = pa.schema([
     _NOTE,
 ])  # fmt: skip
 
+BASELINE = pa.schema([
+    _column("candidate", S, "folder under confirm/"),
+    _column("seeds", N, "fresh seeds that ended ok"),
+    _column("val_mae", F, "confirmed: mean over fresh seeds of the validation MAE"),
+    _column("test_mae", F, "confirmed: mean over fresh seeds of the test MAE"),
+    *_INTERVAL,
+    _column("test_rmse", F, "mean over fresh seeds"),
+    _column("test_r2", F, "mean over fresh seeds"),
+    _column("test_spearman", F, "mean over fresh seeds"),
+    _column("test_within_rho", F, "mean over fresh seeds"),
+    _column("parameter_count", N, "trainable parameters, as the candidate reports them"),
+    _NOTE,
+])  # fmt: skip
+
 COMPARISON = pa.schema([
     _column("a", S, "strategy"),
     _column("b", S, "strategy, or `baseline`"),
@@ -420,6 +434,7 @@ TABLES: dict[str, pa.Schema] = {
     "incumbents": INCUMBENTS,
     "bands": BANDS,
     "winners": WINNERS,
+    "baseline": BASELINE,
     "strategies": STRATEGIES,
     "efficiency": EFFICIENCY,
     "winner_predictions": WINNER_PREDICTIONS,

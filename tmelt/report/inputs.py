@@ -101,6 +101,12 @@ class Study:
         rows = chosen.unique("strategy", keep="first", maintain_order=True).to_dicts()
         return {row["strategy"]: row for row in rows}
 
+    @cached_property
+    def baseline(self) -> dict[str, Any]:
+        """The confirmed baseline (tmelt.evidence.schema.BASELINE); every value is None without one."""
+        rows = self["baseline"]
+        return rows.row(0, named=True) if len(rows) else dict.fromkeys(rows.columns)
+
     def trial_folder(self, strategy: str, trajectory: int, iteration: int) -> Path:
         """Where a trial's files lie."""
         return self.folder / strategy / f"t{trajectory}" / f"i{iteration}"

@@ -9,10 +9,10 @@ import polars as pl
 
 from tmelt.knobs import knobs_from_table
 from tmelt.report.code import Diff, diff_scripts
-from tmelt.report.figures.winners import BASELINE, baseline_mae
+from tmelt.report.figures.winners import BASELINE
 from tmelt.report.inputs import Study
 from tmelt.report.trial_page import knob_changes, read_script
-from tmelt.report.words import DASH, anchor, count, dollars, interval, number, seconds, tidied, value
+from tmelt.report.words import anchor, count, dollars, interval, number, seconds, tidied, value
 
 _WINNER_DIFF_ROWS = 400
 _TOP = 12
@@ -56,11 +56,20 @@ def final_table(study: Study) -> Table:
             ]
         )
         groups.append("strategy")
-    val = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "val_mae"))
-    mae = baseline_mae(study)
+    held = study.baseline
+    mae = held["test_mae"]
     if mae is not None:
         rows.append(
-            ["baseline (trial 0)", number(mae), "", "0", "", number(val["mean_b"][0]) if len(val) else DASH, *[""] * 5]
+            [
+                "baseline (trial 0)",
+                number(mae),
+                interval(held["low"], held["high"]),
+                "0",
+                "",
+                number(held["val_mae"]),
+                number(held["test_within_rho"]),
+                *[""] * 4,
+            ]
         )
         groups.append("baseline")
     for row in study["floors"].to_dicts():

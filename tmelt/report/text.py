@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from tmelt.report.figures.winners import BASELINE, baseline_mae
+from tmelt.report.figures.winners import BASELINE
 from tmelt.report.inputs import FEW, Study
 from tmelt.report.words import count, dollars, interval, listing, number, seconds, shortened
 
@@ -166,7 +166,7 @@ def _winners(study: Study) -> list[str]:
 
 def _against_baseline(study: Study) -> list[str]:
     rows = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
-    base = baseline_mae(study)
+    base = study.baseline["test_mae"]
     if not len(rows) or base is None:
         return ["The baseline has no confirmed score, so no gain over it can be stated."]
     better = rows.filter(pl.col("high") < 0)

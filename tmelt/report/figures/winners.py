@@ -113,14 +113,15 @@ def ranking_rows(study: Study) -> pl.DataFrame:
         for name in study.strategies
         if name in by_name
     ]
+    held = study.baseline
     rows.append(
         {
             "label": "baseline (trial 0)",
             "kind": BASELINE,
             "strategy": BASELINE,
-            "mae": baseline_mae(study),
-            "low": None,
-            "high": None,
+            "mae": held["test_mae"],
+            "low": held["low"],
+            "high": held["high"],
         }
     )
     rows += [
@@ -147,12 +148,6 @@ def ranking_rows(study: Study) -> pl.DataFrame:
         "words": pl.String,
     }
     return pl.DataFrame(rows, schema=kinds)
-
-
-def baseline_mae(study: Study) -> float | None:
-    """Confirmed test MAE of trial 0."""
-    rows = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
-    return rows["mean_b"][0] if len(rows) else None
 
 
 def test_proteins(study: Study) -> int:
