@@ -5,6 +5,12 @@ Out  results/{study}/report/: report.html, figures/
 """
 
 
+def files_of_config(wildcards):
+    """The config files of this run as a person would name them on a command line."""
+    files = [Path(path) for path in workflow.configfiles]
+    return [str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path) for path in files]
+
+
 rule write_report:
     input:
         tables=[f"{TABLES}/{name}.parquet" for name in TABLE_NAMES],
@@ -37,6 +43,8 @@ rule write_report:
         study=folder_of_study,
         tables=folder_of_tables,
         folder=folder_of_output,
+        configs=files_of_config,
     shell:
         "python scripts/write_report.py --study {params.study:q} --tables {params.tables:q} --protocol {input.protocol:q}"
-        " --data $(dirname {input.data:q}) --folder {params.folder:q} 2> {log:q}"
+        " --data $(dirname {input.data:q}) --folder {params.folder:q}"
+        " --configs {params.configs:q} 2> {log:q}"

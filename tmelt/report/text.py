@@ -258,6 +258,36 @@ def _between(study: Study) -> list[str]:
     ]
 
 
+def power(study: Study) -> str:
+    """What the present number of searches can tell apart, and what the differences seen would take."""
+    pairs = study["power"]
+    if not len(pairs):
+        return ""
+    known = pairs.drop_nulls("detectable")
+    if not len(known):
+        return (
+            "With one search per strategy their spread is unknown, so no power can be given. Between searches of one "
+            "strategy a spread is to be expected; without it no number of proteins or training seeds makes one search "
+            "speak for its strategy."
+        )
+    fewest = int(known["trajectories"].min())
+    low, high = float(known["detectable"].min()), float(known["detectable"].max())
+    found = number(low) if len(known) == 1 else f"{number(low)} to {number(high)}"
+    text = (
+        f"At the spread between searches seen here, {count(fewest, 'search', 'searches')} per strategy find "
+        f"differences of {found} °C (by pair) with a power of 80 %; smaller ones mostly go unnoticed."
+    )
+    needed = known.drop_nulls("needed_80").sort("needed_80", "a", "b")
+    if len(needed):
+        first, last = needed.row(0, named=True), needed.row(-1, named=True)
+        text += (
+            f" The differences seen would take from {max(first['needed_80'], 2)} ({first['a']} and {first['b']}) "
+            + (f"to {last['needed_80']:,} " if len(needed) > 1 else "")
+            + "searches per strategy; these estimates are as uncertain as the differences themselves."
+        )
+    return text
+
+
 def _power(study: Study) -> list[str]:
     pairs = study["power"].drop_nulls("needed_80").sort("needed_80", "a", "b")
     if not len(pairs) or study.trajectories >= FEW:
@@ -314,6 +344,72 @@ def _failures(study: Study) -> list[str]:
         else:
             text += f"; {calls} cost {dollars(float(cost['llm_usd'].sum()))}"
     return [text + "."]
+
+
+def methods_paragraph(study: Study) -> str:
+    """The study as a paper's methods section would tell it, from what was recorded."""
+    design, trials = study.protocol["design"], study["trials"]
+    runs, confirmed_runs = study["runs"], study["confirmed_runs"]
+    tried = trials.filter(pl.col("iteration") > 0).group_by("strategy", "trajectory").agg(n=pl.len())["n"]
+    longest = int(tried.max()) if len(tried) else 0
+    seeds = runs["seed"].n_unique() or max((len(row or []) for row in trials["seeds"]), default=0)
+    embedding = study.embedding
+    backbone = embedding.get("backbone")
+    splits = ", ".join(f"{value:,} {name}" for name, value in study.splits.items())
+    limits = design.get("budget", {})
+    sentences = [
+        f"Melting temperatures of {sum(study.splits.values()):,} proteins ({splits}) were predicted from "
+        + (
+            f"residue embeddings of {backbone}"
+            + (" with random weights" if study.untrained else "")
+            + ", which was not trained further."
+            if backbone
+            else "frozen residue embeddings."
+        )
+        if splits
+        else None,
+        f"{count(len(study.strategies), 'strategy', 'strategies')} ({listing(study.strategies)}) searched for a "
+        f"training script and its knobs, each in {count(study.trajectories, 'separate search', 'separate searches')} "
+        f"of up to {count(longest, 'trial')} after a common baseline.",
+        f"A trial trains one candidate with {count(seeds, 'training seed')}"
+        + (f" for at most {limits['fit_s']:g} s each" if "fit_s" in limits else "")
+        + "; a harness apart from the candidate's process measures the mean absolute error on validation proteins, "
+        "which alone decides what is kept.",
+    ]
+    if len(confirmed_runs):
+        fresh = confirmed_runs["seed"].n_unique()
+        sentences.append(
+            f"Afterwards the last incumbent of each search and the baseline were retrained with "
+            f"{count(fresh, 'fresh seed')}, and their test error was measured; test labels were opened only then"
+            + (f" ({count(len(study.vault_log), 'opening')}, listed above)." if study.vault_log else ".")
+        )
+        sentences.append(
+            "Intervals are 95 % bootstrap intervals over families of homologous proteins and over searches, widened by "
+            "Student's t for few of either; differences are paired over proteins. The search is the unit of "
+            f"replication: with {FEW} or more per strategy an exact permutation test with Holm's correction decides, "
+            "with fewer nothing is called significant."
+        )
+    return " ".join(filter(None, sentences))
+
+
+def command_of(study: Study) -> str:
+    """How to run the study again or further, as it was run as far as is known."""
+    design = study.protocol["design"]
+    files = " ".join(study.configs)
+    own = not study.synthetic
+    if not files:
+        start = "snakemake --profile profiles/default --configfile followed by this study's config file"
+    elif len(study.configs) == 1:
+        source = " SOURCE=" + (str(study.facts.get("source") or "path/of/your/table")) if own else ""
+        start = f"make study CONFIG={files}{source}, or snakemake --profile profiles/default --configfile {files}"
+        start += f" --config{source.replace(' SOURCE', ' source')}" if own else ""
+    else:
+        start = f"snakemake --profile profiles/default --configfile {files}"
+    on_gpu = "; on a cluster: --profile slurm" if design.get("device") == "cuda" else ""
+    return (
+        f"{start}{on_gpu}. It resumes where it stopped; finished trials are not run again. With runtime: {{replay: "
+        "strict}} in the config the recorded replies of the models are used instead of new calls."
+    )
 
 
 def methods(study: Study) -> list[tuple[str, str]]:
@@ -409,6 +505,10 @@ def methods(study: Study) -> list[tuple[str, str]]:
             ),
         ),
         (
+            "Config file",
+            ", ".join(study.configs),
+        ),
+        (
             "Protocol",
             _join(
                 f"SHA-256 {study.protocol['sha256']}",
@@ -421,8 +521,7 @@ def methods(study: Study) -> list[tuple[str, str]]:
         ),
         (
             "Commands",
-            "snakemake --profile profiles/default --configfile <this study's config> runs or resumes it; finished "
-            "trials are not run again. python scripts/write_report.py --help makes this page alone.",
+            command_of(study),
         ),
     ]
     return [(name, text) for name, text in rows if text]

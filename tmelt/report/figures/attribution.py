@@ -3,7 +3,19 @@
 import altair as alt
 import polars as pl
 
-from tmelt.report.figures.theme import FAINT, INK, MUTED, PALETTE, Figure, columns_for, linked, panel_width, styled
+from tmelt.report.figures.theme import (
+    FAINT,
+    INK,
+    MUTED,
+    PALETTE,
+    Figure,
+    columns_for,
+    faceted,
+    linked,
+    panel_width,
+    styled,
+    trial_axis,
+)
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, number, shortened, tidied
 
@@ -50,7 +62,7 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         .mark_bar(height=12)
         .encode(
             y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(grid=False, labelColor=INK)),
-            x=alt.X("gain:Q", title="gain in validation MAE over the baseline (°C)"),
+            x=alt.X("gain:Q", title="gain in validation MAE over the baseline (°C)", axis=alt.Axis(tickCount=6)),
             color=_colour("kind", KINDS),
             description="words:N",
         )
@@ -93,7 +105,8 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     )
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
     columns = columns_for(len(names), width)
-    x = alt.X("iteration:Q", title="trial", axis=alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=5))
+    last = int(study["trials"]["iteration"].max())
+    x = alt.X("iteration:Q", title="trial", scale=alt.Scale(domain=[0, last]), axis=trial_axis(last))
     y = alt.Y("effect:Q", title="change (°C)", axis=alt.Axis(tickCount=4))
     colour = _colour("kind", KINDS)
     shape = alt.Shape(
@@ -110,7 +123,7 @@ def figure_changes(study: Study, width: int) -> Figure | None:
         .encode(x=x, y=y, color=colour, shape=shape, href="link:N", description="words:N")
     )
     panel = alt.layer(bars, dots, data=drawn).properties(width=panel_width(width, columns), height=130)
-    chart = panel.facet(facet=alt.Facet("strategy:N", title=None, sort=names), columns=columns, spacing=16)
+    chart = faceted(panel, "strategy", names, width)
     caption = (
         "Changes on the path from the baseline to the winner: change of validation MAE, the trial's minus that of "
         "the incumbent they replaced, bars: one standard error from the seed noise. n = "
@@ -127,7 +140,8 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
     if not len(rows):
         return None
     top = rows.head(_TOP)
-    labels = [f"{row['rank']}. {shortened(tidied(row['change']), 34 if width < 500 else 60)}" for row in top.to_dicts()]
+    room = 22 if width < 500 else 50
+    labels = [f"{row['rank']}. {shortened(tidied(row['change']), room)} ({row['strategy']})" for row in top.to_dicts()]
     words = [
         f"{row['strategy']} · search {row['trajectory']}: {shortened(tidied(row['change']), 80)}: "
         f"{number(row['effect'], signed=True)} °C ({interval(row['low'], row['high'], signed=True) or 'no interval'})"
@@ -158,9 +172,10 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
     chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < 500 else 340), height=alt.Step(22))
     caption = (
         "Test MAE of a winner minus that of the winner without the one change, both on fresh seeds; bars: 95 % "
-        "interval. Ranked by the cautious end of the interval; confirmed: the interval lies below 0. Circles: knobs; "
-        f"diamonds: script. The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time; "
-        "these are many comparisons, so a single narrow interval says little."
+        "interval. Ranked by level of evidence, then by the cautious end of the interval. Confirmed: still below 0 "
+        "when the interval is widened for the number of changes of that winner that were tried (Bonferroni); "
+        "suggestive: better by a standard error or more. Circles: knobs; diamonds: script; in brackets who found it. "
+        f"The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time."
     )
     return Figure(
         "improvements",

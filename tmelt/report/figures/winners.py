@@ -11,6 +11,7 @@ from tmelt.report.figures.theme import (
     MUTED,
     Figure,
     columns_for,
+    faceted,
     panel_width,
     scale_of,
     styled,
@@ -229,7 +230,7 @@ def figure_predicted(study: Study, width: int) -> Figure | None:
         ),
         data=together.with_columns(kind=pl.Series(["mark"] * len(source) + ["line"] * len(diagonal))),
     ).properties(width=side, height=side)
-    chart = layered.facet(facet=alt.Facet("panel:N", title=None, sort=heads), columns=columns, spacing=14)
+    chart = faceted(layered, "panel", heads, width)
     caption = (
         f"Mean prediction over fresh seeds against measurement, {how}; dashed: perfect. Of each strategy the winner "
         "with the lowest validation error of its search; MAE of the mean prediction. n = "
