@@ -453,3 +453,15 @@ def test_only_the_cost_tables_read_prices():
     readers = [path.stem for path in SCRIPTS.glob("*.py") if "read_prices" in path.read_text(encoding="utf-8")]
     assert readers == ["tabulate_cost"]
     assert "total_usd" not in schema.INCUMBENTS.names + schema.STRATEGIES.names
+
+
+def test_a_search_that_ended_keeps_its_incumbent():
+    x, y, grid = np.array([1.0, 4.0]), np.array([5.0, 3.0]), np.array([0.5, 1.0, 3.9, 4.0, 99.0])
+    assert incumbents.at(x, y, grid).tolist()[1:] == [5, 5, 3, 3] and np.isnan(incumbents.at(x, y, grid)[0])
+
+
+def test_more_money_never_makes_a_median_worse_than_its_searches(read):
+    curves = read("cost_curves").filter(pl.col("token_price") == "recorded")
+    for (strategy, _), part in curves.group_by("strategy", "compute_usd_per_h"):
+        final = read("incumbents").filter((pl.col("strategy") == strategy) & (pl.col("iteration") == 8))["val_mae"]
+        assert part.sort("usd")["median_val_mae"][-1] == pytest.approx(final.median())

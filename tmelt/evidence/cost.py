@@ -164,16 +164,17 @@ def _grid(priced: pl.DataFrame) -> np.ndarray | None:
 
 
 def _median_curve(part: pl.DataFrame, value: str, grid: np.ndarray) -> np.ndarray:
-    """Median over a strategy's searches, where at least half of them have got that far and not ended."""
-    curves = []
+    """Median over a strategy's searches, from where at least half of them have begun to where the longest ends."""
+    curves, longest = [], 0.0
     for _, _, search in searches(part):
         known = search.drop_nulls(value)
         if len(known):
             curves.append(at(known["usd"].to_numpy(), known[value].to_numpy(), grid))
+            longest = max(longest, known["usd"][-1])
     if not curves:
         return np.full(len(grid), np.nan)
     values = np.stack(curves)
-    enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(values)
+    enough = ((~np.isnan(values)).sum(axis=0) * 2 >= len(values)) & (grid <= longest)
     medians = np.full(len(grid), np.nan)
     medians[enough] = np.nanmedian(values[:, enough], axis=0)
     return medians

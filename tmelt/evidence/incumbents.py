@@ -63,10 +63,12 @@ def steps(search: pl.DataFrame, axis: str, value: str) -> tuple[np.ndarray, np.n
 
 
 def at(x: np.ndarray, y: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """The step function on a grid; NaN before its first and after its last position."""
+    """The step function on a grid; NaN before its first position. A search that has ended keeps its incumbent.
+
+    Were it left out from its end on, the median of the others could rise, as if more time made a strategy worse.
+    """
     index = np.searchsorted(x, grid, side="right") - 1
-    values = np.where(index >= 0, y[np.maximum(index, 0)], np.nan)
-    return np.where(grid <= x[-1], values, np.nan)
+    return np.where(index >= 0, y[np.maximum(index, 0)], np.nan)
 
 
 def searches(frame: pl.DataFrame) -> Iterator[tuple[str, int, pl.DataFrame]]:
@@ -121,7 +123,7 @@ def _band_rows(curves: list[tuple[np.ndarray, np.ndarray]], key: dict[str, str])
             "median": float(np.median(known)),
             "lower": float(low),
             "upper": float(high),
-            "trajectories": len(known),
+            "trajectories": int(sum(x[-1] >= place for x, _ in curves)),
         }
 
 

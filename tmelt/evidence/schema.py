@@ -102,7 +102,7 @@ BANDS = pa.schema([
     _column("median", F, "median over trajectories of the incumbent's MAE"),
     _column("lower", F, "lower quartile over trajectories; the least one with fewer than 4"),
     _column("upper", F, "upper quartile over trajectories; the largest one with fewer than 4"),
-    _column("trajectories", N, "searches that reach this far"),
+    _column("trajectories", N, "searches that reach this far; those that ended keep their incumbent"),
 ])  # fmt: skip
 
 WINNERS = pa.schema([

@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from tmelt.files import write_text
-from tmelt.report import results, text
+from tmelt.report import numbers, results, text
 from tmelt.report.code import syntax_css
 from tmelt.report.figures import (
     attribution,
@@ -134,7 +134,7 @@ def write_report(
 
 def draw(study: Study, folder: Path) -> tuple[list[Section], list[Drawing]]:
     """All sections with their figures, and the incumbent curves along each axis; files into `folder`."""
-    numbers = itertools.count(1)
+    places = itertools.count(1)
 
     def drawn(function: Drawer, number: str) -> Drawing | None:
         wide, narrow = function(study, WIDE), function(study, NARROW)
@@ -149,14 +149,14 @@ def draw(study: Study, folder: Path) -> tuple[list[Section], list[Drawing]]:
     for anchor, title, functions, why in SECTIONS:
         section = Section(anchor, title)
         if anchor == "search" and (axes := search.axes_of(study)):
-            number = next(numbers)
+            number = next(places)
             for axis, letter in zip(axes, "abcd", strict=False):
                 along = partial(search.figure_incumbents, axis=axis)
                 tabs += filter(None, [drawn(along, f"{number}{letter}" if len(axes) > 1 else str(number))])
         for function in functions:
             drawing = drawn(function, "")
             if drawing:
-                section.drawings.append(replace(drawing, number=str(next(numbers))))
+                section.drawings.append(replace(drawing, number=str(next(places))))
         if not section.drawings and not (anchor == "search" and tabs):
             section.missing.append(f"There is nothing to show: {why}")
         sections.append(section)
@@ -196,6 +196,7 @@ def render_page(study: Study, sections: Sequence[Section], tabs: Sequence[Drawin
         sections=sections,
         tabs=tabs,
         results=results,
+        numbers=numbers,
         searches=searches,
         trials_told=" ".join(filter(None, [told, drawn])),
     )

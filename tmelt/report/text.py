@@ -279,11 +279,12 @@ def power(study: Study) -> str:
     )
     needed = known.drop_nulls("needed_80").sort("needed_80", "a", "b")
     if len(needed):
-        first, last = needed.row(0, named=True), needed.row(-1, named=True)
+        first = needed.row(0, named=True)
         text += (
-            f" The differences seen would take from {max(first['needed_80'], 2)} ({first['a']} and {first['b']}) "
-            + (f"to {last['needed_80']:,} " if len(needed) > 1 else "")
-            + "searches per strategy; these estimates are as uncertain as the differences themselves."
+            f" To find the clearest difference seen ({first['a']} and {first['b']}, "
+            f"{number(abs(first['difference']))} °C) with that power would take "
+            f"{count(first['needed_80'], 'search', 'searches')} of each, if its size and the spread are as seen; both "
+            "are uncertain themselves."
         )
     return text
 

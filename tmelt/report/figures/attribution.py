@@ -62,8 +62,12 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         .mark_bar(height=12)
         .encode(
             y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(grid=False, labelColor=INK)),
-            x=alt.X("gain:Q", title="gain in validation MAE over the baseline (°C)", axis=alt.Axis(tickCount=6)),
-            color=_colour("kind", KINDS),
+            x=alt.X(
+                "gain:Q",
+                title="gain in validation MAE over the baseline (°C)",
+                axis=alt.Axis(tickCount=4 if width < 500 else 6),
+            ),
+            color=_colour("kind", KINDS, width),
             description="words:N",
         )
         .properties(width=width - (140 if width < 500 else 200), height=alt.Step(19))
@@ -108,7 +112,7 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     last = int(study["trials"]["iteration"].max())
     x = alt.X("iteration:Q", title="trial", scale=alt.Scale(domain=[0, last]), axis=trial_axis(last))
     y = alt.Y("effect:Q", title="change (°C)", axis=alt.Axis(tickCount=4))
-    colour = _colour("kind", KINDS)
+    colour = _colour("kind", KINDS, width)
     shape = alt.Shape(
         "kind:N", scale=alt.Scale(domain=list(KINDS), range=["circle", "diamond", "square"]), legend=colour["legend"]
     )
@@ -155,7 +159,9 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
         axis=alt.Axis(grid=True, labelColor=INK, labelLimit=165 if width < 500 else 380),
     )
     x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
-    colour = _colour("evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()})
+    colour = _colour(
+        "evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()}, width
+    )
     base = alt.Chart(top)
     zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
     bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
@@ -215,6 +221,8 @@ def figure_importance(study: Study, width: int) -> Figure | None:
     )
 
 
-def _colour(field: str, colours: dict[str, str]) -> alt.Color:
+def _colour(field: str, colours: dict[str, str], width: int) -> alt.Color:
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="top", labelLimit=200))
+    room = {"columns": 2} if width < 500 else {}
+    legend = alt.Legend(title=None, orient="top", labelLimit=200, **room)
+    return alt.Color(f"{field}:N", scale=scale, legend=legend)

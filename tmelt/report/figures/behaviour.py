@@ -277,7 +277,9 @@ def figure_categories(study: Study, width: int) -> Figure | None:
     shape = alt.Shape("category:N", scale=alt.Scale(domain=list(CATEGORIES), range=range_of["shape"]), legend=legend)
     base = alt.Chart().encode(
         x=alt.X("third:O", sort=list(_THIRDS), title="third of the search", axis=alt.Axis(labelAngle=0, grid=False)),
-        y=alt.Y("share:Q", title="trials", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=3)),
+        y=alt.Y(
+            "share:Q", title="share of trials", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=3)
+        ),
         color=colour,
     )
     panel = alt.layer(

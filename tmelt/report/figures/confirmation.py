@@ -33,7 +33,10 @@ def figure_optimism(study: Study, width: int) -> Figure | None:
             scale=alt.Scale(domain=names),
             axis=alt.Axis(grid=True, labelColor=INK, labels=place == 0 or width < 500),
         )
-        x = alt.X("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(grid=False, tickCount=5))
+        ends = [min(0.0, own["value"].min() or 0.0), max(0.1, own["value"].max() or 0.0)]
+        x = alt.X(
+            "value:Q", title=title, scale=alt.Scale(domain=ends, nice=True), axis=alt.Axis(grid=False, tickCount=5)
+        )
         colour = alt.Color("strategy:N", scale=scale["color"]["scale"], legend=None)
         zero = alt.Chart(pl.DataFrame({"value": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
         ticks = alt.Chart(own).mark_tick(thickness=1.6, size=13, opacity=0.8)

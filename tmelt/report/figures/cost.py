@@ -63,7 +63,8 @@ def figure_cost(study: Study, width: int) -> Figure | None:
     )
     kept = shown["compute_usd_per_h"].unique().sort().to_list()
     scale = scale_of(study)
-    ticks = log_ticks(float(shown["usd"].min()), float(shown["usd"].max()), 3 if len(kept) > 1 else 4)
+    # Not at the very edge of a panel, where labels of neighbours would meet.
+    ticks = log_ticks(1.5 * float(shown["usd"].min()), float(shown["usd"].max()) / 1.5, 3 if len(kept) > 1 else 4)
     x = alt.X(
         "usd:Q",
         title="spent per search (USD)",
@@ -147,7 +148,9 @@ def _lead_changes(shown: pl.DataFrame, order: list[str]) -> pl.DataFrame:
 def log_ticks(low: float, high: float, most: int) -> list[float]:
     """At most about `most` round numbers between two positive ones, for an axis in the logarithm."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in ((1, 2, 5), (1, 3), (1,)):
+    if low >= high:
+        return []
+    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
         ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
         inside = [tick for tick in ticks if low <= tick <= high]
         if len(inside) <= most + 1:

@@ -66,7 +66,7 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
         )
         layers = [_references(lines.filter(pl.col("split") == split)), line, mark]
         if spread:
-            area = own.mark_area(interpolate="step-after", opacity=0.11, clip=True, aria=False)
+            area = own.mark_area(interpolate="step-after", opacity=0.08, clip=True, aria=False)
             layers.insert(
                 0,
                 area.encode(

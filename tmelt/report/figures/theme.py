@@ -49,7 +49,7 @@ def scale_of(study: Study) -> dict[str, Any]:
     """Colour, shape and dash encodings by strategy, the same in every figure of a study."""
     names = study.strategies
     places = range(len(names))
-    legend = alt.Legend(title=None, orient="top", symbolSize=70, symbolOpacity=1, labelLimit=160)
+    legend = alt.Legend(title=None, orient="top", symbolSize=70, symbolOpacity=1, symbolDash=[1, 0], labelLimit=160)
     return {
         "color": alt.Color(
             "strategy:N",
