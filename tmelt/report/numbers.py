@@ -120,7 +120,7 @@ def target_text(study: Study) -> str:
     rows = pl.concat([study["efficiency"], study["dollar_efficiency"]]).drop_nulls("auc")
     if not len(rows):
         return ""
-    horizons = rows.unique("axis").to_dicts()
+    horizons = rows.unique("axis", maintain_order=True).to_dicts()
     ends = {row["axis"]: _PLACE[row["axis"]](row["horizon"]) for row in horizons}
     said = ", ".join(ends[axis] for axis in _AXES if axis in ends)
     return (

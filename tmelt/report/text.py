@@ -121,7 +121,9 @@ def confirmed(study: Study) -> pl.DataFrame:
 
 def finding(study: Study) -> tuple[str, str]:
     """The paragraph at the top, and what else a careful reader wants to know before the figures."""
-    if len(confirmed(study)):
+    if len(confirmed(study)) and not len(_changed(study)):
+        main, further = [_setting(study), *_nothing_kept(study), *_against_floors(study)], []
+    elif len(confirmed(study)):
         main = [_setting(study), *_winners(study), *_between(study), *_against_floors(study)]
         further = _against_baseline(study)
     else:
@@ -148,6 +150,23 @@ def _setting(study: Study) -> str:
     )
 
 
+def _changed(study: Study) -> pl.DataFrame:
+    """The confirmed winners that are not the baseline itself."""
+    return study["winners"].drop_nulls("test_mae").filter(pl.col("iteration") > 0)
+
+
+def _nothing_kept(study: Study) -> list[str]:
+    """Where no search found anything better than where it started."""
+    rows = study["winners"].drop_nulls("test_mae")
+    span = interval(rows["test_low"][0], rows["test_high"][0])
+    return [
+        f"No search kept a change: {'every winner' if len(rows) > 1 else 'the winner'} is the baseline itself, with a "
+        f"test MAE of {number(rows['test_mae'][0])} °C on fresh seeds"
+        + (f" (95 % interval {span})." if span else ".")
+        + (" Nothing tells the strategies apart." if len(study.strategies) > 1 else "")
+    ]
+
+
 def _winners(study: Study) -> list[str]:
     rows = confirmed(study)
     best = rows.sort("test_mae", "strategy").row(0, named=True)
@@ -161,7 +180,11 @@ def _winners(study: Study) -> list[str]:
         lead = f"Retrained on fresh seeds, the winners of {name} have the lowest observed mean test MAE, "
         lead += f"{number(best['test_mae'])} °C"
     text = lead + (f" (95 % interval {span})" if span else "")
-    return [text + (f"; the other{'s have' if len(others) > 1 else ' has'} {reach} °C." if len(rows) > 1 else ".")]
+    if len(rows) == 1:
+        return [f"{text}."]
+    if number(others.max()) == number(best["test_mae"]):
+        return [f"{text}; {'all the others have' if len(others) > 1 else 'the other has'} the same."]
+    return [f"{text}; the other{'s have' if len(others) > 1 else ' has'} {reach} °C."]
 
 
 def _against_baseline(study: Study) -> list[str]:
@@ -184,17 +207,24 @@ def _against_baseline(study: Study) -> list[str]:
     else:
         who = "no strategy's winners improve"
     text = f"Against the baseline's {number(base)} °C, {who} with an interval that excludes 0"
+    if int(rows["n_a"].max()) == 1:
+        text += " (over proteins; one search each)"
     undecided = len(known) - len(better) - len(worse)
     if len(better) and undecided:
         text += f"; for {undecided} of {len(rows)} the interval includes 0"
     if len(worse):
         text += f"; {listing(worse['a'].to_list())} did worse"
+    idle = len(study["winners"].drop_nulls("test_mae")) - len(_changed(study))
+    if idle:
+        text += f"; {count(idle, 'search', 'searches')} kept no change, so that the winner is the baseline"
     return [text + "."]
 
 
 def _against_floors(study: Study) -> list[str]:
     fair = study["floors"].filter(pl.col("kind") == "predictor").drop_nulls(["val_mae", "test_mae"]).sort("val_mae")
     best = confirmed(study).sort("test_mae", "strategy").row(0, named=True)
+    if not len(_changed(study)):
+        best |= {"strategy": "the baseline"}
     sentences = []
     if len(fair):
         floor = fair.row(0, named=True)
@@ -264,6 +294,8 @@ def power(study: Study) -> str:
     if not len(pairs):
         return ""
     known = pairs.drop_nulls("detectable")
+    if not len(known) and int(pairs["trajectories"].min()) > 1:
+        return "The searches of a strategy all ended at the same error: without a spread no power can be given."
     if not len(known):
         return (
             "With one search per strategy their spread is unknown, so no power can be given. Between searches of one "
@@ -353,7 +385,7 @@ def methods_paragraph(study: Study) -> str:
     runs, confirmed_runs = study["runs"], study["confirmed_runs"]
     tried = trials.filter(pl.col("iteration") > 0).group_by("strategy", "trajectory").agg(n=pl.len())["n"]
     longest = int(tried.max()) if len(tried) else 0
-    seeds = runs["seed"].n_unique() or max((len(row or []) for row in trials["seeds"]), default=0)
+    seeds = runs["seed"].n_unique() or int(trials["seeds"].list.len().max() or 0)
     embedding = study.embedding
     backbone = embedding.get("backbone")
     splits = ", ".join(f"{value:,} {name}" for name, value in study.splits.items())

@@ -25,7 +25,7 @@ def figure_optimism(study: Study, width: int) -> Figure | None:
         own = rows.drop_nulls(column).select("strategy", "trajectory", value=column)
         words = [f"{row['strategy']} · search {row['trajectory']}: {number(row['value'])} °C" for row in own.to_dicts()]
         own = own.with_columns(words=pl.Series(words, dtype=pl.String))
-        means = own.group_by("strategy").agg(pl.col("value").mean())
+        means = own.group_by("strategy", maintain_order=True).agg(pl.col("value").mean())
         y = alt.Y(
             "strategy:N",
             sort=names,

@@ -184,7 +184,7 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
         charts.append(
             alt.layer(ideal.encode(x=x, y=y), _curve(own, x, y, scale, words)).properties(**size, title=_KINDS[kind])
         )
-    rho = bins.unique(["strategy", "trajectory"])["rho"].drop_nulls()
+    rho = bins.filter(pl.col("bin") == 0)["rho"].drop_nulls()
     caption = (
         "Is there an honest interval around a single prediction? "
         + (
