@@ -440,8 +440,8 @@ def command_of(study: Study) -> str:
         start = f"snakemake --profile profiles/default --configfile {files}"
     on_gpu = "; on a cluster: --profile slurm" if design.get("device") == "cuda" else ""
     return (
-        f"{start}{on_gpu}. It resumes where it stopped; finished trials are not run again. With runtime: {{replay: "
-        "strict}} in the config the recorded replies of the models are used instead of new calls."
+        f"{start}{on_gpu}. It resumes where it stopped; finished trials are not run again. With replay: strict under "
+        "runtime: in the config the recorded replies of the models are used instead of new calls."
     )
 
 
