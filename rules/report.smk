@@ -5,10 +5,8 @@ Out  results/{study}/report/: report.html, figures/
 """
 
 
-def files_of_config(wildcards):
-    """The config files of this run as a person would name them on a command line."""
-    files = [Path(path) for path in workflow.configfiles]
-    return [str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path) for path in files]
+# As a person would name them on a command line.
+CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
 
 
 rule write_report:
@@ -43,7 +41,7 @@ rule write_report:
         study=folder_of_study,
         tables=folder_of_tables,
         folder=folder_of_output,
-        configs=files_of_config,
+        configs=CONFIG_FILES,
     shell:
         "python scripts/write_report.py --study {params.study:q} --tables {params.tables:q} --protocol {input.protocol:q}"
         " --data $(dirname {input.data:q}) --folder {params.folder:q}"
