@@ -160,6 +160,7 @@ rule tabulate_winners:
         labels=f"{EVIDENCE}/labels.parquet",
     output:
         winners=f"{TABLES}/winners.parquet",
+        baseline=f"{TABLES}/baseline.parquet",
         strategies=f"{TABLES}/strategies.parquet",
         winner_predictions=f"{TABLES}/winner_predictions.parquet",
     log:
@@ -173,7 +174,7 @@ rule tabulate_winners:
         "python scripts/tabulate_winners.py --trials {input.trials:q} --runs {input.runs:q}"
         " --incumbents {input.incumbents:q} --efficiency {input.efficiency:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
-        " --winners {output.winners:q} --strategies {output.strategies:q}"
+        " --winners {output.winners:q} --baseline {output.baseline:q} --strategies {output.strategies:q}"
         " --winner-predictions {output.winner_predictions:q} 2> {log:q}"
 
 
@@ -231,6 +232,7 @@ rule tabulate_subgroups:
     output:
         subgroups=f"{TABLES}/subgroups.parquet",
         calibration=f"{TABLES}/calibration.parquet",
+        coverage=f"{TABLES}/coverage.parquet",
     log:
         f"{STUDY}/logs/tabulate_subgroups.log",
     conda:
@@ -241,7 +243,8 @@ rule tabulate_subgroups:
     shell:
         "python scripts/tabulate_subgroups.py --winner-predictions {input.winner_predictions:q}"
         " --floor-predictions {input.floor_predictions:q} --labels {input.labels:q}"
-        " --subgroups {output.subgroups:q} --calibration {output.calibration:q} 2> {log:q}"
+        " --subgroups {output.subgroups:q} --calibration {output.calibration:q}"
+        " --coverage {output.coverage:q} 2> {log:q}"
 
 
 rule tabulate_cost:
@@ -250,10 +253,15 @@ rule tabulate_cost:
         runs=f"{TABLES}/runs.parquet",
         winners=f"{TABLES}/winners.parquet",
         incumbents=f"{TABLES}/incumbents.parquet",
+        # Inputs, so that an edited price makes these tables and the report again, and nothing else.
+        prices="tmelt/evidence/prices.yaml",
+        token_prices="tmelt/llm/prices.yaml",
     output:
         cost=f"{TABLES}/cost.parquet",
         cost_curves=f"{TABLES}/cost_curves.parquet",
         crossovers=f"{TABLES}/crossovers.parquet",
+        dollar_bands=f"{TABLES}/dollar_bands.parquet",
+        dollar_efficiency=f"{TABLES}/dollar_efficiency.parquet",
     log:
         f"{STUDY}/logs/tabulate_cost.log",
     conda:
@@ -263,8 +271,10 @@ rule tabulate_cost:
         mem_mb=4000,
     shell:
         "python scripts/tabulate_cost.py --trials {input.trials:q} --runs {input.runs:q}"
-        " --winners {input.winners:q} --incumbents {input.incumbents:q} --cost {output.cost:q}"
-        " --cost-curves {output.cost_curves:q} --crossovers {output.crossovers:q} 2> {log:q}"
+        " --winners {input.winners:q} --incumbents {input.incumbents:q} --prices {input.prices:q}"
+        " --token-prices {input.token_prices:q} --cost {output.cost:q} --cost-curves {output.cost_curves:q}"
+        " --crossovers {output.crossovers:q} --dollar-bands {output.dollar_bands:q}"
+        " --dollar-efficiency {output.dollar_efficiency:q} 2> {log:q}"
 
 
 rule tabulate_changes:

@@ -5,6 +5,10 @@ Out  results/{study}/report/: report.html, figures/
 """
 
 
+# As a person would name them on a command line.
+CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
+
+
 rule write_report:
     input:
         tables=[f"{TABLES}/{name}.parquet" for name in TABLE_NAMES],
@@ -37,6 +41,8 @@ rule write_report:
         study=folder_of_study,
         tables=folder_of_tables,
         folder=folder_of_output,
+        configs=CONFIG_FILES,
     shell:
         "python scripts/write_report.py --study {params.study:q} --tables {params.tables:q} --protocol {input.protocol:q}"
-        " --data $(dirname {input.data:q}) --folder {params.folder:q} 2> {log:q}"
+        " --data $(dirname {input.data:q}) --folder {params.folder:q}"
+        " --configs {params.configs:q} 2> {log:q}"

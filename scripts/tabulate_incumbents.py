@@ -1,4 +1,4 @@
-"""Follow each search's incumbent along trials, seconds and dollars.
+"""Follow each search's incumbent along trials and seconds.
 
 Reads   trials, runs (tables/)
 Writes  incumbents, bands, efficiency (tables/)
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import incumbents as tables
-from tmelt.evidence.prices import read_prices
 from tmelt.evidence.reading import write
 from tmelt.evidence.schema import BANDS, EFFICIENCY, INCUMBENTS, RUNS, TRIALS
 from tmelt.schema import read_table
@@ -16,7 +15,7 @@ from tmelt.schema import read_table
 
 def tabulate_incumbents(*, trials: Path, runs: Path, incumbents: Path, bands: Path, efficiency: Path) -> None:
     """Curves per search, their medians per strategy, areas under them and times to a target."""
-    frame = tables.incumbents(read_table(trials, TRIALS), read_table(runs, RUNS), read_prices())
+    frame = tables.incumbents(read_table(trials, TRIALS), read_table(runs, RUNS))
     write(incumbents, frame, INCUMBENTS)
     write(bands, tables.bands(frame), BANDS)
     write(efficiency, tables.efficiency(frame), EFFICIENCY)

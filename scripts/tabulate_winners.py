@@ -1,7 +1,7 @@
 """Measure the winners on fresh seeds.
 
 Reads   trials, runs, incumbents, efficiency (tables/), plan, confirmed_predictions, labels
-Writes  winners, strategies, winner_predictions (tables/)
+Writes  winners, baseline, strategies, winner_predictions (tables/)
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from tmelt.command import run_command
 from tmelt.evidence import winners as tables
 from tmelt.evidence.reading import write
 from tmelt.evidence.schema import (
+    BASELINE,
     CONFIRMED_PREDICTIONS,
     EFFICIENCY,
     INCUMBENTS,
@@ -34,6 +35,7 @@ def tabulate_winners(
     confirmed_predictions: Path,
     labels: Path,
     winners: Path,
+    baseline: Path,
     strategies: Path,
     winner_predictions: Path,
 ) -> None:
@@ -44,6 +46,7 @@ def tabulate_winners(
     )
     won = tables.winners(tried, read_table(runs, RUNS), planned, confirmed)
     write(winners, won, WINNERS)
+    write(baseline, tables.baseline(tried, planned, confirmed), BASELINE)
     summary = tables.strategies(
         tried, won, read_table(incumbents, INCUMBENTS), read_table(efficiency, EFFICIENCY), confirmed
     )

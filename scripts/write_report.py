@@ -1,6 +1,7 @@
 """Write the report of a study: one self-contained page, and its figures with the data behind them.
 
-Reads   study (trials' folders, strategy.json, vault_log.json), tables, protocol, data (data.json, cleaning.parquet)
+Reads   study (trials' folders, strategy.json, vault_log.json), tables, protocol, data (data.json, cleaning.parquet);
+        configs are only named
 Writes  folder: report.html, figures/*.svg, *.png, *.csv, *.parquet
 """
 
@@ -10,9 +11,15 @@ from tmelt.command import run_command
 from tmelt.report import page
 
 
-def write_report(*, study: Path, tables: Path, protocol: Path, data: Path, folder: Path) -> None:
+def write_report(
+    *, study: Path, tables: Path, protocol: Path, data: Path, folder: Path, configs: list[str] | None = None
+) -> None:
     """Draw every figure, compute every sentence, write the page, and print its path."""
-    print(page.write_report(study=study, tables=tables, protocol=protocol, data=data, folder=folder))
+    print(
+        page.write_report(
+            study=study, tables=tables, protocol=protocol, data=data, folder=folder, configs=configs or ()
+        )
+    )
 
 
 if __name__ == "__main__":

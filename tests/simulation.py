@@ -1,7 +1,7 @@
 """A search without training: a strategy against a cheap landscape over the space, leaving a real history.
 
 `simulate(kind)` runs a search; `outcome` makes the next row from a proposal, for tests that ask on their own.
-Rows go through tmelt.decision and the hash chain, and survive `write_table` and `History.read` unchanged.
+Rows are made by tmelt.scoring as in a study, and survive `write_table` and `History.read` unchanged.
 
 As a program it prints the next proposal for a history, which is how tests ask in a new process:
 `python tests/simulation.py HISTORY KIND OPTIONS_JSON`.
@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from tmelt.decision import decide
 from tmelt.files import canonical_json, sha256_text
-from tmelt.history import History, Proposal, Trial, chain_of
+from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space, Value
 from tmelt.schema import TRIAL, write_table
+from tmelt.scoring import trial_row
 from tmelt.strategies import Context, propose
 
 REFERENCE = "def fit(task, knobs, checkpoint): ...\n\n\ndef predict(task, checkpoint): ...\n"
@@ -123,48 +122,29 @@ def outcome(
     width, depth = int(knobs.get("width", 256)), int(knobs.get("depth", 1))
     parameters = depth * 12 * width**2 + 1000
     ran = 0.0 if refused else float(len(seeds))
-    row = {
-        "strategy": strategy,
-        "trajectory": trajectory,
-        "iteration": len(history),
-        "status": "refused" if refused else "crash" if crashed else "ok",
-        "origin": proposal.origin,
-        "parent": proposal.parent,
-        "script": proposal.script_sha256,
-        "script_lines": proposal.script.count("\n"),
-        "knobs": json.dumps(dict(proposal.knobs)),
-        "proposal": json.dumps(
-            {
-                "rationale": proposal.rationale,
-                "hypothesis": proposal.hypothesis,
-                "expected_effect": proposal.expected_effect,
-                "subspace": proposal.subspace,
-                "declared_knobs": list(proposal.declared_knobs),
-                "state": proposal.state,
-                "transcripts": list(proposal.transcripts),
-            }
-        ),
-        "seeds": [] if refused else list(seeds),
-        "val_mae_by_seed": maes,
-        "val_mae": round(statistics.fmean(maes), 2) if ok else None,
-        "val_mae_sd": round(statistics.stdev(maes), 4) if len(maes) > 1 else None,
-        "fit_mae": round(statistics.fmean(maes) - 0.5, 4) if ok else None,
-        "stop_mae": round(statistics.fmean(maes) - 0.1, 4) if ok else None,
-        "parameter_count": parameters if ok else None,
-        "checkpoint_mb": round(parameters * 4 / 1e6, 4) if ok else None,
-        "fit_s": 10 * ran,
-        "cpu_s": 11 * ran,
-        "device_s": 0.0,
-        "memory_mb": None if refused else 600.0,
-        "cost_usd": proposal.cost_usd,
-        "llm_calls": proposal.llm_calls,
-        "prompt_tokens": proposal.prompt_tokens,
-        "completion_tokens": proposal.completion_tokens,
-        "error": proposal.error if refused else "RuntimeError: simulated" if crashed else None,
-    }
-    row["decision"], row["incumbent"] = decide(history, row, z=z)
-    row = pa.Table.from_pylist([row], schema=TRIAL).to_pylist()[0]
-    return History([*history, Trial(row | {"chain": chain_of(history.head, row)})])
+    row = trial_row(
+        proposal=proposal,
+        strategy=strategy,
+        trajectory=trajectory,
+        iteration=len(history),
+        history=history,
+        z=z,
+        status="refused" if refused else "crash" if crashed else "ok",
+        seeds=[] if refused else seeds,
+        maes=maes,
+        error=proposal.error if refused else "RuntimeError: simulated" if crashed else None,
+        measured={
+            "fit_mae": round(statistics.fmean(maes) - 0.5, 4) if ok else None,
+            "stop_mae": round(statistics.fmean(maes) - 0.1, 4) if ok else None,
+            "parameter_count": parameters if ok else None,
+            "checkpoint_mb": round(parameters * 4 / 1e6, 4) if ok else None,
+            "fit_s": 10 * ran,
+            "cpu_s": 11 * ran,
+            "device_s": 0.0,
+            "memory_mb": None if refused else 600.0,
+        },
+    )
+    return History([*history, Trial(row)])
 
 
 def simulate(

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,51 @@ def score(
         log = (runs[tried.index(failed)] / "log.txt").read_text(encoding="utf-8", errors="replace")
         reason = f"[{failed['reason']}] " if failed["reason"] else ""
         error = (reason + log[-LOG_TAIL:]).strip() or None
+    return trial_row(
+        proposal=proposal,
+        strategy=strategy,
+        trajectory=trajectory,
+        iteration=iteration,
+        history=history,
+        z=z,
+        status=status,
+        seeds=[run["seed"] for run in tried],
+        maes=maes,
+        error=error,
+        measured={
+            "fit_mae": _mean(run["fit_mae"] for run in tried),
+            "stop_mae": _mean(run["stop_mae"] for run in tried),
+            "parameter_count": tried[0]["parameter_count"],
+            "checkpoint_mb": _mean(run["checkpoint_mb"] for run in tried),
+            "fit_s": _sum(run["fit_s"] for run in tried),
+            "cpu_s": _sum(run["cpu_s"] for run in tried),
+            "device_s": _sum(run["device_s"] for run in tried),
+            "memory_mb": max((run["memory_mb"] for run in tried if run["memory_mb"] is not None), default=None),
+        },
+    )
+
+
+def trial_row(
+    *,
+    proposal: Proposal,
+    strategy: str,
+    trajectory: int,
+    iteration: int,
+    history: History,
+    z: float,
+    status: str,
+    seeds: Sequence[int],
+    maes: Sequence[float],
+    error: str | None,
+    measured: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The row (tmelt.schema.TRIAL) of a trial whose runs are known: decided, and chained to the history.
+
+    Args:
+        proposal: what was tried.
+        seeds, maes: training seeds, and their validation MAE in °C, rounded; none unless all ended ok.
+        measured: fit_mae, stop_mae, parameter_count, checkpoint_mb, fit_s, cpu_s, device_s and memory_mb.
+    """
     row: dict[str, Any] = {
         "strategy": strategy,
         "trajectory": trajectory,
@@ -78,18 +123,11 @@ def score(
             },
             ensure_ascii=False,
         ),
-        "seeds": [run["seed"] for run in tried],
-        "val_mae_by_seed": maes,
+        "seeds": list(seeds),
+        "val_mae_by_seed": list(maes),
         "val_mae": round(statistics.fmean(maes), MAE_DIGITS) if maes else None,
         "val_mae_sd": round(statistics.stdev(maes), 4) if len(maes) > 1 else None,
-        "fit_mae": _mean(run["fit_mae"] for run in tried),
-        "stop_mae": _mean(run["stop_mae"] for run in tried),
-        "parameter_count": tried[0]["parameter_count"],
-        "checkpoint_mb": _mean(run["checkpoint_mb"] for run in tried),
-        "fit_s": _sum(run["fit_s"] for run in tried),
-        "cpu_s": _sum(run["cpu_s"] for run in tried),
-        "device_s": _sum(run["device_s"] for run in tried),
-        "memory_mb": max((run["memory_mb"] for run in tried if run["memory_mb"] is not None), default=None),
+        **measured,
         "cost_usd": proposal.cost_usd,
         "llm_calls": proposal.llm_calls,
         "prompt_tokens": proposal.prompt_tokens,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from simulated_study import SimulatedStudy
 
+from tmelt.evidence.prices import COMPUTE_FILE, TOKEN_FILE
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 ORDER = [
     "tabulate_trials",
@@ -48,6 +50,8 @@ def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER))
         "proteins": simulated.data / "proteins.parquet",
         "val": simulated.data / "vault" / "val.parquet",
         "test": simulated.data / "vault" / "test.parquet",
+        "prices": COMPUTE_FILE,
+        "token_prices": TOKEN_FILE,
         **{name: study / path for name, path in _ELSEWHERE.items()},
     }
     for name in only:

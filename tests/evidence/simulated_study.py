@@ -11,7 +11,7 @@ are refused, and the agents' calls cost money.
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tmelt.evidence.schema import PLAN
 from tmelt.files import sha256_file, sha256_text, write_json, write_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space, Value
+from tmelt.llm import Conversation, LLMSettings, Spent
+from tmelt.llm.settings import Price
 from tmelt.schema import CURVE, LABELS, PREDICTIONS, PROTEINS, RUN, TRIAL, write_table
 from tmelt.scoring import score
 
@@ -326,9 +328,9 @@ def _search(simulated: SimulatedStudy, strategy: str, trajectory: int, failing) 
         rng = _generator(f"search/{strategy}/{trajectory}/{iteration}")
         trial = folder / f"i{iteration}"
         proposal = _propose(simulated, strategy, history, folder, rng)
+        if proposal.origin == "agent":
+            proposal = _paid(proposal, trial / "llm", rng)
         proposal.write(trial)
-        for number, name in enumerate(proposal.transcripts):
-            write_json(trial / "llm" / name, _transcript(proposal, number))
         status = "refused" if proposal.status == "refused" else failing(strategy, trajectory, iteration) or "ok"
         if "raise RuntimeError" in proposal.script:
             status = "crash"
@@ -375,17 +377,11 @@ def _propose(
             parent=parent,
             subspace={"pooling": {"fixed": "attention"}} if strategy == "ra_bo" else None,
         )
-    cost = {
-        "origin": "agent",
-        "parent": parent,
-        "llm_calls": 1,
-        "cost_usd": round(float(rng.uniform(0.01, 0.05)), 4),
-        "prompt_tokens": int(rng.integers(3000, 9000)),
-        "completion_tokens": int(rng.integers(300, 1500)),
-        "transcripts": ["00.json"],
-    }
+    by_agent = {"origin": "agent", "parent": parent}
     if rng.random() < 0.05:
-        return Proposal(knobs=base | own, script=script, status="refused", error="three replies without JSON", **cost)
+        return Proposal(
+            knobs=base | own, script=script, status="refused", error="three replies without JSON", **by_agent
+        )
     if strategy in ("ra", "ra_bo") or rng.random() < 0.4:
         useful = {"pooling": "attention", "learning_rate": 1e-3, "patience": 20, "loss": "huber"}
         name = str(rng.choice(list(useful)))
@@ -401,7 +397,7 @@ def _propose(
             hypothesis="validation error falls",
             expected_effect=float(rng.choice([-0.5, -0.3, -0.2])),
             subspace={name: {"fixed": change[name]}} if strategy == "ra_bo" else None,
-            **cost,
+            **by_agent,
         )
     edit = str(rng.choice(["composition", "average", "wider", "broken"], p=[0.35, 0.35, 0.2, 0.1]))
     changed, declared, knobs = script, [], dict(base) | own
@@ -424,7 +420,7 @@ def _propose(
         hypothesis="the model sees what mean pooling hides",
         expected_effect=-0.6,
         declared_knobs=declared,
-        **cost,
+        **by_agent,
     )
 
 
@@ -446,14 +442,26 @@ def _draw(knobs: Sequence[Knob], rng: np.random.Generator) -> dict[str, Value]:
     return values
 
 
-def _transcript(proposal: Proposal, number: int) -> dict[str, Any]:
-    return {
-        "number": number,
-        "request": [{"role": "user", "content": "Propose the next candidate."}],
-        "reply": json.dumps({"rationale": proposal.rationale, "knobs": dict(proposal.knobs)}),
-        "usage": {"prompt_tokens": proposal.prompt_tokens, "completion_tokens": proposal.completion_tokens},
-        "cost_usd": proposal.cost_usd,
-    }
+def _paid(proposal: Proposal, folder: Path, rng: np.random.Generator) -> Proposal:
+    """The proposal with the transcript and the price of the one call that it came from, by the project's own layer."""
+    from langchain_core.language_models import GenericFakeChatModel
+    from langchain_core.messages import AIMessage
+
+    sent, received = int(rng.integers(3000, 9000)), int(rng.integers(300, 1500))
+    usage = {"input_tokens": sent, "output_tokens": received, "total_tokens": sent + received}
+    reply = json.dumps({"rationale": proposal.rationale, "knobs": dict(proposal.knobs)})
+    model = GenericFakeChatModel(messages=iter([AIMessage(reply, usage_metadata=usage)]))
+    settings = LLMSettings(model="openai:simulated", price=Price(input=3, output=15))
+    call = Conversation(settings, folder, Spent(), model=model)
+    call.ask(system="You search.", user="Propose the next candidate.", parse=str, purpose="propose")
+    return replace(
+        proposal,
+        transcripts=call.transcripts,
+        llm_calls=call.calls,
+        prompt_tokens=call.prompt_tokens,
+        completion_tokens=call.completion_tokens,
+        cost_usd=call.cost_usd,
+    )
 
 
 def _write_run(

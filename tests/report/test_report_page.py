@@ -10,7 +10,7 @@ from small_studies import edit_json, edit_table, make_study
 
 from tmelt.errors import InputError
 from tmelt.report import text
-from tmelt.report.figures.comparison import figure_cost
+from tmelt.report.figures.cost import figure_cost
 from tmelt.report.page import SECTIONS, draw
 from tmelt.report.render import svg_of
 
@@ -122,6 +122,8 @@ def test_only_the_baseline_succeeded(tmp_path):
     )  # fmt: skip
     words = words_of(made.report(tmp_path / "report"))
     assert "9 of 12 trials failed (9 oom)" in words
+    assert "No search kept a change: every winner is the baseline itself" in words
+    assert "lowest observed" not in words and "improve with" not in words
 
 
 def test_sealed_test_labels(tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from tmelt.evidence.incumbents import SEARCH_KEY, TRIAL_KEY, at, compute_cost, searches
+from tmelt.evidence.incumbents import SEARCH_KEY, TRIAL_KEY, at, known_sum, searches
 from tmelt.evidence.metrics import none_if_nan
 from tmelt.evidence.prices import Prices, with_compute_usd
 from tmelt.evidence.reading import table
@@ -14,6 +14,26 @@ from tmelt.evidence.schema import COST, COST_CURVES, CROSSOVERS
 
 GRID = 80  # positions on the axis of dollars
 RECORDED = "recorded"
+DOLLARS = ("total_usd",)  # the axis of `dollar_bands` and `dollar_efficiency`
+
+
+def compute_cost(trials: pl.DataFrame, runs: pl.DataFrame, prices: Prices) -> pl.DataFrame:
+    """The trials with their paid device seconds and compute cost, and both costs together (null where unknown)."""
+    priced = with_compute_usd(runs, prices)
+    spent = priced.group_by(TRIAL_KEY).agg(
+        pl.col("paid_s").sum(),
+        compute_usd=pl.when(pl.col("compute_usd").is_null().any()).then(None).otherwise(pl.col("compute_usd").sum()),
+    )
+    joined = trials.join(spent, on=TRIAL_KEY, how="left", maintain_order="left")
+    joined = joined.with_columns(pl.col("paid_s").fill_null(0.0))
+    return joined.with_columns(trial_usd=pl.col("compute_usd") + pl.col("cost_usd"))
+
+
+def in_dollars(trials: pl.DataFrame, runs: pl.DataFrame, incumbent: pl.DataFrame, prices: Prices) -> pl.DataFrame:
+    """The table `incumbents` with `total_usd`: cumulative cost at the listed prices, null from the first unknown on."""
+    spent = compute_cost(trials, runs, prices).sort(TRIAL_KEY)
+    spent = spent.with_columns(total_usd=known_sum("trial_usd")).select(*TRIAL_KEY, "total_usd")
+    return incumbent.join(spent, on=TRIAL_KEY, how="left", maintain_order="left")
 
 
 def cost(trials: pl.DataFrame, runs: pl.DataFrame, won: pl.DataFrame, prices: Prices) -> pl.DataFrame:
@@ -144,16 +164,17 @@ def _grid(priced: pl.DataFrame) -> np.ndarray | None:
 
 
 def _median_curve(part: pl.DataFrame, value: str, grid: np.ndarray) -> np.ndarray:
-    """Median over a strategy's searches, where at least half of them have got that far and not ended."""
-    curves = []
+    """Median over a strategy's searches, from where at least half of them have begun to where the longest ends."""
+    curves, longest = [], 0.0
     for _, _, search in searches(part):
         known = search.drop_nulls(value)
         if len(known):
             curves.append(at(known["usd"].to_numpy(), known[value].to_numpy(), grid))
+            longest = max(longest, known["usd"][-1])
     if not curves:
         return np.full(len(grid), np.nan)
     values = np.stack(curves)
-    enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(values)
+    enough = ((~np.isnan(values)).sum(axis=0) * 2 >= len(values)) & (grid <= longest)
     medians = np.full(len(grid), np.nan)
     medians[enough] = np.nanmedian(values[:, enough], axis=0)
     return medians

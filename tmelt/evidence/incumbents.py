@@ -1,18 +1,17 @@
-"""How good each search's incumbent was as it went on: against trials, seconds and dollars."""
+"""How good each search's incumbent was as it went on: against trials and seconds (dollars: tmelt.evidence.cost)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 
 from tmelt.evidence.metrics import none_if_nan
-from tmelt.evidence.prices import Prices, with_compute_usd
 from tmelt.evidence.reading import table, typed
 from tmelt.evidence.schema import BANDS, EFFICIENCY, INCUMBENTS
 
 TRIAL_KEY = ["strategy", "trajectory", "iteration"]
 SEARCH_KEY = ["strategy", "trajectory"]
-AXES = ("trials", "fit_s", "device_s", "total_usd")
+AXES = ("trials", "fit_s", "device_s")
 GRID = 60  # positions at which curves over seconds and dollars are summarised
 
 
@@ -30,36 +29,23 @@ def trial_scores(runs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def compute_cost(trials: pl.DataFrame, runs: pl.DataFrame, prices: Prices) -> pl.DataFrame:
-    """The trials with their paid device seconds and compute cost, and both costs together (null where unknown)."""
-    priced = with_compute_usd(runs, prices)
-    spent = priced.group_by(TRIAL_KEY).agg(
-        pl.col("paid_s").sum(),
-        compute_usd=pl.when(pl.col("compute_usd").is_null().any()).then(None).otherwise(pl.col("compute_usd").sum()),
-    )
-    joined = trials.join(spent, on=TRIAL_KEY, how="left", maintain_order="left")
-    joined = joined.with_columns(pl.col("paid_s").fill_null(0.0))
-    return joined.with_columns(trial_usd=pl.col("compute_usd") + pl.col("cost_usd"))
-
-
-def incumbents(trials: pl.DataFrame, runs: pl.DataFrame, prices: Prices) -> pl.DataFrame:
+def incumbents(trials: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     """The table `incumbents`: one row per trial."""
     scores = trial_scores(runs).drop("predict_s").rename({"iteration": "incumbent"})
     shown = trials.select(*SEARCH_KEY, incumbent="iteration", search_val_mae="val_mae")
-    frame = compute_cost(trials, runs, prices).sort(TRIAL_KEY).drop("val_mae")
+    frame = trials.sort(TRIAL_KEY).drop("val_mae")
     frame = frame.join(shown, on=[*SEARCH_KEY, "incumbent"], how="left", maintain_order="left")
     frame = frame.join(scores, on=[*SEARCH_KEY, "incumbent"], how="left", maintain_order="left")
     spent = ["fit_s", "cpu_s", "device_s"]
-    unsure = {"cost_usd": "cost_usd", "prompt_tokens": "prompt_tokens", "completion_tokens": "completion_tokens"}
-    unsure["total_usd"] = "trial_usd"
+    unsure = ["cost_usd", "prompt_tokens", "completion_tokens"]
     frame = frame.with_columns(
         *(pl.col(name).fill_null(0.0).cum_sum().over(SEARCH_KEY) for name in spent),
-        *(_known_sum(column).alias(name) for name, column in unsure.items()),
+        *(known_sum(name).alias(name) for name in unsure),
     )
     return typed(frame, INCUMBENTS)
 
 
-def _known_sum(column: str) -> pl.Expr:
+def known_sum(column: str) -> pl.Expr:
     """Cumulative sum within a search that is null from the first unknown on."""
     unknown = pl.col(column).is_null().cum_max().over(SEARCH_KEY)
     return pl.when(~unknown).then(pl.col(column).fill_null(0).cum_sum().over(SEARCH_KEY))
@@ -77,10 +63,12 @@ def steps(search: pl.DataFrame, axis: str, value: str) -> tuple[np.ndarray, np.n
 
 
 def at(x: np.ndarray, y: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """The step function on a grid; NaN before its first and after its last position."""
+    """The step function on a grid; NaN before its first position. A search that has ended keeps its incumbent.
+
+    Were it left out from its end on, the median of the others could rise, as if more time made a strategy worse.
+    """
     index = np.searchsorted(x, grid, side="right") - 1
-    values = np.where(index >= 0, y[np.maximum(index, 0)], np.nan)
-    return np.where(grid <= x[-1], values, np.nan)
+    return np.where(index >= 0, y[np.maximum(index, 0)], np.nan)
 
 
 def searches(frame: pl.DataFrame) -> Iterator[tuple[str, int, pl.DataFrame]]:
@@ -89,25 +77,25 @@ def searches(frame: pl.DataFrame) -> Iterator[tuple[str, int, pl.DataFrame]]:
         yield strategy, trajectory, part.sort("iteration")
 
 
-def used_axes(frame: pl.DataFrame) -> list[str]:
-    """The axes on which every search spent something known."""
+def used_axes(frame: pl.DataFrame, axes: Sequence[str] = AXES) -> list[str]:
+    """Those axes on which every search spent something known."""
     last = frame.sort("iteration").group_by(SEARCH_KEY).last()
     chosen = []
-    for axis in AXES:
+    for axis in axes:
         ends = last.select(position(axis)).to_series()
         if len(ends) and ends.null_count() == 0 and (axis == "trials" or ends.min() > 0):
             chosen.append(axis)
     return chosen
 
 
-def bands(frame: pl.DataFrame) -> pl.DataFrame:
+def bands(frame: pl.DataFrame, axes: Sequence[str] = AXES) -> pl.DataFrame:
     """The table `bands`: median and quartiles over the trajectories of a strategy.
 
     Args:
-        frame: the table `incumbents`.
+        frame: the table `incumbents`, with a column for each axis but `trials`.
     """
     rows = []
-    for axis in used_axes(frame):
+    for axis in used_axes(frame, axes):
         for strategy in frame["strategy"].unique(maintain_order=True):
             part = frame.filter(pl.col("strategy") == strategy)
             for split, value in (("val", "val_mae"), ("test", "test_mae")):
@@ -135,11 +123,11 @@ def _band_rows(curves: list[tuple[np.ndarray, np.ndarray]], key: dict[str, str])
             "median": float(np.median(known)),
             "lower": float(low),
             "upper": float(high),
-            "trajectories": len(known),
+            "trajectories": int(sum(x[-1] >= place for x, _ in curves)),
         }
 
 
-def efficiency(frame: pl.DataFrame) -> pl.DataFrame:
+def efficiency(frame: pl.DataFrame, axes: Sequence[str] = AXES) -> pl.DataFrame:
     """The table `efficiency`: area under each search's curve, and when it reaches a common target.
 
     The step function is extended to the left by its first value (the baseline costs time, too), and cut at the least
@@ -148,8 +136,8 @@ def efficiency(frame: pl.DataFrame) -> pl.DataFrame:
     finals = [search["val_mae"].drop_nulls().to_list()[-1:] for _, _, search in searches(frame)]
     finals = [value for final in finals for value in final]
     target = float(np.median(finals)) if finals else float("nan")
-    usable, rows = used_axes(frame), []
-    for axis in AXES:
+    usable, rows = used_axes(frame, axes), []
+    for axis in axes:
         curves = {(s, t): steps(search, axis, "val_mae") for s, t, search in searches(frame)}
         started = [x[-1] for x, _ in curves.values() if len(x)]
         horizon = float(min(started)) if started and axis in usable else float("nan")

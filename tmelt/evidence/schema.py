@@ -92,7 +92,6 @@ INCUMBENTS = pa.schema([
     _column("cost_usd", F, "cumulative price of LLM calls as recorded; null from the first unknown one on"),
     _column("prompt_tokens", N, "cumulative tokens sent; null from the first unknown one on"),
     _column("completion_tokens", N, "cumulative tokens received; null from the first unknown one on"),
-    _column("total_usd", F, "cumulative GPU and LLM cost at the listed prices; null from the first unknown one on"),
 ])  # fmt: skip
 
 BANDS = pa.schema([
@@ -103,7 +102,7 @@ BANDS = pa.schema([
     _column("median", F, "median over trajectories of the incumbent's MAE"),
     _column("lower", F, "lower quartile over trajectories; the least one with fewer than 4"),
     _column("upper", F, "upper quartile over trajectories; the largest one with fewer than 4"),
-    _column("trajectories", N, "searches that reach this far"),
+    _column("trajectories", N, "searches that reach this far; those that ended keep their incumbent"),
 ])  # fmt: skip
 
 WINNERS = pa.schema([
@@ -159,7 +158,6 @@ STRATEGIES = pa.schema([
     _column("fit_s", F, "mean over searches: seconds of training"),
     _column("device_s", F, "mean over searches: seconds a GPU was held"),
     _column("cost_usd", F, "mean over searches: LLM calls as recorded; null when unknown"),
-    _column("total_usd", F, "mean over searches: GPU and LLM at the listed prices; null when unknown"),
     _NOTE,
 ])  # fmt: skip
 
@@ -199,6 +197,20 @@ FLOORS = pa.schema([
     _column("test_r2", F, "coefficient of determination"),
     _column("test_spearman", F, "rank correlation"),
     _column("test_within_rho", F, "rank correlation within organisms"),
+    _NOTE,
+])  # fmt: skip
+
+BASELINE = pa.schema([
+    _column("candidate", S, "folder under confirm/"),
+    _column("seeds", N, "fresh seeds that ended ok"),
+    _column("val_mae", F, "confirmed: mean over fresh seeds of the validation MAE"),
+    _column("test_mae", F, "confirmed: mean over fresh seeds of the test MAE"),
+    *_INTERVAL,
+    _column("test_rmse", F, "mean over fresh seeds"),
+    _column("test_r2", F, "mean over fresh seeds"),
+    _column("test_spearman", F, "mean over fresh seeds"),
+    _column("test_within_rho", F, "mean over fresh seeds"),
+    _column("parameter_count", N, "trainable parameters, as the candidate reports them"),
     _NOTE,
 ])  # fmt: skip
 
@@ -352,8 +364,20 @@ CALIBRATION = pa.schema([
     _column("proteins", N, "test proteins"),
     _column("sd", F, "mean spread over fresh seeds in °C"),
     _column("mae", F, "MAE of the mean prediction in °C"),
-    _column("coverage", F, "share of proteins within the 90 % interval that validation errors calibrated (conformal)"),
-    _column("half_width", F, "mean half width of that interval in °C"),
+    _column("coverage", F, "share of proteins within the 90 % conformal interval, equally wide for all"),
+    _column("rho", F, "rank correlation of spread and absolute error over all test proteins; the same in each bin"),
+])  # fmt: skip
+
+COVERAGE = pa.schema([
+    *_CANDIDATE,
+    _column("kind", S, "conformal (from validation errors) or spread (from the disagreement of fresh seeds)"),
+    _column("level", F, "share of proteins that the interval should hold"),
+    _column("group", S, "all, or an organism (of at least 8 test proteins; conformal at 90 % only)"),
+    _column("proteins", N, "test proteins"),
+    _column("coverage", F, "share of them within the interval around the mean prediction over fresh seeds"),
+    _column("chance_low", F, "conformal: least share that chance allows (95 %, exchangeable proteins); else null"),
+    _column("chance_high", F, "largest share that chance allows"),
+    _column("half_width", F, "mean half width in °C"),
 ])  # fmt: skip
 
 GENERALISATION = pa.schema([
@@ -410,6 +434,7 @@ TABLES: dict[str, pa.Schema] = {
     "incumbents": INCUMBENTS,
     "bands": BANDS,
     "winners": WINNERS,
+    "baseline": BASELINE,
     "strategies": STRATEGIES,
     "efficiency": EFFICIENCY,
     "winner_predictions": WINNER_PREDICTIONS,
@@ -419,6 +444,8 @@ TABLES: dict[str, pa.Schema] = {
     "power": POWER,
     "failures": FAILURES,
     "cost": COST,
+    "dollar_bands": BANDS,
+    "dollar_efficiency": EFFICIENCY,
     "cost_curves": COST_CURVES,
     "crossovers": CROSSOVERS,
     "changes": CHANGES,
@@ -426,6 +453,7 @@ TABLES: dict[str, pa.Schema] = {
     "improvements": IMPROVEMENTS,
     "subgroups": SUBGROUPS,
     "calibration": CALIBRATION,
+    "coverage": COVERAGE,
     "generalisation": GENERALISATION,
     "importance": IMPORTANCE,
     "behaviour": BEHAVIOUR,

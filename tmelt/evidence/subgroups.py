@@ -8,13 +8,11 @@ import polars as pl
 from tmelt.evidence import statistics
 from tmelt.evidence.metrics import ORGANISM_MIN, none_if_nan, rank_correlation
 from tmelt.evidence.reading import table
-from tmelt.evidence.schema import CALIBRATION, SUBGROUPS
+from tmelt.evidence.schema import SUBGROUPS
 
 TM_EDGES = (40, 50, 60, 70)
 LENGTH_EDGES = (100, 200, 400, 800)
 IDENTITY_EDGES = (0.4, 0.6)
-COVERAGE = 0.9
-BINS = 5
 _ROLE_KEY = ["role", "strategy", "trajectory"]
 
 
@@ -95,38 +93,3 @@ def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int) -> l
         }
         for i, key in enumerate(keys.iter_rows(named=True))
     ]
-
-
-def calibration(predictions: pl.DataFrame) -> pl.DataFrame:
-    """The table `calibration`: whether the spread over seeds tells where a candidate errs.
-
-    Intervals by split conformal prediction (Lei et al. 2018) with scores |error| / (spread + its median), calibrated
-    on val and checked on test; with one seed the spread is unknown and the width is the same for all.
-    """
-    rows: list[dict[str, Any]] = []
-    for (role, strategy, trajectory), part in predictions.group_by(_ROLE_KEY, maintain_order=True):
-        val, test = (part.filter(pl.col("split") == split) for split in ("val", "test"))
-        if len(val) < 20 or len(test) < BINS:
-            continue
-        spread_val, spread_test = (frame["prediction_sd"].fill_null(0.0).to_numpy() for frame in (val, test))
-        middle = float(np.median(spread_val)) or 1.0
-        errors_val, errors_test = ((frame["prediction"] - frame["tm"]).abs().to_numpy() for frame in (val, test))
-        scores = errors_val / (spread_val + middle)
-        rank = int(np.ceil((len(scores) + 1) * COVERAGE)) - 1
-        half = np.sort(scores)[min(rank, len(scores) - 1)] * (spread_test + middle)
-        bins = np.array_split(np.argsort(spread_test, kind="stable"), BINS)
-        rows += [
-            {
-                "role": role,
-                "strategy": strategy,
-                "trajectory": trajectory,
-                "bin": index,
-                "proteins": len(inside),
-                "sd": float(spread_test[inside].mean()) if test["prediction_sd"].null_count() == 0 else None,
-                "mae": float(errors_test[inside].mean()),
-                "coverage": float((errors_test[inside] <= half[inside]).mean()),
-                "half_width": float(half[inside].mean()),
-            }
-            for index, inside in enumerate(bins)
-        ]
-    return table(rows, CALIBRATION)

@@ -11,8 +11,9 @@ from tmelt.evidence.confirmation import incumbent_path, winners_of
 from tmelt.evidence.incumbents import SEARCH_KEY, trial_scores
 from tmelt.evidence.metrics import none_if_nan, score
 from tmelt.evidence.reading import table
-from tmelt.evidence.schema import STRATEGIES, WINNER_PREDICTIONS, WINNERS
+from tmelt.evidence.schema import BASELINE, STRATEGIES, WINNER_PREDICTIONS, WINNERS
 
+_SHOWN_SCORES = ("rmse", "r2", "spearman", "within_rho")
 FEW_NOTE = "fewer than 5 searches: intervals only, no significance"
 
 
@@ -150,7 +151,7 @@ def _confirmation(
         "test_high": test.high,
         "test_ensemble_mae": float(np.abs(ensemble).mean()),
         "optimism": val.estimate - search_val_mae,
-    } | {f"test_{name}": none_if_nan(scores[name]) for name in ("rmse", "r2", "spearman", "within_rho")}
+    } | {f"test_{name}": none_if_nan(scores[name]) for name in _SHOWN_SCORES}
     if seeds == 1:
         notes.append("one fresh seed: intervals cover proteins only")
     if planned[candidate] > seeds:
@@ -165,6 +166,29 @@ def _confirmation(
     else:
         notes.append("the baseline has no confirmed run")
     return row | {"note": "; ".join(notes) or None}
+
+
+def baseline(trials: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed) -> pl.DataFrame:
+    """The table `baseline`: trial 0 on fresh seeds, one row; none if it was not confirmed."""
+    candidate = candidate_of(plan, "baseline", None, None)
+    if candidate not in confirmed:
+        return table([], BASELINE)
+    test = statistics.mean_interval(
+        confirmed.errors(candidate, "test"), confirmed.clusters("test"), statistics.generator("test", candidate)
+    )
+    scores, seeds = confirmed.scores(candidate, "test"), len(confirmed.seeds[candidate])
+    sizes = trials.filter(pl.col("iteration") == 0)["parameter_count"].drop_nulls()
+    row = {
+        "candidate": candidate,
+        "seeds": seeds,
+        "val_mae": float(confirmed.errors(candidate, "val").mean()),
+        "test_mae": test.estimate,
+        "low": test.low,
+        "high": test.high,
+        "parameter_count": sizes[0] if len(sizes) else None,
+        "note": "one fresh seed: the interval covers proteins only" if seeds == 1 else None,
+    }
+    return table([row | {f"test_{name}": none_if_nan(scores[name]) for name in _SHOWN_SCORES}], BASELINE)
 
 
 def winner_predictions(plan: pl.DataFrame, confirmed: Confirmed) -> pl.DataFrame:
@@ -272,7 +296,6 @@ def strategies(
                 "fit_s": last["fit_s"].mean(),
                 "device_s": last["device_s"].mean(),
                 "cost_usd": last["cost_usd"].mean() if not last["cost_usd"].null_count() else None,
-                "total_usd": last["total_usd"].mean() if not last["total_usd"].null_count() else None,
                 "note": "; ".join(notes) or None,
             }
         )

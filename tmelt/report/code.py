@@ -47,6 +47,21 @@ def diff_scripts(before: str, after: str, limit: int) -> Diff:
     return Diff(added, removed, tuple(rows[:limit]), max(0, len(rows) - limit))
 
 
+def shown_diff(unified: str, limit: int) -> Diff:
+    """The rows of a unified diff as the tables hold it; without colours, for its lines are no whole script."""
+    kinds = {"+": "added", "-": "removed", " ": "same"}
+    rows: list[tuple[str, Markup]] = []
+    for line in unified.splitlines():
+        if line.startswith(("+++ ", "--- ")) and not rows:
+            continue
+        if line.startswith("@@"):
+            rows.append(("gap", escape(f"line {line.split('+', 1)[-1].split(',')[0].split(' ')[0]}")))
+        else:
+            rows.append((kinds.get(line[:1], "same"), escape(line[1:])))
+    added, removed = (sum(kind == name for kind, _ in rows) for name in ("added", "removed"))
+    return Diff(added, removed, tuple(rows[:limit]), max(0, len(rows) - limit))
+
+
 def _coloured(source: str, lines: int) -> list[Markup]:
     """One piece of HTML per line; plain where colouring would not give the same number of lines."""
     if len(source) <= _LONGEST:

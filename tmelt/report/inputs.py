@@ -1,6 +1,6 @@
 """Everything that a report is made from, read once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ class Study:
     cleaning: pl.DataFrame = field(repr=False)  # tmelt.schema.CLEANING
     vault_log: tuple[Mapping[str, Any], ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # strategy: its strategy.json
+    configs: tuple[str, ...] = ()  # files that the study is run with, as its command names them
 
     def __getitem__(self, table: str) -> pl.DataFrame:
         return self.tables[table]
@@ -90,18 +91,29 @@ class Study:
         return self.protocol["reference_sha256"]
 
     @cached_property
+    def bands(self) -> pl.DataFrame:
+        """Curves of the incumbents along every axis, dollars too."""
+        return pl.concat([self["bands"], self["dollar_bands"]])
+
+    @cached_property
     def best(self) -> dict[str, dict[str, Any]]:
         """For each strategy the winner to show in detail: the one with the lowest validation error of its search."""
         chosen = self["winners"].drop_nulls("search_val_mae").sort("search_val_mae", "trajectory")
         rows = chosen.unique("strategy", keep="first", maintain_order=True).to_dicts()
         return {row["strategy"]: row for row in rows}
 
+    @cached_property
+    def baseline(self) -> dict[str, Any]:
+        """The confirmed baseline (tmelt.evidence.schema.BASELINE); every value is None without one."""
+        rows = self["baseline"]
+        return rows.row(0, named=True) if len(rows) else dict.fromkeys(rows.columns)
+
     def trial_folder(self, strategy: str, trajectory: int, iteration: int) -> Path:
         """Where a trial's files lie."""
         return self.folder / strategy / f"t{trajectory}" / f"i{iteration}"
 
 
-def read_study(*, study: Path, tables: Path, protocol: Path, data: Path) -> Study:
+def read_study(*, study: Path, tables: Path, protocol: Path, data: Path, configs: Sequence[str] = ()) -> Study:
     """Read all tables, protocol.json, the data set's facts, the vault's log and the strategies' settings.
 
     Raises:
@@ -121,4 +133,5 @@ def read_study(*, study: Path, tables: Path, protocol: Path, data: Path) -> Stud
         cleaning=read_table(cleaning, CLEANING) if cleaning.exists() else pl.from_arrow(CLEANING.empty_table()),
         vault_log=tuple(read_json(log)) if log.exists() else (),
         settings={path.parent.name: read_json(path) for path in sorted(study.glob("*/strategy.json"))},
+        configs=tuple(configs),
     )

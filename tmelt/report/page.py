@@ -13,9 +13,18 @@ import jinja2
 from markupsafe import Markup
 
 from tmelt.files import write_text
-from tmelt.report import results, text
+from tmelt.report import numbers, results, text
 from tmelt.report.code import syntax_css
-from tmelt.report.figures import attribution, behaviour, comparison, generalisation, search, winners
+from tmelt.report.figures import (
+    attribution,
+    behaviour,
+    comparison,
+    confirmation,
+    cost,
+    generalisation,
+    search,
+    winners,
+)
 from tmelt.report.figures.theme import NARROW, WIDE, Figure
 from tmelt.report.inputs import Study, read_study
 from tmelt.report.render import inline, svg_of, write_files
@@ -46,22 +55,23 @@ class Section:
     missing: list[str] = field(default_factory=list)  # why something is left out
 
 
-# anchor, title, figures, why the section has none
+# anchor, title, figures, why the section has none; in the order of the questions: who, by how much, at what price, why
 SECTIONS: tuple[tuple[str, str, Sequence[Drawer], str], ...] = (
     ("result", "Result", (winners.figure_ranking,), "no winner was confirmed and no trivial predictor measured."),
-    ("search", "The searches", (search.figure_trials,), "no trial was scored."),
-    (
-        "winners",
-        "The winners",
-        (winners.figure_predicted, winners.figure_within, winners.figure_errors),
-        "no winner was confirmed on fresh seeds.",
-    ),
     (
         "comparison",
         "Strategies compared",
         (comparison.figure_comparison,),
         "no pair of strategies has confirmed winners.",
     ),
+    ("search", "The searches", (search.figure_trials, confirmation.figure_optimism), "no trial was scored."),
+    (
+        "winners",
+        "The winners",
+        (winners.figure_predicted, winners.figure_within, winners.figure_errors),
+        "no winner was confirmed on fresh seeds.",
+    ),
+    ("cost", "What it cost", (cost.figure_cost,), "nothing was spent that has a known price."),
     (
         "attribution",
         "Why they won",
@@ -74,22 +84,35 @@ SECTIONS: tuple[tuple[str, str, Sequence[Drawer], str], ...] = (
         "no change was kept.",
     ),
     (
-        "behaviour",
-        "How they searched",
-        (behaviour.figure_steps, behaviour.figure_failures, behaviour.figure_expectations, behaviour.figure_pareto),
-        "no trial followed the baseline.",
-    ),
-    (
         "generalisation",
         "How far the winners carry",
-        (generalisation.figure_levels, generalisation.figure_left_out, generalisation.figure_calibration),
+        (
+            generalisation.figure_levels,
+            generalisation.figure_left_out,
+            generalisation.figure_calibration,
+            generalisation.figure_coverage,
+        ),
         "the winners were not retrained with other budgets or data.",
     ),
-    ("cost", "What it cost", (comparison.figure_cost,), "nothing was spent that has a known price."),
+    (
+        "behaviour",
+        "How they searched",
+        (
+            behaviour.figure_steps,
+            behaviour.figure_categories,
+            behaviour.figure_complexity,
+            behaviour.figure_failures,
+            behaviour.figure_expectations,
+            behaviour.figure_pareto,
+        ),
+        "no trial followed the baseline.",
+    ),
 )
 
 
-def write_report(*, study: Path, tables: Path, protocol: Path, data: Path, folder: Path) -> Path:
+def write_report(
+    *, study: Path, tables: Path, protocol: Path, data: Path, folder: Path, configs: Sequence[str] = ()
+) -> Path:
     """Write report.html and figures/ into `folder`; returns the page's path.
 
     Args:
@@ -97,11 +120,12 @@ def write_report(*, study: Path, tables: Path, protocol: Path, data: Path, folde
         tables: the folder of tmelt.evidence.schema.TABLES as Parquet.
         protocol: the study's protocol.json.
         data: results/data/{dataset}: data.json, cleaning.parquet.
+        configs: names of the config files that the study is run with, for the methods.
 
     Raises:
         InputError: a table or file that is missing or damaged.
     """
-    read = read_study(study=study, tables=tables, protocol=protocol, data=data)
+    read = read_study(study=study, tables=tables, protocol=protocol, data=data, configs=configs)
     sections, tabs = draw(read, folder / "figures")
     page = folder / "report.html"
     write_text(page, render_page(read, sections, tabs))
@@ -110,7 +134,7 @@ def write_report(*, study: Path, tables: Path, protocol: Path, data: Path, folde
 
 def draw(study: Study, folder: Path) -> tuple[list[Section], list[Drawing]]:
     """All sections with their figures, and the incumbent curves along each axis; files into `folder`."""
-    numbers = itertools.count(1)
+    places = itertools.count(1)
 
     def drawn(function: Drawer, number: str) -> Drawing | None:
         wide, narrow = function(study, WIDE), function(study, NARROW)
@@ -125,14 +149,14 @@ def draw(study: Study, folder: Path) -> tuple[list[Section], list[Drawing]]:
     for anchor, title, functions, why in SECTIONS:
         section = Section(anchor, title)
         if anchor == "search" and (axes := search.axes_of(study)):
-            number = next(numbers)
+            number = next(places)
             for axis, letter in zip(axes, "abcd", strict=False):
                 along = partial(search.figure_incumbents, axis=axis)
                 tabs += filter(None, [drawn(along, f"{number}{letter}" if len(axes) > 1 else str(number))])
         for function in functions:
             drawing = drawn(function, "")
             if drawing:
-                section.drawings.append(replace(drawing, number=str(next(numbers))))
+                section.drawings.append(replace(drawing, number=str(next(places))))
         if not section.drawings and not (anchor == "search" and tabs):
             section.missing.append(f"There is nothing to show: {why}")
         sections.append(section)
@@ -167,9 +191,12 @@ def render_page(study: Study, sections: Sequence[Section], tabs: Sequence[Drawin
         cautions=text.cautions(study),
         finding=text.finding(study),
         methods=text.methods(study),
+        methods_paragraph=text.methods_paragraph(study),
+        power=text.power(study),
         sections=sections,
         tabs=tabs,
         results=results,
+        numbers=numbers,
         searches=searches,
         trials_told=" ".join(filter(None, [told, drawn])),
     )

@@ -1,30 +1,21 @@
 """The page's tables as rows of cells."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from tmelt.knobs import knobs_from_table
-from tmelt.report.code import Diff, diff_scripts
-from tmelt.report.figures.winners import BASELINE, baseline_mae
+from tmelt.report.code import Diff, diff_scripts, shown_diff
+from tmelt.report.figures.winners import BASELINE
 from tmelt.report.inputs import Study
+from tmelt.report.tables import Table, noted
 from tmelt.report.trial_page import knob_changes, read_script
-from tmelt.report.words import DASH, anchor, count, dollars, interval, number, seconds, tidied, value
+from tmelt.report.words import anchor, count, dollars, interval, number, seconds, shortened, tidied, value
 
 _WINNER_DIFF_ROWS = 400
 _TOP = 12
-
-
-@dataclass(frozen=True)
-class Table:
-    """Column names and rows of cells; the first cell of a row is its name."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    groups: Sequence[str] = ()  # a class per row
 
 
 def final_table(study: Study) -> Table:
@@ -56,11 +47,20 @@ def final_table(study: Study) -> Table:
             ]
         )
         groups.append("strategy")
-    val = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "val_mae"))
-    mae = baseline_mae(study)
+    held = study.baseline
+    mae = held["test_mae"]
     if mae is not None:
         rows.append(
-            ["baseline (trial 0)", number(mae), "", "0", "", number(val["mean_b"][0]) if len(val) else DASH, *[""] * 5]
+            [
+                "baseline (trial 0)",
+                number(mae),
+                interval(held["low"], held["high"]),
+                "0",
+                "",
+                number(held["val_mae"]),
+                number(held["test_within_rho"]),
+                *[""] * 4,
+            ]
         )
         groups.append("baseline")
     for row in study["floors"].to_dicts():
@@ -114,7 +114,7 @@ def winners_table(study: Study) -> Table:
         ]
         for row in won.to_dicts()
     ]
-    return Table(
+    return noted(
         [
             "",
             "trial",
@@ -127,9 +127,9 @@ def winners_table(study: Study) -> Table:
             "ρ within organisms",
             "overtuning",
             "fresh seeds ok",
-            "note",
         ],
         rows,
+        texts=[2],
     )
 
 
@@ -202,7 +202,7 @@ def improvements_table(study: Study) -> Table:
         ],
         [
             [
-                tidied(row["change"]),
+                shortened(tidied(row["change"]), 60),
                 f"{row['strategy']}, search {row['trajectory']}, trial {row['iteration']}",
                 number(row["effect"], signed=True),
                 interval(row["low"], row["high"], signed=True),
@@ -213,64 +213,34 @@ def improvements_table(study: Study) -> Table:
             ]
             for row in rows.to_dicts()
         ],
+        texts=[1, 4],
     )
 
 
-def power_table(study: Study) -> Table:
-    """How many searches each difference would need."""
-    rows = study["power"].to_dicts()
-    return Table(
-        [
-            "",
-            "difference, °C",
-            "SD between searches, °C",
-            "searches now",
-            "needed, power 80 %",
-            "needed, power 90 %",
-            "detectable now, °C",
-            "note",
-        ],
-        [
-            [
-                f"{row['a']} − {row['b']}",
-                number(row["difference"], signed=True),
-                number(row["sd"]),
-                str(row["trajectories"]),
-                value(row["needed_80"]),
-                value(row["needed_90"]),
-                number(row["detectable"]),
-                row["note"] or "",
-            ]
-            for row in rows
-        ],
-    )
+@dataclass(frozen=True)
+class ChangeDiff:
+    """What a change of the script that was left out alone consists of."""
+
+    title: str
+    anchor: str
+    diff: Diff
+    note: str
 
 
-def cost_table(study: Study) -> Table:
-    """Means over the searches of a strategy."""
-    rows = []
-    for name in study.strategies:
-        own = study["cost"].filter(pl.col("strategy") == name)
-        if not len(own):
-            continue
-
-        def mean(column: str, own: pl.DataFrame = own) -> float | None:
-            return None if own[column].null_count() else own[column].mean()
-
-        tokens = [mean("prompt_tokens"), mean("completion_tokens")]
-        rows.append(
-            [
-                name,
-                seconds(mean("fit_s")),
-                seconds(mean("device_s")),
-                dollars(mean("gpu_usd")),
-                number(mean("llm_calls"), 1),
-                "unknown" if None in tokens else f"{tokens[0]:,.0f} / {tokens[1]:,.0f}",
-                dollars(mean("llm_usd")),
-                dollars(mean("total_usd")),
-            ]
+def improvement_diffs(study: Study) -> list[ChangeDiff]:
+    """The changes of scripts among the first improvements, with their lines."""
+    rows = study["improvements"].sort("rank").filter(pl.col("part") == "script").head(_TOP)
+    found = []
+    for row in rows.to_dicts():
+        diff = shown_diff(row["diff"], _WINNER_DIFF_ROWS)
+        where = f"{row['strategy']}, search {row['trajectory']}, trial {row['iteration']}"
+        effect = (
+            f"{number(row['effect'], signed=True)} °C, {row['evidence']}" if row["effect"] is not None else "not run"
         )
-    return Table(["", "training", "GPU held", "computing", "LLM calls", "tokens in / out", "LLM", "total"], rows)
+        note = f"{where}; {effect}; {diff.added} lines added, {diff.removed} removed"
+        link = anchor(row["strategy"], row["trajectory"], row["iteration"])
+        found.append(ChangeDiff(f"{row['rank']}. {tidied(row['change'])}", link, diff, note))
+    return found
 
 
 def cleaning_table(study: Study) -> Table:

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from tmelt.report.figures.winners import BASELINE, baseline_mae
+from tmelt.report.figures.winners import BASELINE
 from tmelt.report.inputs import FEW, Study
 from tmelt.report.words import count, dollars, interval, listing, number, seconds, shortened
 
@@ -121,7 +121,9 @@ def confirmed(study: Study) -> pl.DataFrame:
 
 def finding(study: Study) -> tuple[str, str]:
     """The paragraph at the top, and what else a careful reader wants to know before the figures."""
-    if len(confirmed(study)):
+    if len(confirmed(study)) and not len(_changed(study)):
+        main, further = [_setting(study), *_nothing_kept(study), *_against_floors(study)], []
+    elif len(confirmed(study)):
         main = [_setting(study), *_winners(study), *_between(study), *_against_floors(study)]
         further = _against_baseline(study)
     else:
@@ -148,6 +150,23 @@ def _setting(study: Study) -> str:
     )
 
 
+def _changed(study: Study) -> pl.DataFrame:
+    """The confirmed winners that are not the baseline itself."""
+    return study["winners"].drop_nulls("test_mae").filter(pl.col("iteration") > 0)
+
+
+def _nothing_kept(study: Study) -> list[str]:
+    """Where no search found anything better than where it started."""
+    rows = study["winners"].drop_nulls("test_mae")
+    span = interval(rows["test_low"][0], rows["test_high"][0])
+    return [
+        f"No search kept a change: {'every winner' if len(rows) > 1 else 'the winner'} is the baseline itself, with a "
+        f"test MAE of {number(rows['test_mae'][0])} °C on fresh seeds"
+        + (f" (95 % interval {span})." if span else ".")
+        + (" Nothing tells the strategies apart." if len(study.strategies) > 1 else "")
+    ]
+
+
 def _winners(study: Study) -> list[str]:
     rows = confirmed(study)
     best = rows.sort("test_mae", "strategy").row(0, named=True)
@@ -161,12 +180,16 @@ def _winners(study: Study) -> list[str]:
         lead = f"Retrained on fresh seeds, the winners of {name} have the lowest observed mean test MAE, "
         lead += f"{number(best['test_mae'])} °C"
     text = lead + (f" (95 % interval {span})" if span else "")
-    return [text + (f"; the other{'s have' if len(others) > 1 else ' has'} {reach} °C." if len(rows) > 1 else ".")]
+    if len(rows) == 1:
+        return [f"{text}."]
+    if number(others.max()) == number(best["test_mae"]):
+        return [f"{text}; {'all the others have' if len(others) > 1 else 'the other has'} the same."]
+    return [f"{text}; the other{'s have' if len(others) > 1 else ' has'} {reach} °C."]
 
 
 def _against_baseline(study: Study) -> list[str]:
     rows = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
-    base = baseline_mae(study)
+    base = study.baseline["test_mae"]
     if not len(rows) or base is None:
         return ["The baseline has no confirmed score, so no gain over it can be stated."]
     better = rows.filter(pl.col("high") < 0)
@@ -184,17 +207,24 @@ def _against_baseline(study: Study) -> list[str]:
     else:
         who = "no strategy's winners improve"
     text = f"Against the baseline's {number(base)} °C, {who} with an interval that excludes 0"
+    if int(rows["n_a"].max()) == 1:
+        text += " (over proteins; one search each)"
     undecided = len(known) - len(better) - len(worse)
     if len(better) and undecided:
         text += f"; for {undecided} of {len(rows)} the interval includes 0"
     if len(worse):
         text += f"; {listing(worse['a'].to_list())} did worse"
+    idle = len(study["winners"].drop_nulls("test_mae")) - len(_changed(study))
+    if idle:
+        text += f"; {count(idle, 'search', 'searches')} kept no change, so that the winner is the baseline"
     return [text + "."]
 
 
 def _against_floors(study: Study) -> list[str]:
     fair = study["floors"].filter(pl.col("kind") == "predictor").drop_nulls(["val_mae", "test_mae"]).sort("val_mae")
     best = confirmed(study).sort("test_mae", "strategy").row(0, named=True)
+    if not len(_changed(study)):
+        best |= {"strategy": "the baseline"}
     sentences = []
     if len(fair):
         floor = fair.row(0, named=True)
@@ -258,6 +288,39 @@ def _between(study: Study) -> list[str]:
     ]
 
 
+def power(study: Study) -> str:
+    """What the present number of searches can tell apart, and what the differences seen would take."""
+    pairs = study["power"]
+    if not len(pairs):
+        return ""
+    known = pairs.drop_nulls("detectable")
+    if not len(known) and int(pairs["trajectories"].min()) > 1:
+        return "The searches of a strategy all ended at the same error: without a spread no power can be given."
+    if not len(known):
+        return (
+            "With one search per strategy their spread is unknown, so no power can be given. Between searches of one "
+            "strategy a spread is to be expected; without it no number of proteins or training seeds makes one search "
+            "speak for its strategy."
+        )
+    fewest = int(known["trajectories"].min())
+    low, high = float(known["detectable"].min()), float(known["detectable"].max())
+    found = number(low) if len(known) == 1 else f"{number(low)} to {number(high)}"
+    text = (
+        f"At the spread between searches seen here, {count(fewest, 'search', 'searches')} per strategy find "
+        f"differences of {found} °C (by pair) with a power of 80 %; smaller ones mostly go unnoticed."
+    )
+    needed = known.drop_nulls("needed_80").sort("needed_80", "a", "b")
+    if len(needed):
+        first = needed.row(0, named=True)
+        text += (
+            f" To find the clearest difference seen ({first['a']} and {first['b']}, "
+            f"{number(abs(first['difference']))} °C) with that power would take "
+            f"{count(first['needed_80'], 'search', 'searches')} of each, if its size and the spread are as seen; both "
+            "are uncertain themselves."
+        )
+    return text
+
+
 def _power(study: Study) -> list[str]:
     pairs = study["power"].drop_nulls("needed_80").sort("needed_80", "a", "b")
     if not len(pairs) or study.trajectories >= FEW:
@@ -314,6 +377,72 @@ def _failures(study: Study) -> list[str]:
         else:
             text += f"; {calls} cost {dollars(float(cost['llm_usd'].sum()))}"
     return [text + "."]
+
+
+def methods_paragraph(study: Study) -> str:
+    """The study as a paper's methods section would tell it, from what was recorded."""
+    design, trials = study.protocol["design"], study["trials"]
+    runs, confirmed_runs = study["runs"], study["confirmed_runs"]
+    tried = trials.filter(pl.col("iteration") > 0).group_by("strategy", "trajectory").agg(n=pl.len())["n"]
+    longest = int(tried.max()) if len(tried) else 0
+    seeds = runs["seed"].n_unique() or int(trials["seeds"].list.len().max() or 0)
+    embedding = study.embedding
+    backbone = embedding.get("backbone")
+    splits = ", ".join(f"{value:,} {name}" for name, value in study.splits.items())
+    limits = design.get("budget", {})
+    sentences = [
+        f"Melting temperatures of {sum(study.splits.values()):,} proteins ({splits}) were predicted from "
+        + (
+            f"residue embeddings of {backbone}"
+            + (" with random weights" if study.untrained else "")
+            + ", which was not trained further."
+            if backbone
+            else "frozen residue embeddings."
+        )
+        if splits
+        else None,
+        f"{count(len(study.strategies), 'strategy', 'strategies')} ({listing(study.strategies)}) searched for a "
+        f"training script and its knobs, each in {count(study.trajectories, 'separate search', 'separate searches')} "
+        f"of up to {count(longest, 'trial')} after a common baseline.",
+        f"A trial trains one candidate with {count(seeds, 'training seed')}"
+        + (f" for at most {limits['fit_s']:g} s each" if "fit_s" in limits else "")
+        + "; a harness apart from the candidate's process measures the mean absolute error on validation proteins, "
+        "which alone decides what is kept.",
+    ]
+    if len(confirmed_runs):
+        fresh = confirmed_runs["seed"].n_unique()
+        sentences.append(
+            f"Afterwards the last incumbent of each search and the baseline were retrained with "
+            f"{count(fresh, 'fresh seed')}, and their test error was measured; test labels were opened only then"
+            + (f" ({count(len(study.vault_log), 'opening')}, listed above)." if study.vault_log else ".")
+        )
+        sentences.append(
+            "Intervals are 95 % bootstrap intervals over families of homologous proteins and over searches, widened by "
+            "Student's t for few of either; differences are paired over proteins. The search is the unit of "
+            f"replication: with {FEW} or more per strategy an exact permutation test with Holm's correction decides, "
+            "with fewer nothing is called significant."
+        )
+    return " ".join(filter(None, sentences))
+
+
+def command_of(study: Study) -> str:
+    """How to run the study again or further, as it was run as far as is known."""
+    design = study.protocol["design"]
+    files = " ".join(study.configs)
+    own = not study.synthetic
+    if not files:
+        start = "snakemake --profile profiles/default --configfile followed by this study's config file"
+    elif len(study.configs) == 1:
+        source = " SOURCE=" + (str(study.facts.get("source") or "path/of/your/table")) if own else ""
+        start = f"make study CONFIG={files}{source}, or snakemake --profile profiles/default --configfile {files}"
+        start += f" --config{source.replace(' SOURCE', ' source')}" if own else ""
+    else:
+        start = f"snakemake --profile profiles/default --configfile {files}"
+    on_gpu = "; on a cluster: --profile slurm" if design.get("device") == "cuda" else ""
+    return (
+        f"{start}{on_gpu}. It resumes where it stopped; finished trials are not run again. With replay: strict under "
+        "runtime: in the config the recorded replies of the models are used instead of new calls."
+    )
 
 
 def methods(study: Study) -> list[tuple[str, str]]:
@@ -409,6 +538,10 @@ def methods(study: Study) -> list[tuple[str, str]]:
             ),
         ),
         (
+            "Config file",
+            ", ".join(study.configs),
+        ),
+        (
             "Protocol",
             _join(
                 f"SHA-256 {study.protocol['sha256']}",
@@ -421,8 +554,7 @@ def methods(study: Study) -> list[tuple[str, str]]:
         ),
         (
             "Commands",
-            "snakemake --profile profiles/default --configfile <this study's config> runs or resumes it; finished "
-            "trials are not run again. python scripts/write_report.py --help makes this page alone.",
+            command_of(study),
         ),
     ]
     return [(name, text) for name, text in rows if text]

@@ -3,7 +3,19 @@
 import altair as alt
 import polars as pl
 
-from tmelt.report.figures.theme import FAINT, INK, MUTED, PALETTE, Figure, columns_for, linked, panel_width, styled
+from tmelt.report.figures.theme import (
+    FAINT,
+    INK,
+    MUTED,
+    PALETTE,
+    Figure,
+    columns_for,
+    faceted,
+    linked,
+    panel_width,
+    styled,
+    trial_axis,
+)
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, number, shortened, tidied
 
@@ -50,8 +62,12 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         .mark_bar(height=12)
         .encode(
             y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(grid=False, labelColor=INK)),
-            x=alt.X("gain:Q", title="gain in validation MAE over the baseline (°C)"),
-            color=_colour("kind", KINDS),
+            x=alt.X(
+                "gain:Q",
+                title="gain in validation MAE over the baseline (°C)",
+                axis=alt.Axis(tickCount=4 if width < 500 else 6),
+            ),
+            color=_colour("kind", KINDS, width),
             description="words:N",
         )
         .properties(width=width - (140 if width < 500 else 200), height=alt.Step(19))
@@ -93,9 +109,10 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     )
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
     columns = columns_for(len(names), width)
-    x = alt.X("iteration:Q", title="trial", axis=alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=5))
+    last = int(study["trials"]["iteration"].max())
+    x = alt.X("iteration:Q", title="trial", scale=alt.Scale(domain=[0, last]), axis=trial_axis(last))
     y = alt.Y("effect:Q", title="change (°C)", axis=alt.Axis(tickCount=4))
-    colour = _colour("kind", KINDS)
+    colour = _colour("kind", KINDS, width)
     shape = alt.Shape(
         "kind:N", scale=alt.Scale(domain=list(KINDS), range=["circle", "diamond", "square"]), legend=colour["legend"]
     )
@@ -110,7 +127,7 @@ def figure_changes(study: Study, width: int) -> Figure | None:
         .encode(x=x, y=y, color=colour, shape=shape, href="link:N", description="words:N")
     )
     panel = alt.layer(bars, dots, data=drawn).properties(width=panel_width(width, columns), height=130)
-    chart = panel.facet(facet=alt.Facet("strategy:N", title=None, sort=names), columns=columns, spacing=16)
+    chart = faceted(panel, "strategy", names, width)
     caption = (
         "Changes on the path from the baseline to the winner: change of validation MAE, the trial's minus that of "
         "the incumbent they replaced, bars: one standard error from the seed noise. n = "
@@ -127,7 +144,8 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
     if not len(rows):
         return None
     top = rows.head(_TOP)
-    labels = [f"{row['rank']}. {shortened(tidied(row['change']), 34 if width < 500 else 60)}" for row in top.to_dicts()]
+    room = 22 if width < 500 else 50
+    labels = [f"{row['rank']}. {shortened(tidied(row['change']), room)} ({row['strategy']})" for row in top.to_dicts()]
     words = [
         f"{row['strategy']} · search {row['trajectory']}: {shortened(tidied(row['change']), 80)}: "
         f"{number(row['effect'], signed=True)} °C ({interval(row['low'], row['high'], signed=True) or 'no interval'})"
@@ -141,7 +159,9 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
         axis=alt.Axis(grid=True, labelColor=INK, labelLimit=165 if width < 500 else 380),
     )
     x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
-    colour = _colour("evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()})
+    colour = _colour(
+        "evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()}, width
+    )
     base = alt.Chart(top)
     zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
     bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
@@ -158,9 +178,10 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
     chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < 500 else 340), height=alt.Step(22))
     caption = (
         "Test MAE of a winner minus that of the winner without the one change, both on fresh seeds; bars: 95 % "
-        "interval. Ranked by the cautious end of the interval; confirmed: the interval lies below 0. Circles: knobs; "
-        f"diamonds: script. The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time; "
-        "these are many comparisons, so a single narrow interval says little."
+        "interval. Ranked by level of evidence, then by the cautious end of the interval. Confirmed: still below 0 "
+        "when the interval is widened for the number of changes of that winner that were tried (Bonferroni); "
+        "suggestive: better by a standard error or more. Circles: knobs; diamonds: script; in brackets who found it. "
+        f"The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time."
     )
     return Figure(
         "improvements",
@@ -200,6 +221,8 @@ def figure_importance(study: Study, width: int) -> Figure | None:
     )
 
 
-def _colour(field: str, colours: dict[str, str]) -> alt.Color:
+def _colour(field: str, colours: dict[str, str], width: int) -> alt.Color:
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="top", labelLimit=200))
+    room = {"columns": 2} if width < 500 else {}
+    legend = alt.Legend(title=None, orient="top", labelLimit=200, **room)
+    return alt.Color(f"{field}:N", scale=scale, legend=legend)

@@ -1,25 +1,34 @@
-"""How the strategies searched: steps, failures, expectations, and what accuracy costs in size."""
+"""How the strategies searched: steps, what they touched, failures, expectations, and what accuracy costs in size."""
 
 import altair as alt
 import polars as pl
 
+from tmelt.evidence.difference import CATEGORIES as KNOB_CATEGORIES
+from tmelt.report.figures.cost import log_ticks
 from tmelt.report.figures.theme import (
     FAINT,
     INK,
     MANY,
     MUTED,
     PALETTE,
+    SHAPES,
     Figure,
+    beside,
     columns_for,
+    faceted,
     linked,
     panel_width,
     pointing,
     scale_of,
     styled,
+    trial_axis,
 )
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, number
 
+CATEGORIES = (*KNOB_CATEGORIES, "other")
+_THIRDS = ("first", "second", "last")
+_SIZES = (("parameter_count", "trainable parameters", "~s"), ("predict_s", "seconds of a prediction pass", "~g"))
 STATUSES = {
     "crash": PALETTE[3],
     "invalid": PALETTE[4],
@@ -47,7 +56,7 @@ def figure_steps(study: Study, width: int) -> Figure | None:
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
     columns = columns_for(len(names), width)
     base = alt.Chart(drawn).encode(
-        x=alt.X("iteration:Q", title="trial", axis=alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=5)),
+        x=alt.X("iteration:Q", title="trial", axis=trial_axis(int(drawn["iteration"].max()))),
         y=alt.Y("step:Q", title="step", axis=alt.Axis(tickCount=4)),
         color=alt.Color("strategy:N", scale=scale_of(study)["color"]["scale"], legend=None),
         shape=alt.Shape("edited:N", scale=alt.Scale(domain=[False, True], range=["circle", "diamond"]), legend=None),
@@ -56,7 +65,7 @@ def figure_steps(study: Study, width: int) -> Figure | None:
     chart = base.mark_point(size=24, strokeWidth=1.4, opacity=0.75, aria=len(drawn) <= MANY).properties(
         width=panel_width(width, columns), height=120
     )
-    chart = chart.facet(facet=alt.Facet("strategy:N", title=None, sort=names), columns=columns, spacing=16)
+    chart = faceted(chart, "strategy", names, width)
     medians = drawn.group_by("strategy", maintain_order=True).agg(
         pl.col("step").median(), pl.col("changed_knobs").median()
     )
@@ -134,7 +143,7 @@ def figure_expectations(study: Study, width: int) -> Figure | None:
     x = alt.X(
         "expected_effect:Q",
         title="expected change of validation MAE (°C)",
-        scale=alt.Scale(zero=True),
+        scale=alt.Scale(zero=True, padding=12),
         axis=alt.Axis(tickCount=5),
     )
     y = alt.Y("effect:Q", title="observed change (°C)", scale=alt.Scale(domain=[-limit, limit]))
@@ -186,29 +195,167 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
     top = float(drawn["val_mae"].quantile(0.92)) + 0.2
     shown, beyond = drawn.filter(pl.col("val_mae") <= top), drawn.filter(pl.col("val_mae") > top)
     scale = scale_of(study)
-    base = alt.Chart(shown).encode(
-        x=alt.X(
-            "parameter_count:Q",
-            title="trainable parameters",
-            scale=alt.Scale(type="log", nice=False, padding=8),
-            axis=alt.Axis(format="~s", tickCount=5, grid=False),
-        ),
-        y=alt.Y("val_mae:Q", title="validation MAE (°C)", scale=alt.Scale(zero=False, padding=6)),
-        color=scale["color"],
-        shape=scale["shape"],
-    )
     few = len(drawn) <= MANY
-    plain = base.transform_filter("!datum.pareto").mark_point(size=20, strokeWidth=1.2, opacity=0.4, aria=few)
-    plain = plain.encode(**pointing(len(drawn)))
-    front = base.transform_filter("datum.pareto").mark_point(size=60, filled=True, opacity=1)
-    front = front.encode(href="link:N", description="words:N")
-    chart = alt.layer(plain, front).properties(width=width - 75, height=250)
+    y = alt.Y("val_mae:Q", title="validation MAE (°C)", scale=alt.Scale(zero=False, padding=6))
+    panels = []
+    for column, title, form in _SIZES:
+        own = shown.filter(pl.col(column) > 0)
+        if not len(own):
+            continue
+        x = alt.X(
+            f"{column}:Q",
+            title=title,
+            scale=alt.Scale(type="log", nice=False, padding=8),
+            axis=alt.Axis(
+                format=form,
+                grid=False,
+                values=log_ticks(float(own[column].min()), float(own[column].max()), 5),
+                labelOverlap=False,
+            ),
+        )
+        base = alt.Chart(own).encode(x=x, y=y, color=scale["color"], shape=scale["shape"])
+        plain = base.transform_filter("!datum.pareto").mark_point(size=20, strokeWidth=1.2, opacity=0.4, aria=few)
+        front = base.transform_filter("datum.pareto").mark_point(size=60, filled=True, opacity=1)
+        panels.append(
+            alt.layer(
+                plain.encode(**pointing(len(drawn))), front.encode(href="link:N", description="words:N")
+            ).properties(width=panel_width(width, 1 if width < 500 else 2), height=230)
+        )
     caption = (
-        f"Filled: the {int(drawn['pareto'].sum())} trials that no other trial equals or beats in error, parameters "
-        "and latency at once. "
+        "Every trial's error against its size (left; on a phone: above) and against the time of one prediction pass "
+        f"(right). Filled: the {int(drawn['pareto'].sum())} trials that no other trial equals or beats in error, "
+        "parameters and time at once. "
         + (f"{count(len(beyond), 'trial')} above the axis. " if len(beyond) else "")
         + f"n = {count(len(drawn), 'trial')} with a score."
     )
     return Figure(
-        "pareto", "Error, size and latency", caption, styled(chart, width), {"pareto": drawn.drop("words", "link")}
+        "pareto",
+        "Error, size and latency",
+        caption,
+        styled(beside(panels, width, color="shared", shape="shared"), width),
+        {"pareto": drawn.drop("words", "link")},
+    )
+
+
+def figure_categories(study: Study, width: int) -> Figure | None:
+    """What the proposals touched, in thirds of the search."""
+    rows = study["behaviour"].drop_nulls("kind").select("strategy", "trajectory", "iteration", "categories")
+    last = rows.group_by("strategy", "trajectory").agg(last=pl.col("iteration").max())
+    rows = rows.join(last, on=["strategy", "trajectory"]).filter(pl.col("last") >= len(_THIRDS))
+    if not len(rows):
+        return None
+    third = ((pl.col("iteration") - 1) * len(_THIRDS) // pl.col("last")).clip(0, len(_THIRDS) - 1)
+    rows = rows.with_columns(third=third.replace_strict(dict(enumerate(_THIRDS)), return_dtype=pl.String))
+    total = rows.group_by("strategy", "third").agg(trials=pl.len().cast(pl.Int64))
+    touched = (
+        rows.explode("categories")
+        .drop_nulls("categories")
+        .group_by("strategy", "third", category="categories")
+        .agg(touching=pl.len().cast(pl.Int64))
+    )
+    kinds = [name for name in CATEGORIES if name in touched["category"].to_list()]
+    if not kinds:
+        return None
+    shares = (
+        total.join(pl.DataFrame({"category": kinds}), how="cross")
+        .join(touched, on=["strategy", "third", "category"], how="left")
+        .with_columns(pl.col("touching").fill_null(0))
+        .with_columns(share=pl.col("touching") / pl.col("trials"))
+    )
+    order = {name: place for place, name in enumerate([*study.strategies, *_THIRDS, *kinds])}
+    shares = shares.sort(pl.col(key).replace_strict(order) for key in ("strategy", "third", "category"))
+    words = [
+        f"{row['strategy']}, {row['third']} third: {row['touching']} of {row['trials']} trials touch {row['category']}"
+        for row in shares.to_dicts()
+    ]
+    drawn = shares.with_columns(words=pl.Series(words, dtype=pl.String))
+    names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
+    places = range(len(CATEGORIES))
+    range_of = {"color": [PALETTE[i] for i in places], "shape": [SHAPES[i] for i in places]}
+    legend = alt.Legend(title=None, orient="top", symbolOpacity=1)
+    colour = alt.Color("category:N", scale=alt.Scale(domain=list(CATEGORIES), range=range_of["color"]), legend=legend)
+    shape = alt.Shape("category:N", scale=alt.Scale(domain=list(CATEGORIES), range=range_of["shape"]), legend=legend)
+    base = alt.Chart().encode(
+        x=alt.X("third:O", sort=list(_THIRDS), title="third of the search", axis=alt.Axis(labelAngle=0, grid=False)),
+        y=alt.Y(
+            "share:Q", title="share of trials", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=3)
+        ),
+        color=colour,
+    )
+    panel = alt.layer(
+        base.mark_line(strokeWidth=1.6, aria=False),
+        base.mark_point(size=38, filled=True, opacity=1).encode(shape=shape, description="words:N"),
+        data=drawn,
+    ).properties(width=panel_width(width, columns_for(len(names), width)), height=120)
+    caption = (
+        "Share of proposals that touch each part of the candidate, in the first, second and last third of the search; "
+        "a proposal may touch several. Knobs belong to a category each; changes of a script are assigned by the words "
+        "in the changed lines, which is a heuristic. "
+        f"n = {count(len(rows), 'trial')} after the baseline."
+    )
+    return Figure(
+        "categories",
+        "What the proposals touched, over time",
+        caption,
+        styled(faceted(panel, "strategy", names, width), width),
+        {"categories": shares},
+    )
+
+
+def figure_complexity(study: Study, width: int) -> Figure | None:
+    """Size of the incumbent's model and length of its script along the search."""
+    own = study["behaviour"].select("strategy", "trajectory", "parameter_count", "script_lines", incumbent="iteration")
+    paths = study["incumbents"].select("strategy", "trajectory", "iteration", "incumbent")
+    paths = paths.join(own, on=["strategy", "trajectory", "incumbent"], how="inner")
+    medians = (
+        paths.group_by("strategy", "iteration")
+        .agg(pl.col("parameter_count", "script_lines").median(), searches=pl.len().cast(pl.Int64))
+        .sort("strategy", "iteration")
+    )
+    if not len(medians) or int(medians["iteration"].max()) == 0:
+        return None
+    scale = scale_of(study)
+    panels = []
+    for column, title, log in (
+        ("parameter_count", "trainable parameters of the incumbent", True),
+        ("script_lines", "lines of the incumbent's script", False),
+    ):
+        known = medians.drop_nulls(column).filter(pl.col(column) > 0)
+        if not len(known):
+            continue
+        words = [f"{row['strategy']}: {row[column]:,.0f}" for row in known.to_dicts()]
+        chart = alt.Chart(known.with_columns(words=pl.Series(words, dtype=pl.String)))
+        low, high = float(known[column].min()), float(known[column].max())
+        y = alt.Y(
+            f"{column}:Q",
+            title=title,
+            scale=alt.Scale(type="log", domain=[low * 0.9, high * 1.1], nice=False)
+            if log
+            else alt.Scale(domain=[low - 2, high + 2], zero=False),
+            axis=alt.Axis(format="~s", values=log_ticks(low * 0.9, high * 1.1, 5)) if log else alt.Axis(tickCount=5),
+        )
+        x = alt.X("iteration:Q", title="trials after the baseline", axis=trial_axis(int(known["iteration"].max())))
+        line = chart.mark_line(interpolate="step-after", strokeWidth=2, aria=False)
+        ends = chart.transform_joinaggregate(last="max(iteration)", groupby=["strategy"]).transform_filter(
+            "datum.iteration == datum.last"
+        )
+        panels.append(
+            alt.layer(
+                line.encode(x=x, y=y, color=scale["color"], strokeDash=scale["dash"]),
+                ends.mark_point(size=50, filled=True, opacity=1).encode(
+                    x=x, y=y, color=scale["color"], shape=scale["shape"], description="words:N"
+                ),
+            ).properties(width=panel_width(width, 1 if width < 500 else 2, 80), height=200)
+        )
+    caption = (
+        "Median over the searches of a strategy: how large the incumbent's model is (left; on a phone: above) and how "
+        "long its training script (right) after each trial; lines lie on one another where no script was changed. "
+        f"n = {count(paths.select('strategy', 'trajectory').n_unique(), 'search', 'searches')}."
+    )
+    return Figure(
+        "complexity",
+        "Complexity over time",
+        caption,
+        styled(beside(panels, width, color="shared", shape="shared", strokeDash="shared"), width),
+        {"complexity": medians},
     )

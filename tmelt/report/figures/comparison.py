@@ -1,13 +1,13 @@
-"""Which strategy is better and at which price: pairs of strategies, and what the same money buys."""
+"""Which strategy is better: pairs of strategies, and each against the baseline."""
+
+import math
 
 import altair as alt
 import polars as pl
 
-from tmelt.report.figures.theme import FAINT, INK, MUTED, Figure, columns_for, panel_width, scale_of, styled
-from tmelt.report.inputs import Study
+from tmelt.report.figures.theme import FAINT, INK, MUTED, Figure, styled
+from tmelt.report.inputs import FEW, Study
 from tmelt.report.words import count, interval, number
-
-_LEVELS = 3  # token prices shown beside the recorded one
 
 
 def figure_comparison(study: Study, width: int) -> Figure | None:
@@ -44,9 +44,15 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
         + (
             f"Dark: {decided} pairs that an exact permutation test over searches, corrected for all pairs (Holm), "
             "separates. "
-            if few >= 5
-            else "With fewer than 5 searches per strategy no test of significance is made: an interval that excludes 0 "
-            "speaks about these searches. "
+            if few >= FEW
+            else f"With {count(few, 'search', 'searches')} per strategy no test of significance is made: "
+            + (
+                "one search each tells nothing about how searches vary, so the bars cover proteins only. "
+                if few == 1
+                else f"an exact permutation test of {few} against {few} cannot fall below p = "
+                f"{2 / math.comb(2 * few, few):.2g}, and an interval from so few that excludes 0 speaks about these "
+                "searches. "
+            )
         )
         + f"n = {count(few, 'search', 'searches')} per strategy at least."
     )
@@ -72,52 +78,3 @@ def _ordered(study: Study, rows: pl.DataFrame) -> pl.DataFrame:
         "high": pl.when(turned).then(-pl.col("low")).otherwise("high"),
     }
     return rows.with_columns(**swapped, versus=pl.col("b") == "baseline").sort(second, first)
-
-
-def figure_cost(study: Study, width: int) -> Figure | None:
-    """Median incumbent validation MAE against dollars, at the recorded and at other token prices."""
-    curves = study["cost_curves"].filter(pl.col("usd") > 0).drop_nulls("median_val_mae")
-    if not len(curves):
-        return None
-    prices = curves["compute_usd_per_h"].unique().sort()
-    price = prices[len(prices) // 2]
-    own = curves.filter(pl.col("compute_usd_per_h") == price)
-    spent = own.group_by("token_price").agg(pl.col("usd").max()).sort("usd")
-    levels = [level for level in spent["token_price"] if level != "recorded"]
-    step = max(1, (len(levels) - 1) // max(1, _LEVELS - 1))
-    chosen = ["recorded", *levels[::step][:_LEVELS]]
-    own = own.filter(pl.col("token_price").is_in(chosen))
-    names = {
-        level: "token prices as recorded" if level == "recorded" else f"tokens priced as {level}" for level in chosen
-    }
-    own = own.with_columns(panel=pl.col("token_price").replace_strict(names))
-    order = [names[level] for level in chosen if level in own["token_price"].to_list()]
-    columns = 1 if width < 500 else columns_for(len(order), width) if len(order) != 4 else 2
-    scale = scale_of(study)
-    chart = (
-        alt.Chart(own)
-        .mark_line(interpolate="step-after", strokeWidth=2, aria=False)
-        .encode(
-            x=alt.X(
-                "usd:Q",
-                title="spent per search (USD)",
-                scale=alt.Scale(type="log", nice=False),
-                axis=alt.Axis(labelExpr="'$' + datum.value", tickCount=4, grid=False),
-            ),
-            y=alt.Y("median_val_mae:Q", title="validation MAE (°C)", scale=alt.Scale(zero=False)),
-            color=scale["color"],
-            strokeDash=alt.StrokeDash("strategy:N", scale=scale["dash"]["scale"], legend=scale["color"]["legend"]),
-        )
-        .properties(width=panel_width(width, columns), height=170)
-        .facet(facet=alt.Facet("panel:N", title=None, sort=order), columns=columns, spacing=16)
-    )
-    crossings = study["crossovers"].filter((pl.col("compute_usd_per_h") == price) & pl.col("token_price").is_in(chosen))
-    caption = (
-        "Median validation MAE of the incumbent against money spent, with an hour of the training device at "
-        f"${price:g}; the same searches, their recorded tokens priced as each panel says. Prices are assumptions "
-        f"listed in the project's price files. n = {count(study.trajectories, 'search', 'searches')} per strategy; "
-        f"{count(len(crossings), 'crossover')} between pairs of strategies in these panels."
-    )
-    return Figure(
-        "cost", "What the money buys", caption, styled(chart, width), {"cost": own, "crossovers": study["crossovers"]}
-    )

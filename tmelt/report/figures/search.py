@@ -10,10 +10,12 @@ from tmelt.report.figures.theme import (
     Figure,
     beside,
     columns_for,
+    faceted,
     linked,
     panel_width,
     scale_of,
     styled,
+    trial_axis,
 )
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, number
@@ -30,20 +32,22 @@ _CROSS = "M-1,-1L1,1M-1,1L1,-1"
 
 def axes_of(study: Study) -> list[str]:
     """The axes along which there are curves."""
-    found = study["bands"]["axis"].unique().to_list()
+    found = study.bands["axis"].unique().to_list()
     return [axis for axis in AXES if axis in found]
 
 
 def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure | None:
     """Median over searches of the incumbent's validation and test MAE along one axis."""
-    bands = study["bands"].filter(pl.col("axis") == axis)
+    bands = study.bands.filter(pl.col("axis") == axis)
     if not len(bands):
         return None
     lines = reference_lines(study)
-    low, high = _domain(bands["median"], lines["mae"], room=0.4)
+    spread = int(bands["trajectories"].max()) > 1
+    curves = pl.concat([bands["lower"], bands["upper"]]) if spread else bands["median"]
+    low, high = _domain(curves, lines["mae"], room=0.4)
     lines = lines.filter(pl.col("mae").is_between(low, high))
     name, title = AXES[axis]
-    x = alt.X("x:Q", title=title, axis=_axis(axis))
+    x = alt.X("x:Q", title=title, axis=_axis(axis, bands["x"]))
     y = alt.Y("median:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False))
     scale = scale_of(study)
     words = [f"{row['strategy']}: {number(row['median'])} °C" for row in bands.iter_rows(named=True)]
@@ -61,6 +65,17 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
             x=x, y=y, color=scale["color"], shape=scale["shape"], description="words:N"
         )
         layers = [_references(lines.filter(pl.col("split") == split)), line, mark]
+        if spread:
+            area = own.mark_area(interpolate="step-after", opacity=0.08, clip=True, aria=False)
+            layers.insert(
+                0,
+                area.encode(
+                    x=x,
+                    y=alt.Y("lower:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False)),
+                    y2="upper:Q",
+                    color=scale["color"],
+                ),
+            )
         panels.append(
             alt.layer(*layers).properties(
                 width=panel_width(width, 1 if width < 500 else 2), height=230 if width < 500 else 320, title=label
@@ -68,7 +83,9 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
         )
     searches = study["trials"].select("strategy", "trajectory").n_unique()
     caption = (
-        f"Mean absolute error of the incumbent against {name}: median over the searches of a strategy. The test error "
+        f"Mean absolute error of the incumbent against {name}: median over the searches of a strategy"
+        + ("; shaded: quartiles (with fewer than 4 searches their range)" if spread else "")
+        + ". The test error "
         "is shown at the validation incumbent, by which alone the searches select; a lowest test error is never "
         f"picked. The mark at a curve's end is the strategy's own. n = {count(searches, 'search', 'searches')} of "
         f"{count(len(study.strategies), 'strategy', 'strategies')}."
@@ -107,7 +124,7 @@ def figure_trials(study: Study, width: int) -> Figure | None:
     linked_ones = len(points) <= MANY
     columns = columns_for(len(study.strategies), width)
     colour = alt.Color("strategy:N", scale=scale_of(study)["color"]["scale"], legend=None)
-    x = alt.X("x:Q", title="trials after the baseline", axis=_axis("trials"))
+    x = alt.X("x:Q", title="trials after the baseline", axis=_axis("trials", points["x"]))
     scale = alt.Scale(domain=[low, high], zero=False)
     y = alt.Y("val_mae:Q", title="validation MAE (°C)", scale=scale, axis=alt.Axis(tickCount=5))
 
@@ -132,7 +149,7 @@ def figure_trials(study: Study, width: int) -> Figure | None:
     panel = alt.layer(*layers, data=shown).properties(
         width=panel_width(width, columns), height=150 if width < 500 else 200
     )
-    chart = panel.facet(facet=alt.Facet("strategy:N", title=None, sort=study.strategies), columns=columns, spacing=16)
+    chart = faceted(panel, "strategy", study.strategies, width)
     caption = (
         "One point per trial: its validation MAE, filled where it became the incumbent"
         + (f"; × along the top: {count(len(failed), 'failed trial')}" if len(failed) else "")
@@ -184,8 +201,10 @@ def reference_lines(study: Study) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"split": pl.String, "label": pl.String, "mae": pl.Float64})
 
 
-def _axis(axis: str) -> alt.Axis:
-    formats = {"trials": {"format": "d", "tickMinStep": 1}, "total_usd": {"labelExpr": "'$' + datum.value"}}
+def _axis(axis: str, places: pl.Series) -> alt.Axis:
+    if axis == "trials":
+        return trial_axis(int(places.max()))
+    formats = {"total_usd": {"labelExpr": "'$' + datum.value"}}
     return alt.Axis(grid=False, tickCount=5, **formats.get(axis, {"format": "~s"}))
 
 

@@ -49,7 +49,7 @@ def scale_of(study: Study) -> dict[str, Any]:
     """Colour, shape and dash encodings by strategy, the same in every figure of a study."""
     names = study.strategies
     places = range(len(names))
-    legend = alt.Legend(title=None, orient="top", symbolSize=70, symbolOpacity=1, labelLimit=160)
+    legend = alt.Legend(title=None, orient="top", symbolSize=70, symbolOpacity=1, symbolDash=[1, 0], labelLimit=160)
     return {
         "color": alt.Color(
             "strategy:N",
@@ -88,7 +88,7 @@ def styled(chart: alt.TopLevelMixin, width: int) -> alt.TopLevelMixin:
             tickSize=4,
             labelOverlap="greedy",
         ),
-        axisY=alt.AxisConfig(domain=False, ticks=False),
+        axisY=alt.AxisConfig(domain=False, ticks=False, labelPadding=6),
         header=alt.HeaderConfig(
             labelColor=INK,
             labelFontSize=title,
@@ -134,6 +134,22 @@ def columns_for(panels: int, width: int) -> int:
     if width < 500:
         return min(2, panels)
     return 4 if panels % 4 == 0 or panels > 6 else min(3, panels)
+
+
+def faceted(panel: alt.TopLevelMixin, field: str, names: list[str], width: int) -> alt.TopLevelMixin:
+    """One panel per name; each with an axis of its own where the last row is not full, lest axes hang in the air."""
+    columns = columns_for(len(names), width)
+    chart = panel.facet(facet=alt.Facet(f"{field}:N", title=None, sort=names), columns=columns, spacing=16)
+    full = len(names) % columns == 0
+    return chart if full else chart.resolve_axis(x="independent")
+
+
+def trial_axis(last: int) -> alt.Axis:
+    """An axis of trials whose ticks are whole numbers, each once."""
+    step = next(
+        step for step in (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000) if last <= 6 * step or step == 1000
+    )
+    return alt.Axis(grid=False, format="d", values=list(range(0, last + 1, step)))
 
 
 def beside(charts: list[alt.Chart], width: int, **resolve: Any) -> alt.TopLevelMixin:

@@ -11,6 +11,7 @@ from tmelt.report.figures.theme import (
     MUTED,
     Figure,
     columns_for,
+    faceted,
     panel_width,
     scale_of,
     styled,
@@ -113,14 +114,15 @@ def ranking_rows(study: Study) -> pl.DataFrame:
         for name in study.strategies
         if name in by_name
     ]
+    held = study.baseline
     rows.append(
         {
             "label": "baseline (trial 0)",
             "kind": BASELINE,
             "strategy": BASELINE,
-            "mae": baseline_mae(study),
-            "low": None,
-            "high": None,
+            "mae": held["test_mae"],
+            "low": held["low"],
+            "high": held["high"],
         }
     )
     rows += [
@@ -147,12 +149,6 @@ def ranking_rows(study: Study) -> pl.DataFrame:
         "words": pl.String,
     }
     return pl.DataFrame(rows, schema=kinds)
-
-
-def baseline_mae(study: Study) -> float | None:
-    """Confirmed test MAE of trial 0."""
-    rows = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
-    return rows["mean_b"][0] if len(rows) else None
 
 
 def test_proteins(study: Study) -> int:
@@ -234,7 +230,7 @@ def figure_predicted(study: Study, width: int) -> Figure | None:
         ),
         data=together.with_columns(kind=pl.Series(["mark"] * len(source) + ["line"] * len(diagonal))),
     ).properties(width=side, height=side)
-    chart = layered.facet(facet=alt.Facet("panel:N", title=None, sort=heads), columns=columns, spacing=14)
+    chart = faceted(layered, "panel", heads, width)
     caption = (
         f"Mean prediction over fresh seeds against measurement, {how}; dashed: perfect. Of each strategy the winner "
         "with the lowest validation error of its search; MAE of the mean prediction. n = "

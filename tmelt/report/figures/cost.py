@@ -1,0 +1,158 @@
+"""What the same money buys: the incumbent's error against dollars, at the prices listed and at others."""
+
+import math
+
+import altair as alt
+import polars as pl
+
+from tmelt.evidence.cost import RECORDED
+from tmelt.report.figures.theme import INK, Figure, panel_width, scale_of, styled
+from tmelt.report.inputs import Study
+from tmelt.report.words import count, dollars
+
+_DEVICES = 3  # prices of the device that are drawn
+_LEVELS = 3  # token prices that are drawn, the recorded one among them
+
+
+def cost_curves(study: Study) -> tuple[pl.DataFrame, list[float], list[str]]:
+    """The curves that are drawn, their device prices in ascending order, and their token prices."""
+    curves = study["cost_curves"].filter(pl.col("usd") > 0).drop_nulls("median_val_mae")
+    prices = curves["compute_usd_per_h"].unique().sort().to_list()
+    middle = len(prices) // 2
+    devices = prices if len(prices) <= _DEVICES else [prices[0], prices[middle], prices[-1]]
+    spent = curves.group_by("token_price").agg(pl.col("usd").max()).sort("usd", "token_price")
+    others = [level for level in spent["token_price"] if level != RECORDED]
+    recorded = [RECORDED] if RECORDED in spent["token_price"].to_list() else []
+    room = _LEVELS - len(recorded)
+    levels = recorded + (others if len(others) <= room else [others[0], others[-1]][:room])
+    shown = curves.filter(pl.col("compute_usd_per_h").is_in(devices) & pl.col("token_price").is_in(levels))
+    return shown, devices, levels
+
+
+def leaders(curves: pl.DataFrame, order: list[str]) -> list[tuple[str, float]]:
+    """Who has the lowest median error when at most so much is spent per search: (strategy, from how many USD on).
+
+    Args:
+        curves: rows of `cost_curves` at one price of the device and of tokens; a search that ended keeps its winner.
+        order: the strategies; among equals the one that led before, else the first of these, leads.
+    """
+    best: dict[str, float] = {}
+    found: list[tuple[str, float]] = []
+    for (usd,), here in curves.sort("usd").group_by("usd", maintain_order=True):
+        best |= dict(here.select("strategy", "median_val_mae").iter_rows())
+        lowest = min(best.values())
+        ahead = [name for name in order if best.get(name) == lowest]
+        if not found or found[-1][0] not in ahead:
+            found.append((ahead[0], usd))
+    return found
+
+
+def figure_cost(study: Study, width: int) -> Figure | None:
+    """Median incumbent validation MAE against dollars, under a range of prices of device and tokens."""
+    shown, devices, levels = cost_curves(study)
+    if not len(shown):
+        return None
+    small = width < 500
+    if small:  # a phone has room for one column: the device as listed
+        shown = shown.filter(pl.col("compute_usd_per_h") == devices[len(devices) // 2])
+    heads = {price: f"device {dollars(price)}/h" for price in devices}
+    names = {level: token_name(level) for level in levels}
+    shown = shown.with_columns(
+        device=pl.col("compute_usd_per_h").replace_strict(heads, return_dtype=pl.String),
+        tokens=pl.col("token_price").replace_strict(names, return_dtype=pl.String),
+    )
+    kept = shown["compute_usd_per_h"].unique().sort().to_list()
+    scale = scale_of(study)
+    # Not at the very edge of a panel, where labels of neighbours would meet.
+    ticks = log_ticks(1.5 * float(shown["usd"].min()), float(shown["usd"].max()) / 1.5, 3 if len(kept) > 1 else 4)
+    x = alt.X(
+        "usd:Q",
+        title="spent per search (USD)",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(labelExpr="'$' + datum.value", values=ticks, grid=False, labelOverlap=False),
+    )
+    y = alt.Y("median_val_mae:Q", title="validation MAE (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
+    changes = _lead_changes(shown, study.strategies)
+    line = (
+        alt.Chart()
+        .transform_filter("datum.layer == 'curve'")
+        .mark_line(interpolate="step-after", strokeWidth=2, aria=False)
+        .encode(
+            x=x,
+            y=y,
+            color=scale["color"],
+            strokeDash=alt.StrokeDash("strategy:N", scale=scale["dash"]["scale"], legend=scale["color"]["legend"]),
+        )
+    )
+    mark = (
+        alt.Chart()
+        .transform_filter("datum.layer == 'lead'")
+        .mark_point(shape="triangle-down", filled=True, size=55, color=INK, opacity=1, yOffset=-7)
+        .encode(x=x, y=y, description="words:N")
+    )
+    data = pl.concat([shown.with_columns(layer=pl.lit("curve")), changes], how="diagonal")
+    panel = alt.layer(line, mark, data=data).properties(
+        width=panel_width(width, len(kept), 80), height=130 if len(kept) > 1 else 160
+    )
+    chart = panel.facet(
+        column=alt.Column("device:N", title=None, sort=[heads[price] for price in kept]),
+        row=alt.Row(
+            "tokens:N",
+            title=None,
+            sort=list(names.values()),
+            header=alt.Header(orient="top", labelOrient="top", labelAnchor="start"),
+        ),
+        spacing={"row": 26, "column": 16},
+    )
+    lines = "Across: prices of the training device" + (" (on a phone only the listed one)" if len(devices) > 1 else "")
+    caption = (
+        "Median validation MAE of the incumbent against money spent per search: the same searches, priced anew. "
+        f"{lines}; down: prices of the LLM's tokens. ▾: from here on another strategy has the lowest median. Prices "
+        "are assumptions from the project's two price files, which may be edited. The validation error selects, so "
+        f"it flatters; no interval is drawn. n = {count(study.trajectories, 'search', 'searches')} per strategy."
+    )
+    return Figure(
+        "cost",
+        "What the money buys",
+        caption,
+        styled(chart, width),
+        {"cost": shown.drop("device", "tokens"), "crossovers": study["crossovers"]},
+    )
+
+
+def token_name(level: str) -> str:
+    """A token price as people read it."""
+    return "tokens as recorded" if level == RECORDED else f"tokens at the price of {level}"
+
+
+def _lead_changes(shown: pl.DataFrame, order: list[str]) -> pl.DataFrame:
+    """Where the lead changes in each panel, at the new leader's error."""
+    rows = []
+    for (device, tokens), part in shown.group_by("device", "tokens", maintain_order=True):
+        for strategy, usd in leaders(part, order)[1:]:
+            own = part.filter((pl.col("strategy") == strategy) & (pl.col("usd") <= usd)).sort("usd")
+            rows.append(
+                {
+                    "device": device,
+                    "tokens": tokens,
+                    "usd": usd,
+                    "median_val_mae": own["median_val_mae"][-1],
+                    "layer": "lead",
+                    "words": f"from {dollars(usd)} on {strategy} leads",
+                }
+            )
+    kinds = {"device": pl.String, "tokens": pl.String, "usd": pl.Float64, "median_val_mae": pl.Float64}
+    return pl.DataFrame(rows, schema=kinds | {"layer": pl.String, "words": pl.String})
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """At most about `most` round numbers between two positive ones, for an axis in the logarithm."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    if low >= high:
+        return []
+    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
+        ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) <= most + 1:
+            return inside
+    return inside[:: -(-len(inside) // most)]

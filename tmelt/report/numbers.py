@@ -1,0 +1,275 @@
+"""What the figures leave to be read off, in numbers: pairs, power, speed, price, attribution, behaviour."""
+
+import polars as pl
+
+from tmelt.report.figures.cost import cost_curves, leaders, token_name
+from tmelt.report.figures.winners import BASELINE
+from tmelt.report.inputs import Study
+from tmelt.report.tables import Table, noted
+from tmelt.report.words import DASH, count, dollars, interval, number, seconds, value
+
+_PLACE = {
+    "trials": lambda value: f"trial {value:.0f}",
+    "fit_s": seconds,
+    "device_s": seconds,
+    "total_usd": dollars,
+}
+_AXES = {
+    "trials": "over trials",
+    "fit_s": "over training time",
+    "device_s": "over GPU time",
+    "total_usd": "over dollars",
+}
+
+
+def power_table(study: Study) -> Table:
+    """How many searches each difference would need."""
+    rows = study["power"].to_dicts()
+    return noted(
+        [
+            "",
+            "difference, °C",
+            "SD between searches, °C",
+            "searches now",
+            "needed, power 80 %",
+            "needed, power 90 %",
+            "detectable now, °C",
+        ],
+        [
+            [
+                f"{row['a']} − {row['b']}",
+                number(row["difference"], signed=True),
+                number(row["sd"]),
+                str(row["trajectories"]),
+                *(
+                    "> 2,000" if row[name] is None and row["detectable"] is not None else value(row[name])
+                    for name in ("needed_80", "needed_90")
+                ),
+                number(row["detectable"]),
+                "" if row["detectable"] is not None else row["note"] or "",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def comparison_table(study: Study) -> Table:
+    """Every pair of strategies: difference, probability of improvement, test, and the areas under the curves."""
+    areas = {
+        (row["a"], row["b"]): row for row in study["comparison"].filter(pl.col("metric") == "auc").iter_rows(named=True)
+    }
+    rows = []
+    for row in study["comparison"].filter((pl.col("metric") == "test_mae") & (pl.col("b") != BASELINE)).to_dicts():
+        area = areas.get((row["a"], row["b"]), {})
+        low, high = (f"{100 * row[f'probability_{end}']:.0f}" for end in ("low", "high"))
+        rows.append(
+            [
+                f"{row['a']} − {row['b']}",
+                f"{row['n_a']}, {row['n_b']}",
+                number(row["difference"], signed=True),
+                interval(row["low"], row["high"], signed=True),
+                f"{100 * row['probability']:.0f} % ({low} to {high})",
+                f"{row['p_holm']:.2g}" if row["p_holm"] is not None else DASH,
+                row["verdict"] or "not tested",
+                number(area.get("difference"), signed=True) if area else "",
+                interval(area.get("low"), area.get("high"), signed=True) if area else "",
+                row["note"] or "",
+            ]
+        )
+    return noted(
+        [
+            "",
+            "searches",
+            "test MAE, °C",
+            "95 % interval",
+            "P(first better)",
+            "p (Holm)",
+            "verdict",
+            "area under the curve, °C",
+            "95 % interval",
+        ],
+        rows,
+        texts=[6],
+    )
+
+
+def efficiency_table(study: Study) -> Table:
+    """How fast the searches of each strategy descend: mean incumbent error, and when the common target is reached."""
+    rows = pl.concat([study["efficiency"], study["dollar_efficiency"]])
+    axes = [axis for axis in _AXES if rows.filter(pl.col("axis") == axis)["auc"].drop_nulls().len()]
+    cells = []
+    for name in study.strategies:
+        row = [name]
+        for axis in axes:
+            own = rows.filter((pl.col("strategy") == name) & (pl.col("axis") == axis))
+            reached = own["time_to_target"].drop_nulls().sort()
+            row.append(number(own["auc"].mean()))
+            text = f"{len(reached)} of {len(own)}"
+            if 2 * len(reached) > len(own):  # searches that never get there count as later than all
+                text += f", {_PLACE[axis](reached[(len(own) - 1) // 2])}"
+            row.append(text)
+        cells.append(row)
+    columns = [""]
+    for axis in axes:
+        columns += [f"mean error {_AXES[axis]}, °C", "reached target"]
+    return Table(columns, cells)
+
+
+def target_text(study: Study) -> str:
+    """What the columns of `efficiency_table` mean."""
+    rows = pl.concat([study["efficiency"], study["dollar_efficiency"]]).drop_nulls("auc")
+    if not len(rows):
+        return ""
+    horizons = rows.unique("axis", maintain_order=True).to_dicts()
+    ends = {row["axis"]: _PLACE[row["axis"]](row["horizon"]) for row in horizons}
+    said = ", ".join(ends[axis] for axis in _AXES if axis in ends)
+    return (
+        "Area under the curve: the incumbent's validation MAE averaged from the start to where the shortest search "
+        f"ended ({said}); mean over the searches of a strategy. Target: {number(rows['target'][0])} °C in validation, "
+        "the median over all searches of where they ended; in how many searches it was reached, and the median search's"
+        " time (of an even number the earlier of the two; searches that never got there count as later than all)."
+    )
+
+
+def attribution_table(study: Study) -> Table:
+    """Each search's gain, its in-space share, and what re-running the winner's knobs in the baseline's script gave."""
+    place = {name: i for i, name in enumerate(study.strategies)}
+    shares = study["attribution"].sort(pl.col("strategy").replace_strict(place, default=99), "trajectory")
+
+    def percent(share: float | None) -> str:
+        return DASH if share is None else f"{100 * share:.0f} %"
+
+    rows = []
+    for row in shares.to_dicts():
+        confirmed, projected = row["confirmed_gain"], row["projected_gain"]
+        again = projected / confirmed if confirmed and projected is not None and confirmed < 0 else None
+        rows.append(
+            [
+                f"{row['strategy']}, search {row['trajectory']}",
+                str(row["kept"]),
+                number(row["gain"], signed=True),
+                percent(row["in_space_share"]),
+                number(confirmed, signed=True),
+                number(projected, signed=True),
+                percent(again),
+                f"trial {row['switch']}" if row["switch"] is not None else "never",
+                row["note"] or "",
+            ]
+        )
+    return noted(
+        [
+            "",
+            "kept changes",
+            "gain in validation, °C",
+            "by knobs",
+            "gain confirmed, °C",
+            "knobs alone, re-run, °C",
+            "by knobs, re-run",
+            "script first changed",
+        ],
+        rows,
+        texts=[7],
+    )
+
+
+def behaviour_table(study: Study) -> Table:
+    """How each strategy proposes: step sizes, changes per trial, repeats, failures, foresight."""
+    rows = []
+    for name in study.strategies:
+        own = study["behaviour"].filter((pl.col("strategy") == name) & (pl.col("iteration") > 0))
+        judged = own.drop_nulls("came_true")
+        if not len(own):
+            continue
+        edited = own.filter(pl.col("script_change").fill_null(0) > 0)
+        scored = own.filter(pl.col("status") == "ok")
+        rows.append(
+            [
+                name,
+                str(len(own)),
+                f"{own['changed_knobs'].drop_nulls().median() or 0:g}",
+                number(own["step"].drop_nulls().median()),
+                f"{100 * len(edited) / len(own):.0f} %",
+                str(own["duplicate_of"].drop_nulls().len()),
+                f"{100 * (1 - len(scored) / len(own)):.0f} %",
+                f"{100 * (own['decision'] == 'keep').sum() / len(own):.0f} %",
+                f"{int(judged['came_true'].sum())} of {len(judged)}" if len(judged) else DASH,
+            ]
+        )
+    return Table(
+        [
+            "",
+            "trials",
+            "knobs changed (median)",
+            "step (median)",
+            "script edited",
+            "repeats",
+            "failed",
+            "kept",
+            "expectations come true",
+        ],
+        rows,
+    )
+
+
+def cost_table(study: Study) -> Table:
+    """Means over the searches of a strategy."""
+    rows = []
+    for name in study.strategies:
+        own = study["cost"].filter(pl.col("strategy") == name)
+        if not len(own):
+            continue
+
+        def mean(column: str, own: pl.DataFrame = own) -> float | None:
+            return None if own[column].null_count() else own[column].mean()
+
+        tokens = [mean("prompt_tokens"), mean("completion_tokens")]
+        rows.append(
+            [
+                name,
+                seconds(mean("fit_s")),
+                seconds(mean("device_s")),
+                dollars(mean("gpu_usd")),
+                number(mean("llm_calls"), 1),
+                "unknown" if None in tokens else f"{tokens[0]:,.0f} / {tokens[1]:,.0f}",
+                dollars(mean("llm_usd")),
+                dollars(mean("total_usd")),
+            ]
+        )
+    return Table(["", "training", "GPU held", "computing", "LLM calls", "tokens in / out", "LLM", "total"], rows)
+
+
+def leaders_table(study: Study) -> Table:
+    """Which strategy has the lowest median error for the money, at each drawn price, and where the lead changes."""
+    shown, devices, levels = cost_curves(study)
+    rows = []
+    for level in levels:
+        for price in devices:
+            own = shown.filter((pl.col("compute_usd_per_h") == price) & (pl.col("token_price") == level))
+            if not len(own):
+                continue
+            steps = leaders(own, study.strategies)
+            words = steps[0][0]
+            for strategy, usd in steps[1:]:
+                words += f", from {dollars(usd)} on {strategy}"
+            rows.append([token_name(level), f"{dollars(price)}/h", words, str(len(steps) - 1)])
+    return Table(
+        ["", "device", "lowest median validation MAE when little is spent, then", "crossovers"], rows, texts=[2]
+    )
+
+
+def lead_text(study: Study) -> str:
+    """Where the lead changes at the prices as listed and recorded, in a sentence."""
+    shown, devices, levels = cost_curves(study)
+    price = devices[len(devices) // 2]
+    own = shown.filter((pl.col("compute_usd_per_h") == price) & (pl.col("token_price") == levels[0]))
+    steps = leaders(own, study.strategies)
+    text = (
+        f"With the device at {dollars(price)} an hour and {token_name(levels[0])}, {steps[0][0]} has the lowest median "
+        "validation MAE when little is spent"
+    )
+    text += "".join(f"; from {dollars(usd)} per search on it is {strategy}" for strategy, usd in steps[1:])
+    text += "." if len(steps) > 1 else ", and keeps it: no crossover."
+    return (
+        f"{text} Medians over {count(study.trajectories, 'search', 'searches')} per strategy, without an interval: "
+        "another set of searches may order them differently."
+    )
