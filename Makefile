@@ -26,10 +26,10 @@ packages:  ## the system packages that the tests need (apt, as root or with sudo
 	@scripts/install_packages.sh
 
 study: setup  ## run CONFIG (default: config.yaml) to its report; SOURCE=table.csv for a study on your data
-	@snakemake --profile profiles/default --configfile $(CONFIG) $(if $(SOURCE),--config source=$(SOURCE))
+	@snakemake --profile profiles/default --configfile "$(CONFIG)" $(if $(SOURCE),--config "source=$(SOURCE)")
 
 status: setup  ## where the study of CONFIG stands, also while it runs
-	@python scripts/show_status.py --config $(CONFIG)
+	@python scripts/show_status.py --config "$(CONFIG)"
 
 test: setup packages lint slurm-test  ## every check and test
 	@pytest -m "not slurm" --numprocesses 2 --dist loadfile
