@@ -4,7 +4,6 @@ In   the tables, the protocol, what is known of the data
 Out  results/{study}/report/: report.html, figures/
 """
 
-
 # As a person would name them on a command line.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
 
