@@ -223,7 +223,8 @@ class Config(Part):
     def _not_reserved(self) -> "Config":
         if self.study in {"data", "embeddings", "benchmarks", "logs"}:
             raise ValueError(f"study: {self.study!r} is a folder of results/; choose another name")
-        reserved = {"baseline", "confirm", "journal", "logs", "report", "tables"} & self.extent.strategies.keys()
+        folders = {"baseline", "bundle", "confirm", "evidence", "export", "journal", "logs", "report", "tables"}
+        reserved = folders & self.extent.strategies.keys()
         if reserved:
             raise ValueError(f"extent.strategies: {min(reserved)!r} is a folder of a study; choose another name")
         return self
