@@ -3,7 +3,8 @@
     snakemake --profile profiles/default                                       # config.yaml
     snakemake --profile profiles/default --configfile studies/meltome_small.yaml
 
-From a config to results/{study}/report/report.html, by way of data, embeddings, searches and evidence.
+From a config to results/{study}/report/report.html, by way of data, embeddings, searches and evidence; beside it, for a
+lab to take home, the winner (bundle/) and the searches and tables for other tools (export/).
 """
 
 from snakemake.utils import min_version
@@ -27,6 +28,7 @@ include: "rules/embed.smk"
 include: "rules/trial.smk"
 include: "rules/evidence.smk"
 include: "rules/report.smk"
+include: "rules/bundle.smk"
 
 
 onstart:
@@ -52,4 +54,8 @@ localrules:
 rule all:
     default_target: True
     input:
+        trials_of_searches,  # here, too: what is extended is made, and so is what follows, whatever Snakemake remembers
         f"{STUDY}/report/report.html",
+        f"{STUDY}/export/optuna.db",
+        [f"{STUDY}/export/{name}.csv" for name in TABLE_NAMES],
+        bundle_of_study,

@@ -16,6 +16,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from tmelt import protocol, resume
+from tmelt.bundle import PURPOSES
 from tmelt.config import parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES as TABLE_NAMES
@@ -129,6 +130,12 @@ def runs_of_confirmation(wildcards):
     return [frozen(path) for candidate in candidates for path in runs_of_candidate(candidate)]
 
 
+def bundle_of_study(wildcards):
+    """The model bundle; without a confirmation of winners there is none."""
+    confirmed = CONFIRM_SEEDS and PURPOSES & set(CONFIG.evidence.purposes)
+    return [f"{STUDY}/bundle/{CONFIG.study}.zip"] if confirmed else []
+
+
 def frozen_all(*paths):
     """`frozen` for paths with wildcards, as an input function. Each one is called for each job, at 0.3 ms."""
     return lambda wildcards: [frozen(path.format(**wildcards)) for path in paths]
@@ -143,8 +150,10 @@ def refuse_second_writers():
 
 
 def show_report():
-    """Say where the page is that a person wants to read."""
-    page = Path(STUDY, "report", "report.html")
+    """Say where the model is that a lab takes home, and the page that a person wants to read."""
+    bundle, page = Path(STUDY, "bundle", f"{CONFIG.study}.zip"), Path(STUDY, "report", "report.html")
+    if bundle.exists():
+        print(f"bundle: {bundle}", flush=True)
     if page.exists():
         print(f"report: {page}", flush=True)
 

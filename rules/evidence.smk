@@ -74,7 +74,7 @@ rule confirm_candidate:
         journal=f"{STUDY}/journal/runs",
     shell:
         "python scripts/confirm_candidate.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
-        " --proteins {input.proteins:q} --candidate {params.candidate:q} --seeds {params.seeds}"
+        " --proteins {input.proteins:q} --plan {input.plan:q} --candidate {params.candidate:q} --seeds {params.seeds}"
         " --folders {params.folders:q} --journal {params.journal:q} --cores {threads} 2> {log:q}"
 
 

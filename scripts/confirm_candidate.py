@@ -1,17 +1,24 @@
 """Train one candidate after the search, on fresh seeds.
 
-Reads   protocol.json, the embedding's views, proteins.parquet, confirm/{candidate}/proposal.json with train.py; its
-        `state` says what differs from a run of the search (budget, share of fit, an organism left out)
-Writes  per seed: run.parquet, curve.parquet, predictions.parquet, log.txt; keeps finished runs in the journal
+Reads   protocol.json, the embedding's views, proteins.parquet, plan (why it is trained), and
+        confirm/{candidate}/proposal.json with train.py; its `state` says what differs from a run of the search
+        (budget, share of fit, an organism left out)
+Writes  per seed: run.parquet, curve.parquet, predictions.parquet, log.txt; keeps finished runs in the journal, those of
+        winners and baseline with their checkpoints, of which the bundle is made
 """
 
 from pathlib import Path
 
+import polars as pl
+
+from tmelt.bundle import PURPOSES
 from tmelt.command import run_command
+from tmelt.evidence.schema import PLAN
 from tmelt.files import read_json
 from tmelt.harness.run import Harness, seeds_at_once, train_runs
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
+from tmelt.schema import read_table
 
 
 def confirm_candidate(
@@ -19,6 +26,7 @@ def confirm_candidate(
     protocol: Path,
     embedding: Path,
     proteins: Path,
+    plan: Path,
     candidate: Path,
     seeds: list[int],
     folders: list[Path],
@@ -29,7 +37,11 @@ def confirm_candidate(
     harness = Harness.of(read_json(protocol), embedding.parent, proteins)
     proposal = Proposal.read(candidate)
     variation = Variation(**proposal.state)
-    train_runs(proposal, seeds, folders, harness, journal, seeds_at_once(harness, seeds, cores), variation)
+    reasons = read_table(plan, PLAN).filter(pl.col("candidate") == candidate.name)["purpose"]
+    at_once = seeds_at_once(harness, seeds, cores)
+    train_runs(
+        proposal, seeds, folders, harness, journal, at_once, variation, keep_checkpoints=bool(set(reasons) & PURPOSES)
+    )
 
 
 if __name__ == "__main__":

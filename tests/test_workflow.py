@@ -2,12 +2,17 @@
 
 import json
 import re
+import subprocess
+import sys
+import zipfile
 
 import polars as pl
 import pytest
 import yaml
 from workflow import REPOSITORY, Workspace
 
+from tmelt.evidence.schema import TABLES
+from tmelt.harness.run import ROW_WISE_TOLERANCE
 from tmelt.study import read_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -66,6 +71,44 @@ def test_notebooks_read_a_study_in_one_line(finished):
     study = read_study(finished.study)
     assert len(study.trials) == 6 * 4
     assert study.table("winners")["test_mae"].null_count() == 0
+
+
+def test_the_winner_goes_home_and_predicts_as_it_was_measured(finished, tmp_path):
+    (proteins,) = finished.folder.glob("results/data/*/proteins.parquet")
+    hidden = pl.read_parquet(proteins).filter(pl.col("split") == "val")
+    fasta = "".join(f">{name}\n{sequence}\n" for name, sequence in hidden.select("protein_id", "sequence").iter_rows())
+    (tmp_path / "new.fasta").write_text(fasta)
+    bundle = finished.study / "bundle" / "ci.zip"
+    command = [sys.executable, "-m", "tmelt", "predict", "new.fasta", "--bundle", bundle, "--output", "new.parquet"]
+    subprocess.run(command, cwd=tmp_path, env=finished.environment(), check=True)
+    found = pl.read_parquet(tmp_path / "new.parquet")
+    with zipfile.ZipFile(bundle) as archive:
+        about = json.loads(archive.read("bundle.json"))
+    run = finished.study / "confirm" / about["winner"]["candidate"] / f"s{about['seeds'][0]}" / "predictions.parquet"
+    both = found.join(pl.read_parquet(run), on="protein_id")
+    assert len(both) == len(hidden)
+    tolerance = ROW_WISE_TOLERANCE[about["harness"]["precision"]]
+    assert both["tm"].to_list() == pytest.approx(both["prediction"].to_list(), abs=tolerance)
+    assert (finished.study / "bundle" / "model_card.md").read_text().startswith("# ci: melting temperatures")
+    assert f"bundle: {bundle.relative_to(finished.folder)}" in finished.output
+
+
+def test_the_searches_and_tables_go_home(finished):
+    import optuna
+
+    trials = pl.read_parquet(finished.study / "tables" / "trials.parquet")
+    storage = f"sqlite:///{finished.study}/export/optuna.db"
+    for name in finished.config["extent"]["strategies"]:
+        study = optuna.load_study(study_name=f"{name}/t0", storage=storage)
+        rows = trials.filter(pl.col("strategy") == name).sort("iteration")
+        assert [one.value for one in study.trials] == rows["val_mae"].to_list()
+        # Every knob has a range, those that scripts declare included: all trials can be drawn.
+        assert [one.params for one in study.trials] == [json.loads(knobs) for knobs in rows["knobs"]]
+    for table in TABLES:
+        assert (finished.study / "export" / f"{table}.csv").exists(), table
+    csv = pl.read_csv(finished.study / "export" / "winners.csv")
+    winners = pl.read_parquet(finished.study / "tables" / "winners.parquet")
+    assert csv["test_mae"].to_list() == winners["test_mae"].to_list()
 
 
 def test_a_second_run_has_nothing_to_do(copy):

@@ -1,10 +1,11 @@
-"""A script's command line, made from the signature of its one keyword-only function."""
+"""Command lines made from the signatures of functions: a script's one, and the subcommands of `tmelt`."""
 
 import argparse
 import inspect
+import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -14,17 +15,50 @@ from tmelt.errors import InfrastructureError, InputError
 def run_command(function: Callable[..., Any], arguments: list[str] | None = None) -> None:
     """Parse the command line by `function`'s annotations (str, int, float, bool, Path, list[...], X | None), call it.
 
+    Keyword-only parameters are options, others are given by their place. What the docstring says under `Args:` is the
+    options' help.
+
     An `InputError` ends with one line and status 2; an `InfrastructureError` with one line and status 75, which
     Snakemake retries. Any other exception is our own mistake and shows its traceback.
     """
     parser = argparse.ArgumentParser(
-        description=inspect.getdoc(function), formatter_class=argparse.RawDescriptionHelpFormatter
+        description=_described(function)[0], formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    _add_arguments(parser, function)
+    _call(function, vars(parser.parse_args(arguments)))
+
+
+def run_subcommand(
+    program: str, about: str, functions: Iterable[Callable[..., Any]], arguments: list[str] | None = None
+) -> None:
+    """The same for a program with several functions, each a subcommand of its name."""
+    parser = argparse.ArgumentParser(program, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    known = {function.__name__: function for function in functions}
+    for name, function in known.items():
+        text, _ = _described(function)
+        subparser = commands.add_parser(
+            name,
+            help=text.partition("\n")[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_arguments(subparser, function)
+    values = vars(parser.parse_args(arguments))
+    _call(known[values.pop("command")], values)
+
+
+def _add_arguments(parser: argparse.ArgumentParser, function: Callable[..., Any]) -> None:
     hints = get_type_hints(function)
+    helps = _described(function)[1]
     for name, parameter in inspect.signature(function).parameters.items():
         kind, many = _value_type(hints[name])
         required = parameter.default is inspect.Parameter.empty
-        options: dict[str, Any] = {"required": required}
+        options: dict[str, Any] = {"help": helps.get(name, "").replace("%", "%%") or None}
+        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            parser.add_argument(name, type=kind, **options)
+            continue
+        options["required"] = required
         if not required:
             options["default"] = parameter.default
         if kind is bool:
@@ -34,8 +68,20 @@ def run_command(function: Callable[..., Any], arguments: list[str] | None = None
             if many:
                 options["nargs"] = "*"
         parser.add_argument("--" + name.replace("_", "-"), dest=name, **options)
+
+
+def _described(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """A docstring without its sections, and the meaning of each argument from `Args:`."""
+    text = inspect.getdoc(function) or ""
+    head, _, rest = text.partition("\n\nArgs:\n")
+    section = rest.partition("\n\n")[0]
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return head.partition("\n\nRaises:\n")[0], {name: " ".join(words.split()) for name, words in found}
+
+
+def _call(function: Callable[..., Any], values: dict[str, Any]) -> None:
     try:
-        function(**vars(parser.parse_args(arguments)))
+        function(**values)
     except InputError as error:
         sys.exit(_complain(error, 2))
     except InfrastructureError as error:

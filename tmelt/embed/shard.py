@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def embed_share(
         InfrastructureError: no such device, its memory or the disk is full.
     """
     torch.set_num_threads(threads)
-    place = _device(device)
+    place = choose_device(device)
     ids = _proteins_by_sequence(proteins)
     sequences = {sha256_text(sequence): sequence for sequence in ids}
     mine = plan.share(sequences, shard, shards)
@@ -71,13 +72,10 @@ def embed_share(
         model = PackedESM2(loaded, precision, place, tokens)
         del loaded
         writer = SegmentWriter(cache, key)
-        for batch in plan.batches([len(mine[sequence]) for sequence in missing], tokens):
-            chosen = [missing[position] for position in batch]
-            rows = plan.pass_tokens(max(len(mine[sequence]) for sequence in chosen), tokens)
-            embedded = _forward(model, [encoded[sequence] for sequence in chosen], rows)
-            for sequence, residues in zip(chosen, embedded, strict=True):
+        for embedded in embedded_passes(model, {sequence: encoded[sequence] for sequence in missing}):
+            for sequence, residues in embedded:
                 writer.add(sequence, to_float16(residues, ids[mine[sequence]], key.layer))
-            progress.add(len(chosen), sum(len(mine[sequence]) for sequence in chosen))
+            progress.add(len(embedded), sum(len(mine[sequence]) for sequence, _ in embedded))
         writer.close()
     seconds = progress.finish()
     return {
@@ -100,6 +98,26 @@ def embed_share(
         "untrained": key.untrained,
         "torch": torch.__version__,
     }
+
+
+def embedded_passes(
+    model: PackedESM2, proteins: Mapping[str, torch.Tensor]
+) -> Iterator[list[tuple[str, torch.Tensor]]]:
+    """Embed proteins, forward pass by forward pass, the longest first.
+
+    Args:
+        model: the network.
+        proteins: tokens of each by its name, uint8 (L + 2,).
+
+    Yields:
+        The proteins of one pass: name, and embedding in fp32 (L, D) on the model's device.
+    """
+    names = list(proteins)
+    lengths = [len(proteins[name]) - plan.START_AND_END for name in names]
+    for batch in plan.batches(lengths, model.tokens):
+        rows = plan.pass_tokens(max(lengths[position] for position in batch), model.tokens)
+        chosen = [names[position] for position in batch]
+        yield list(zip(chosen, _forward(model, [proteins[name] for name in chosen], rows), strict=True))
 
 
 def to_float16(residues: torch.Tensor, protein_id: str, layer: int) -> np.ndarray:
@@ -141,7 +159,13 @@ def _forward(model: PackedESM2, proteins: list[torch.Tensor], rows: int) -> list
         ) from None
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """The device, if this machine has it.
+
+    Raises:
+        InputError: neither cpu nor cuda.
+        InfrastructureError: no GPU here.
+    """
     if name not in ("cpu", "cuda"):
         raise InputError(f"device {name!r}: cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():

@@ -1,6 +1,7 @@
 """Finished runs, kept outside Snakemake's outputs, which it deletes when a job fails: no GPU hour is spent twice.
 
-A run is named by what determines it: protocol, script, knobs, seed, threads and variation.
+A run is named by what determines it: protocol, script, knobs, seed, threads and variation. Where its checkpoint was
+asked for, that is kept with it.
 """
 
 import fcntl
@@ -14,8 +15,10 @@ from typing import Any
 
 from tmelt.errors import InputError
 from tmelt.files import copy_file, read_json, sha256_file, sha256_json, write_json
+from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
 
 FILES = ("curve.parquet", "predictions.parquet", "log.txt")
+CHECKPOINT = "checkpoint"
 
 
 def run_key(
@@ -46,18 +49,29 @@ def only_one(journal: Path, key: str) -> Iterator[None]:
         yield
 
 
-def recall(journal: Path, key: str, folder: Path) -> dict[str, Any] | None:
-    """Put a finished run's files into `folder` and return its row; None if the journal has it not, or damaged."""
+def recall(journal: Path, key: str, folder: Path, with_checkpoint: bool = False) -> dict[str, Any] | None:
+    """Put a finished run's files into `folder` and return its row; None if the journal has it not, or damaged.
+
+    With `with_checkpoint` a run that ended ok counts only where its checkpoint was kept, too.
+    """
     kept = journal / key[:2] / key
-    row = _row_of(kept)
+    row = _row_of(kept, with_checkpoint)
     if row is not None:
         for name in FILES:
             copy_file(kept / name, folder / name)
     return row
 
 
-def keep(journal: Path, key: str, folder: Path, row: Mapping[str, Any]) -> None:
-    """Keep a finished run; what is kept already, and whole, stays. To be called inside `only_one`."""
+def keep(
+    journal: Path, key: str, folder: Path, row: Mapping[str, Any], checkpoint: Path | None = None, most_mb: int = 0
+) -> None:
+    """Keep a finished run; what is kept already, and whole, stays. To be called inside `only_one`.
+
+    Args:
+        checkpoint: the folder that the candidate left, to be kept with the run; what cannot be kept (a link, a FIFO)
+            is no fault of the run: the entry says why it is missing.
+        most_mb: the budget of that folder.
+    """
     shelf = journal / key[:2]
     shelf.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=shelf))
@@ -66,21 +80,51 @@ def keep(journal: Path, key: str, folder: Path, row: Mapping[str, Any]) -> None:
         for name in FILES:
             copy_file(folder / name, fresh / name)
         hashes = {name: sha256_file(fresh / name) for name in FILES}
-        write_json(fresh / "run.json", {"row": dict(row), "sha256": hashes})
-        if _row_of(shelf / key) is None:
+        entry = {"row": dict(row), "sha256": hashes}
+        if checkpoint is not None:
+            entry["checkpoint"] = _keep_checkpoint(checkpoint, fresh / CHECKPOINT, most_mb << 20)
+        write_json(fresh / "run.json", entry)
+        if _row_of(shelf / key, checkpoint is not None) is None:
             shutil.rmtree(shelf / key, ignore_errors=True)
             fresh.rename(shelf / key)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _row_of(kept: Path) -> dict[str, Any] | None:
+def kept_checkpoint(journal: Path, key: str) -> tuple[Path, dict[str, str]]:
+    """The folder of a run's kept checkpoint, and the SHA-256 of each of its files.
+
+    Raises:
+        Unkeepable: the candidate left what cannot be kept.
+    """
+    kept = journal / key[:2] / key
+    about = read_json(kept / "run.json")["checkpoint"]
+    if about["fault"]:
+        raise Unkeepable(about["fault"])
+    return kept / CHECKPOINT, about["sha256"]
+
+
+def _keep_checkpoint(source: Path, target: Path, most: int) -> dict[str, Any]:
+    """Copy a checkpoint; what the journal's entry says of it."""
+    try:
+        return {"sha256": copy_checkpoint(source, target, most=most), "fault": None}
+    except Unkeepable as unkeepable:
+        shutil.rmtree(target, ignore_errors=True)
+        return {"sha256": {}, "fault": str(unkeepable)}
+
+
+def _row_of(kept: Path, with_checkpoint: bool = False) -> dict[str, Any] | None:
     """The row of a kept run whose files are all as they were written."""
     if not kept.exists():
         return None
     try:
         entry = read_json(kept / "run.json")
-        if all(sha256_file(kept / name) == entry["sha256"][name] for name in FILES):
+        hashes = {name: entry["sha256"][name] for name in FILES}
+        if with_checkpoint and entry["row"]["status"] == "ok":
+            if "checkpoint" not in entry:
+                return None
+            hashes |= {f"{CHECKPOINT}/{name}": sha256 for name, sha256 in entry["checkpoint"]["sha256"].items()}
+        if all(sha256_file(kept / name) == sha256 for name, sha256 in hashes.items()):
             return entry["row"]
     except (InputError, OSError, LookupError, TypeError):
         pass

@@ -8,8 +8,10 @@ import json
 import math
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -25,8 +27,9 @@ class Invalid(Exception):
         self.status = status
 
 
-def read_plain_file(path: Path, *, most: int) -> bytes:
-    """The bytes of a regular file with one name, at most `most` of them.
+@contextmanager
+def open_plain_file(path: Path, *, most: int) -> Iterator[BinaryIO]:
+    """A regular file with one name and at most `most` bytes, opened to read.
 
     Raises:
         Invalid: no such file; or (status `tamper`) a link, a FIFO, a device, a hard link, or too large.
@@ -44,9 +47,19 @@ def read_plain_file(path: Path, *, most: int) -> bytes:
         if state.st_size > most:
             raise Invalid("too_large", "tamper")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(most + 1)
+            yield file
     finally:
         os.close(descriptor)
+
+
+def read_plain_file(path: Path, *, most: int) -> bytes:
+    """The bytes of a regular file with one name, at most `most` of them.
+
+    Raises:
+        Invalid: as `open_plain_file`.
+    """
+    with open_plain_file(path, most=most) as file:
+        return file.read(most + 1)
 
 
 def read_predictions(path: Path, count: int) -> np.ndarray:

@@ -91,10 +91,12 @@ def train_runs(
     kept: Path,
     side_by_side: int,
     variation: Variation,
+    keep_checkpoints: bool = False,
 ) -> list[dict[str, Any]]:
     """Train `proposal` once per seed; write run, curve, predictions and log into that seed's folder.
 
-    A run that the journal `kept` holds is not trained again. Returns the rows (tmelt.schema.RUN), in order.
+    A run that the journal `kept` holds is not trained again. With `keep_checkpoints` it holds the checkpoints, too.
+    Returns the rows (tmelt.schema.RUN), in order.
 
     Raises:
         InfrastructureError: the sandbox or the machine failed; nothing is known about the candidate.
@@ -105,13 +107,8 @@ def train_runs(
             _write_parts(folder, [], [], proposal.error or "")
             write_table(folder / "run.parquet", [row], RUN)
         return rows
-    keys = [
-        journal.run_key(
-            harness.protocol_sha256, proposal.script_sha256, proposal.knobs, seed, harness.threads, variation.key()
-        )
-        for seed in seeds
-    ]
-    rows = [journal.recall(kept, key, folder) for key, folder in zip(keys, folders, strict=True)]
+    keys = [run_key(proposal, seed, harness, variation) for seed in seeds]
+    rows = [journal.recall(kept, key, folder, keep_checkpoints) for key, folder in zip(keys, folders, strict=True)]
     todo = [position for position, row in enumerate(rows) if row is None]
     if todo:
         check_views(harness.embedding)
@@ -133,10 +130,11 @@ def train_runs(
             def train(position: int) -> dict[str, Any]:
                 seed, folder, key = seeds[position], folders[position], keys[position]
                 with journal.only_one(kept, key):
-                    row = journal.recall(kept, key, folder)  # meanwhile finished by the other one
+                    row = journal.recall(kept, key, folder, keep_checkpoints)  # meanwhile finished by the other one
                     if row is None:
                         row = failed.write(seed, folder, harness) if failed else runner.run(seed, folder)
-                        journal.keep(kept, key, folder, row)
+                        checkpoint = runner.checkpoint(seed) if keep_checkpoints and row["status"] == "ok" else None
+                        journal.keep(kept, key, folder, row, checkpoint, harness.budget.disk_mb)
                 return row
 
             with ThreadPoolExecutor(max(1, side_by_side)) as pool:
@@ -145,6 +143,13 @@ def train_runs(
     for row, folder in zip(rows, folders, strict=True):
         write_table(folder / "run.parquet", [row], RUN)
     return rows
+
+
+def run_key(proposal: Proposal, seed: int, harness: Harness, variation: Variation) -> str:
+    """The identity of one run, by which the journal finds it."""
+    return journal.run_key(
+        harness.protocol_sha256, proposal.script_sha256, proposal.knobs, seed, harness.threads, variation.key()
+    )
 
 
 def seeds_at_once(harness: Harness, seeds: Sequence[int], cores: int) -> int:
@@ -203,6 +208,10 @@ class _Runner:
         except Invalid as invalid:
             return _Failure(invalid.status, invalid.reason, _tail(fit), fit.wall_s)
         return None
+
+    def checkpoint(self, seed: int) -> Path:
+        """Where the candidate left what it learnt with this seed, until the sandbox closes."""
+        return self.sandbox.folder / f"s{seed}" / "checkpoint"
 
     def run(self, seed: int, out: Path) -> dict[str, Any]:
         """One run: trains, predicts twice, writes everything but run.parquet; returns the row."""

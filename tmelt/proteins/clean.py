@@ -119,9 +119,9 @@ def clean_records(records: list[Record], table: Table, data: Data) -> tuple[list
     repair("* at the end of the sequence", "removed", lambda sequence: sequence.rstrip("*"))
     drop("no sequence", lambda record: None if record.sequence else "")
     if data.nonstandard == "drop":
-        drop("non-standard residues", lambda record: _nonstandard(record.sequence) or None)
+        drop("non-standard residues", lambda record: nonstandard(record.sequence) or None)
     elif data.nonstandard == "mask":
-        repair("non-standard residues", "masked as X", _mask)
+        repair("non-standard residues", "masked as X", mask)
     else:
         _refuse_nonstandard(records, table, data)
         cleaning.add("non-standard residues", "none may be there (nonstandard: stop)", 0, len(records))
@@ -163,21 +163,22 @@ def _residues(record: Record) -> str:
     return f"{len(record.sequence)} residues, {record.sequence.count('X')} unknown"
 
 
-def _nonstandard(sequence: str) -> str:
+def nonstandard(sequence: str) -> str:
     """The letters beyond the 20 amino acids, in order of the alphabet."""
     return "".join(sorted(set(sequence) - set(AMINO_ACIDS)))
 
 
-def _mask(sequence: str) -> str:
-    for letter in _nonstandard(sequence):
+def mask(sequence: str) -> str:
+    """The sequence with X for every letter beyond the 20 amino acids."""
+    for letter in nonstandard(sequence):
         sequence = sequence.replace(letter, "X")
     return sequence
 
 
 def _refuse_nonstandard(records: list[Record], table: Table, data: Data) -> None:
-    bad = [record for record in records if _nonstandard(record.sequence)]
+    bad = [record for record in records if nonstandard(record.sequence)]
     if bad:
-        letter = _nonstandard(bad[0].sequence)[0]
+        letter = nonstandard(bad[0].sequence)[0]
         at = bad[0].sequence.index(letter) + 1
         what = f"residue {at} is {letter!r}; correct it, or set data.nonstandard to mask or drop"
         raise table.fault(bad[0].row, _sequence_column(data), what, len(bad) - 1)

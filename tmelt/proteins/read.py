@@ -311,32 +311,37 @@ def _join(table: Table, rows: list[int], column: str, ids: list[str], path: Path
     return [by_name[name] for name in ids]
 
 
+def fasta_entries(path: Path) -> list[tuple[int, str, str]]:
+    """The entries of a FASTA file in its order: line of the header, its first word, the sequence as it stands there.
+
+    Raises:
+        InputError: text before the first header, or an entry without name or sequence.
+    """
+    entries: list[tuple[int, str, list[str]]] = []
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", _read_text(path)), 1):
+        if line.startswith(">"):
+            words = line[1:].split()
+            if not words:
+                raise InputError(f"{path}: line {number}: a header without a name; write >name")
+            entries.append((number, words[0], []))
+        elif line.strip() and not line.startswith(";"):
+            if not entries:
+                raise InputError(f"{path}: line {number}: text before the first header; a FASTA entry begins with >")
+            entries[-1][2].append(line)
+    for number, _, lines in entries:
+        if not "".join(lines).strip():
+            raise InputError(f"{path}: line {number}: an entry without a sequence; add it, or remove the header")
+    return [(number, name, "".join(lines)) for number, name, lines in entries]
+
+
 def read_fasta(path: Path) -> dict[str, str]:
     """Sequences by name: the first word of the header, and the accession inside `db|accession|name`, too.
 
     Raises:
         InputError: no header, an entry without sequence or name, or two different sequences of one name.
     """
-    entries: dict[str, tuple[int, list[str]]] = {}
     sequences: dict[str, str] = {}
-    current: list[str] | None = None
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", _read_text(path)), 1):
-        if line.startswith(">"):
-            words = line[1:].split()
-            if not words:
-                raise InputError(f"{path}: line {number}: a header without a name; write >name")
-            current = []
-            key = words[0] if words[0] not in entries else f"{words[0]}\n{number}"
-            entries[key] = (number, current)
-        elif line.strip() and not line.startswith(";"):
-            if current is None:
-                raise InputError(f"{path}: line {number}: text before the first header; a FASTA entry begins with >")
-            current.append(line)
-    for key, (number, lines) in entries.items():
-        sequence = "".join(lines)
-        if not sequence.strip():
-            raise InputError(f"{path}: line {number}: an entry without a sequence; add it, or remove the header")
-        name = key.partition("\n")[0]
+    for number, name, sequence in fasta_entries(path):
         parts = name.split("|")
         for alias in {name, parts[1]} if len(parts) == 3 and parts[1] else {name}:
             if sequences.setdefault(alias, sequence) != sequence:

@@ -1,0 +1,22 @@
+"""Export the searches to an Optuna storage, for optuna-dashboard.
+
+Reads   trials (tables/trials.parquet), protocol.json (the study's knobs)
+Writes  database (SQLite): one Optuna study per search
+"""
+
+from pathlib import Path
+
+from tmelt.command import run_command
+from tmelt.evidence.schema import TRIALS
+from tmelt.export import optuna_storage
+from tmelt.files import read_json
+from tmelt.schema import read_table
+
+
+def export_optuna(*, trials: Path, protocol: Path, database: Path) -> None:
+    """Write every trial with its knobs, validation MAE, state and reasons; nothing about test."""
+    optuna_storage.export_optuna(read_table(trials, TRIALS), read_json(protocol), database)
+
+
+if __name__ == "__main__":
+    run_command(export_optuna)

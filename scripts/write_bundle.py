@@ -1,0 +1,57 @@
+"""Pack the study's winner, chosen by validation, as a file that `tmelt predict` uses on new sequences.
+
+Reads   protocol.json, the embedding's pool, proteins.parquet; trials, floors (tables/), plan, confirmed_predictions,
+        labels; confirm/{candidate}/ and the journal, which keeps the winners' checkpoints
+Writes  bundle ({study}.zip), card (model_card.md, the one inside it)
+"""
+
+from pathlib import Path
+
+from tmelt.bundle import write
+from tmelt.command import run_command
+from tmelt.embed.settings import parse_backbone
+from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, FLOORS, OPENED_LABELS, PLAN, TRIALS
+from tmelt.evidence.winners import Confirmed
+from tmelt.schema import read_table
+
+
+def write_bundle(
+    *,
+    study: Path,
+    protocol: Path,
+    embedding: Path,
+    proteins: Path,
+    trials: Path,
+    plan: Path,
+    confirmed_predictions: Path,
+    labels: Path,
+    floors: Path,
+    backbone: str,
+    nonstandard: str,
+    cores: int,
+    bundle: Path,
+    card: Path,
+) -> None:
+    """Choose, check that the kept checkpoints predict what was recorded, pack."""
+    chosen = write.write_bundle(
+        study=study,
+        protocol=protocol,
+        embedding=embedding.parent,
+        proteins=proteins,
+        trials=read_table(trials, TRIALS),
+        plan=read_table(plan, PLAN),
+        confirmed=Confirmed.of(
+            read_table(confirmed_predictions, CONFIRMED_PREDICTIONS), read_table(labels, OPENED_LABELS)
+        ),
+        floors=read_table(floors, FLOORS),
+        backbone=parse_backbone(backbone),
+        nonstandard=nonstandard,
+        cores=cores,
+        bundle=bundle,
+        card=card,
+    )
+    print(f"{bundle}: {chosen.candidate}, validation MAE {chosen.val_mae:.2f} °C on {len(chosen.seeds)} fresh seeds")
+
+
+if __name__ == "__main__":
+    run_command(write_bundle)

@@ -1,0 +1,45 @@
+"""Intervals that hold what they promise, checked by simulation."""
+
+import numpy as np
+import pytest
+
+from tmelt.bundle.conformal import LEVELS, half_width, measured_coverage
+from tmelt.errors import InputError
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
+@pytest.mark.parametrize("count", [19, 60])
+def test_coverage_is_between_the_level_and_a_little_more(level, count):
+    """Lei et al. 2018, theorem 2.2: at least the level, at most 1 / (n + 1) more, on average over calibration sets."""
+    random = np.random.default_rng(0)
+    held = []
+    for _ in range(4000):
+        errors = random.standard_t(3, count + 50)  # heavy tails: no normal quantile would do
+        half = half_width(np.abs(errors[:count]), level)
+        held.append((np.abs(errors[count:]) <= half).mean())
+    noise = 4 * np.std(held) / np.sqrt(len(held))
+    assert level - noise <= np.mean(held) <= level + 1 / (count + 1) + noise
+
+
+def test_the_rank_is_the_finite_sample_one():
+    assert half_width(list(range(1, 10)), 0.9) == 9  # ⌈10 · 0.9⌉ = 9 of 9
+    assert half_width(list(range(1, 20)), 0.9) == 18
+    assert half_width([3, 1, 2], 0.5) == 2
+
+
+def test_too_few_proteins_give_no_interval_instead_of_a_wrong_one():
+    with pytest.raises(InputError, match=r"level: 0\.9 needs 9 validation proteins, and there are 8: at most 0\.888"):
+        half_width(list(range(8)), 0.9)
+    half_width(list(range(8)), 0.888)
+
+
+@pytest.mark.parametrize("level", [0, 1, 90, -0.1, float("nan")])
+def test_a_level_is_a_share(level):
+    with pytest.raises(InputError, match="between 0 and 1"):
+        half_width([1.0] * 100, level)
+
+
+def test_measured_coverage_leaves_out_what_cannot_be_had():
+    rows = measured_coverage(list(range(1, 12)), np.array([0.0, 5.0, 10.5, 50.0]))
+    assert [row["level"] for row in rows] == [level for level in LEVELS if level <= 0.9]
+    assert rows[-1] == {"level": 0.9, "half_width": 11.0, "test_coverage": 0.75}

@@ -1,0 +1,6 @@
+"""`python -m tmelt` is `tmelt`."""
+
+from tmelt.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The model card: what a bundle is, what was measured, what it must not be used for (after Mitchell et al. 2019)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tmelt.bundle.facts import SCRIPTED
+
+
+def write_card(about: Mapping[str, Any]) -> str:
+    """The card as Markdown, from what bundle.json holds."""
+    parts = [
+        f"# {about['study']}: melting temperatures from sequence",
+        about["title"],
+        *(f"> **{label}.**" for label in about["labels"]),
+        _what(about),
+        "## What was measured",
+        *_measured(about),
+        "## The interval",
+        *_interval(about),
+        "## What it was trained on",
+        *_training(about["training"]),
+        "## What it is for, and what not",
+        *_use(about),
+        "## How it was found",
+        *_found(about),
+        "## Knobs",
+        _table(("knob", "value"), [(name, _short(value)) for name, value in sorted(about["knobs"].items())]),
+        "In full in bundle.json.",
+        "## How to make it again",
+        _again(about),
+        "## Licence",
+        "The study records none: neither for these weights, nor for the data they were trained on. Settle it before "
+        "you pass the bundle on. By `training_sequences.txt` whoever has the bundle can test whether a sequence was "
+        "trained on.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _what(about: Mapping[str, Any]) -> str:
+    backbone = about["backbone"]
+    trained = "untrained" if backbone["untrained"] else "frozen"
+    return (
+        f"Predicts the melting temperature (Tm, °C) of a protein from its sequence: {trained} {backbone['name']} "
+        f"embeddings (layer {backbone['layer']}, {backbone['width']} features per residue), then `train.py` with "
+        f"{_many(len(about['seeds']), 'checkpoint')}, one per training seed; the prediction is their mean.\n\n"
+        "    tmelt predict proteins.fasta --bundle bundle.zip --output predictions.csv"
+    )
+
+
+def _measured(about: Mapping[str, Any]) -> list[str]:
+    """Errors beside those of the baseline and of trivial predictors."""
+    measured = about["measured"]
+    rows = [("**this model**, mean over its seeds", measured["winner"])]
+    if measured["baseline"] is not None and not about["winner"]["baseline"]:
+        rows.append(("baseline of the study (trial 0)", measured["baseline"]))
+    lines = [
+        (name, _degrees(row["val_mae"]), _degrees(row["test_mae"]), _range(row["test_low"], row["test_high"]))
+        for name, row in rows
+    ]
+    together = _degrees(measured["winner"]["test_ensemble_mae"])
+    ensemble = ("**this model**, mean prediction of its seeds", "–", together, "–")
+    floors = [
+        (f"{floor['label']} ({floor['kind']})", _degrees(floor["val_mae"]), _degrees(floor["test_mae"]),
+         _range(floor["low"], floor["high"]))
+        for floor in measured["floors"]
+    ]  # fmt: skip
+    return [
+        _table(
+            ("mean absolute error, °C", "validation", "test", "95 % interval of test"),
+            [lines[0], ensemble, *lines[1:], *floors],
+        ),
+        f"{about['training']['proteins']['val']} validation and {measured['test_proteins']} test proteins. Validation "
+        "chose this model among the study's searches, so its validation error flatters it; test chose nothing. The "
+        "intervals are those of the study's tables (proteins resampled by family).",
+        _no_better(measured),
+    ]
+
+
+def _no_better(measured: Mapping[str, Any]) -> str:
+    """Which predictors without embeddings do as well on test, if any: nobody should have to look for that."""
+    ours = measured["winner"]["test_ensemble_mae"]
+    predictors = [floor for floor in measured["floors"] if floor["kind"] == "predictor"]
+    equal = [floor["label"] for floor in predictors if (floor["test_mae"] or float("inf")) <= ours]
+    return f"**No better on test than: {'; '.join(equal)}.**" if equal else ""
+
+
+def _interval(about: Mapping[str, Any]) -> list[str]:
+    """Widths and coverage."""
+    measured, training = about["measured"], about["training"]
+    rows = [
+        (f"{row['level']:.0%}", f"± {row['half_width']:.2f} °C", f"{row['test_coverage']:.1%}")
+        for row in measured["coverage"]
+    ]
+    text = (
+        f"Split conformal (Vovk et al. 2005; Lei et al. 2018) on the absolute errors of the mean prediction on the "
+        f"{training['proteins']['val']} validation proteins: the same width for every protein. It is made to hold the "
+        "measured value of the stated share of proteins that are drawn like those of the study. The same validation "
+        "proteins chose the model, so true coverage is a little lower than stated."
+    )
+    if not rows:
+        return [text, "There are too few validation proteins for an interval of any level shown here."]
+    return [text, _table(("level", "half width", f"held on {measured['test_proteins']} test proteins"), rows)]
+
+
+def _training(training: Mapping[str, Any]) -> list[str]:
+    counts = training["proteins"]
+    organisms = sorted(training["organisms"].items(), key=lambda item: (-item[1], item[0]))
+    return [
+        f"{training['description']}. Trained on {counts['fit']} proteins, stopped on {counts['stop']}; "
+        f"{training['length'][0]} to {training['length'][1]} residues; Tm {training['tm'][0]:.1f} to "
+        f"{training['tm'][1]:.1f} °C, median {training['tm_median']:.1f} °C. Data set `{training['dataset']}`. "
+        f"Residues beyond the 20 amino acids: policy `{training['nonstandard']}`.",
+        _table(("organism", "proteins trained on"), organisms),
+    ]
+
+
+def _use(about: Mapping[str, Any]) -> list[str]:
+    training = about["training"]
+    limits = [
+        *(f"{label}." for label in about["labels"]),
+        f"Proteins unlike those above (organisms, {training['length'][0]} to {training['length'][1]} residues, "
+        f"{training['tm'][0]:.0f} to {training['tm'][1]:.0f} °C) are extrapolations; `predict` warns by length and Tm, "
+        "not by kinship, and the interval does not widen.",
+        "Single mutations were no part of training or of any measurement here: differences between close variants are "
+        "not what the errors above are about.",
+        "A measured Tm depends on assay and conditions; the model knows those of its data alone.",
+        "`train.py` is a program, perhaps written by a model: `predict` runs it in a sandbox without network. Its hash "
+        "in bundle.json shows damage; it is no signature.",
+    ]
+    return [
+        "For ranking and screening proteins like those it was trained on, with the interval beside each number.",
+        "\n".join(f"- {limit}" for limit in limits),
+    ]
+
+
+def _found(about: Mapping[str, Any]) -> list[str]:
+    """The searches that ended with this candidate."""
+    winner = about["winner"]
+    script = "the reference script" if winner["reference_script"] else "a script of its own"
+    head = f"Candidate `{winner['candidate']}`: {script} (SHA-256 `{winner['script_sha256'][:12]}…`)."
+    if winner["baseline"]:
+        head += " It is the baseline: no search found anything better by validation on fresh seeds."
+    lines = []
+    for search in winner["searches"]:
+        by = {None: "", "playbook": f", {SCRIPTED}"}.get(search["model"], f", model {search['model']}")
+        line = (
+            f"- `{search['strategy']}` ({search['kind']}{by}), search {search['trajectory']}, "
+            f"trial {search['iteration']}, proposed by: {search['origin']}"
+        )
+        if why := " ".join(json.loads(search["proposal"]).get("rationale", "").split()):
+            line += f". In its words: “{why[:500]}”"
+        lines.append(line)
+    over = [
+        f"- Passed over: `{other['candidate']}`, better by validation ({other['val_mae']:.2f} °C), for its checkpoint "
+        f"cannot be kept: {other['fault']}."
+        for other in about["passed_over"]
+    ]
+    return [head, "\n".join(lines + over)]
+
+
+def _again(about: Mapping[str, Any]) -> str:
+    software, harness, backbone = about["software"], about["harness"], about["backbone"]
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(software["packages"].items()))
+    seeds = ", ".join(map(str, about["seeds"]))
+    revised = f", revised {about['revisions']} times" if about["revisions"] else ""
+    return (
+        f"Run the study `{about['study']}` again with its config (protocol `{about['protocol_sha256'][:12]}…`"
+        f"{revised}); its rule `write_bundle` makes the bundle. Seeds {seeds}; {harness['precision']} on "
+        f"{harness['device']}; backbone weights `{backbone['weights_sha256'][:12]}…` ({backbone['weights']}), "
+        f"{backbone['precision']}. Made with Python {software['python']}, {packages}."
+    )
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    header = list(header)
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _degrees(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{low:.2f} to {high:.2f}"

@@ -1,0 +1,128 @@
+"""What a bundle says about itself: where it comes from, what it was trained on, what was measured."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tmelt.bundle.choose import Chosen
+from tmelt.bundle.conformal import measured_coverage
+from tmelt.config import Backbone
+from tmelt.evidence import statistics
+from tmelt.evidence.winners import Confirmed, candidate_of
+from tmelt.files import read_json
+from tmelt.history import Proposal
+
+SYNTHETIC = (
+    "SYNTHETIC DATA: the proteins and their melting temperatures were made by the project's generator, none was "
+    "measured; these predictions say nothing about real proteins"
+)
+UNTRAINED = (
+    "UNTRAINED BACKBONE: the embeddings come from random weights, not from a trained ESM-2; these predictions show the "
+    "machinery"
+)
+SCRIPTED = "found by a scripted stand-in for an LLM (playbook)"
+
+
+def labels_of(protocol: Mapping[str, Any]) -> list[str]:
+    """What must be said before anything else."""
+    synthetic, untrained = protocol["data"].get("synthetic"), protocol["measured"]["embedding"].get("untrained")
+    return [text for text, holds in ((SYNTHETIC, synthetic), (UNTRAINED, untrained)) if holds]
+
+
+def backbone_facts(backbone: Backbone, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """How new sequences are to be embedded: the config's backbone, and what the study's embedding came out as."""
+    embedding = protocol["measured"]["embedding"]
+    from_file = backbone.weights not in ("download", "random")
+    return {
+        "name": backbone.name,
+        "weights": "file" if from_file else backbone.weights,  # a path of this machine helps nobody elsewhere
+        "file": Path(backbone.weights).name if from_file else None,
+        "seed": backbone.seed,
+        "torch": protocol["environment"]["packages"]["torch"],
+        **{key: embedding[key] for key in ("weights_sha256", "untrained", "layer", "width", "precision", "tokens")},
+    }
+
+
+def training_facts(proteins: pl.DataFrame, nonstandard: str, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """The proteins that the candidate learnt from, those of fit and stop, in numbers.
+
+    Args:
+        proteins: proteins.parquet.
+        nonstandard: the study's policy for residues beyond the 20.
+    """
+    seen = proteins.filter(pl.col("split").is_in(["fit", "stop"]))
+    lengths = seen["sequence"].str.len_chars()
+    organisms = seen["organism"].fill_null("unknown").value_counts().sort("count", "organism", descending=[True, False])
+    counts = dict(proteins["split"].value_counts().iter_rows())
+    return {
+        "data": protocol["data"]["name"],
+        "description": protocol["data"]["description"],
+        "dataset": protocol["design"]["dataset"],
+        "proteins": {split: counts.get(split, 0) for split in ("fit", "stop", "val", "test")},
+        "length": [int(lengths.min()), int(lengths.max())],
+        "tm": [float(seen["tm"].min()), float(seen["tm"].max())],
+        "tm_median": float(seen["tm"].median()),
+        "organisms": dict(organisms.iter_rows()),
+        "nonstandard": nonstandard,
+    }
+
+
+def winner_facts(
+    chosen: Chosen, study: Path, proposal: Proposal, trials: pl.DataFrame, reference: str
+) -> dict[str, Any]:
+    """Which candidate it is, who found it, and why they tried it, in their words."""
+    searches = []
+    for strategy, trajectory, iteration in chosen.found_by:
+        settings = read_json(study / strategy / "strategy.json")
+        row = trials.filter(
+            (pl.col("strategy") == strategy) & (pl.col("trajectory") == trajectory) & (pl.col("iteration") == iteration)
+        ).row(0, named=True)
+        searches.append(
+            {
+                "strategy": strategy,
+                "kind": settings["kind"],
+                "model": settings["options"].get("model"),
+                "trajectory": trajectory,
+                "iteration": iteration,
+                "origin": row["origin"],
+                "proposal": row["proposal"],
+                "parameter_count": row["parameter_count"],
+            }
+        )
+    return {
+        "candidate": chosen.candidate,
+        "baseline": chosen.baseline,
+        "searches": searches,
+        "script_sha256": proposal.script_sha256,
+        "reference_script": proposal.script_sha256 == reference,
+    }
+
+
+def measured_facts(
+    chosen: Chosen, plan: pl.DataFrame, confirmed: Confirmed, floors: pl.DataFrame, residuals: list[float]
+) -> dict[str, Any]:
+    """Errors of the winner, the baseline and the trivial predictors in °C, and how the intervals fared on test."""
+    baseline = candidate_of(plan, "baseline", None, None)
+    test = confirmed.inside("test")
+    ensemble = confirmed.predictions[chosen.candidate][:, test].mean(axis=0)
+    errors = abs(ensemble - confirmed.labels["tm"].to_numpy()[test])
+    return {
+        "winner": _errors(confirmed, chosen.candidate) | {"test_ensemble_mae": float(errors.mean())},
+        "baseline": _errors(confirmed, baseline) if baseline in confirmed else None,
+        "floors": floors.select("label", "kind", "val_mae", "test_mae", "low", "high").to_dicts(),
+        "test_proteins": len(test),
+        "coverage": measured_coverage(residuals, errors),
+    }
+
+
+def _errors(confirmed: Confirmed, candidate: str) -> dict[str, Any]:
+    """MAE per split, the mean over seeds, with the intervals that the table `winners` has."""
+    found: dict[str, Any] = {"seeds": len(confirmed.seeds[candidate])}
+    for split in ("val", "test"):
+        interval = statistics.mean_interval(
+            confirmed.errors(candidate, split), confirmed.clusters(split), statistics.generator(split, candidate)
+        )
+        found |= {f"{split}_mae": interval.estimate, f"{split}_low": interval.low, f"{split}_high": interval.high}
+    return found

@@ -1,0 +1,175 @@
+"""From a file of new proteins to a file of predictions: read, embed, predict per seed, put an interval around it."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import torch
+
+from tmelt.bundle.archive import RESIDUALS, SCRIPT, SEQUENCES, Bundle, open_bundle
+from tmelt.bundle.conformal import half_width
+from tmelt.bundle.sequences import Query, read_queries
+from tmelt.errors import InputError
+from tmelt.files import atomic_path
+from tmelt.schema import F, N, S, _column, write_table
+
+PREDICTED = pa.schema([
+    _column("protein_id", S, "name of the protein"),
+    _column("length", N, "residues"),
+    _column("tm", F, "predicted melting temperature in °C, mean over the bundle's seeds; null where not predicted"),
+    _column("seed_sd", F, "standard deviation over the seeds in °C; null with one"),
+    _column("low", F, "lower end of the interval in °C"),
+    _column("high", F, "upper end of the interval in °C"),
+    _column("level", F, "share of new proteins that the interval is to hold"),
+    _column("warning", S, "why the prediction must be read with care, or null"),
+])  # fmt: skip
+FORMATS = (".parquet", ".csv")
+RESIDUES_AT_ONCE = 200_000  # of embeddings in memory: 256 MB at ESM-2 150M's 640 features
+
+
+def predict_file(
+    proteins: Path,
+    *,
+    bundle: Path,
+    output: Path,
+    level: float,
+    weights: Path | None,
+    sandbox: str,
+    sandbox_image: str | None,
+    device: str | None,
+    precision: str | None,
+    threads: int | None,
+) -> str:
+    """Predict the proteins of a file with a bundle, and write `output`; see `tmelt.cli.predict`.
+
+    Returns:
+        One line that says what was written.
+
+    Raises:
+        InputError: proteins, bundle, level or weights are not what they should be.
+        InfrastructureError: sandbox, device or download failed.
+    """
+    if output.suffix not in FORMATS:
+        raise InputError(f"--output: {output}: the name should end in {' or '.join(FORMATS)}")
+    opened = open_bundle(bundle)
+    half = half_width(json.loads(opened.text(RESIDUALS)), level)
+    training = opened.about["training"]
+    queries = read_queries(proteins, training, set(opened.text(SEQUENCES).split()))
+    for label in opened.about["labels"]:
+        print(f"warning: {label}", file=sys.stderr)
+    answered = [query for query in queries if query.masked is not None]
+    harness = opened.about["harness"]
+    values = predict_queries(
+        opened,
+        answered,
+        weights=weights,
+        sandbox=sandbox,
+        sandbox_image=sandbox_image,
+        device=device or harness["device"],
+        precision=precision,
+        threads=threads or harness["threads"],
+    )
+    by_name = dict(zip((query.protein_id for query in answered), values.T, strict=True))
+    rows = [_row(query, by_name.get(query.protein_id), half, level, training["tm"]) for query in queries]
+    try:
+        _write(output, rows)
+    except OSError as error:
+        raise InputError(f"--output: {output}: cannot be written ({error.strerror or error})") from None
+    return _summary(output, rows, half, level)
+
+
+def predict_queries(
+    bundle: Bundle,
+    queries: Sequence[Query],
+    *,
+    weights: Path | None,
+    sandbox: str,
+    sandbox_image: str | None,
+    device: str,
+    precision: str | None,
+    threads: int,
+) -> np.ndarray:
+    """Predicted tm in °C of each protein by each seed, (seeds, proteins)."""
+    from tmelt.bundle.embedding import embed, load_embedder
+    from tmelt.bundle.ensemble import Ensemble
+
+    about = bundle.about
+    torch.set_num_threads(threads)
+    if not queries:
+        return np.empty((len(about["seeds"]), 0))
+    model = load_embedder(about["backbone"], weights, device, precision or about["backbone"]["precision"])
+    parts = []
+    with Ensemble(
+        script=bundle.text(SCRIPT),
+        seeds=about["seeds"],
+        place=bundle.unpack_checkpoints,
+        knobs=about["knobs"],
+        harness=about["harness"],
+        sandbox=sandbox,
+        image=sandbox_image,
+        device=device,
+        precision=precision or about["harness"]["precision"],
+        threads=threads,
+    ) as ensemble:
+        done = 0
+        for chunk in _chunks(queries):
+            sequences = [query.masked or "" for query in chunk]
+            residues = embed(model, sequences, [query.protein_id for query in chunk])
+            parts.append(ensemble.predict(residues, sequences))
+            done += len(chunk)
+            print(f"{done} of {len(queries)} proteins predicted", file=sys.stderr, flush=True)
+    return np.concatenate(parts, axis=1)
+
+
+def _chunks(queries: Sequence[Query]) -> Iterator[list[Query]]:
+    """The proteins in order, as many at a time as their embeddings may take memory."""
+    chunk: list[Query] = []
+    residues = 0
+    for query in queries:
+        if chunk and residues + len(query.sequence) > RESIDUES_AT_ONCE:
+            yield chunk
+            chunk, residues = [], 0
+        chunk.append(query)
+        residues += len(query.sequence)
+    yield chunk
+
+
+def _row(
+    query: Query, values: np.ndarray | None, half: float, level: float, trained: Sequence[float]
+) -> dict[str, Any]:
+    """A protein's row; `values` (seeds,) in °C, or None where it was not predicted."""
+    row: dict[str, Any] = dict.fromkeys(PREDICTED.names)
+    row |= {"protein_id": query.protein_id, "length": len(query.sequence), "level": level}
+    warnings = list(query.warnings)
+    if values is not None:
+        tm = float(values.mean())
+        if not trained[0] <= tm <= trained[1]:
+            warnings.append(f"beyond the melting temperatures trained on ({trained[0]:g} to {trained[1]:g} °C)")
+        row |= {
+            "tm": tm,
+            "seed_sd": float(values.std(ddof=1)) if len(values) > 1 else None,
+            "low": tm - half,
+            "high": tm + half,
+        }
+    return row | {"warning": "; ".join(warnings) or None}
+
+
+def _write(output: Path, rows: list[dict[str, Any]]) -> None:
+    if output.suffix == ".parquet":
+        write_table(output, rows, PREDICTED)
+        return
+    frame = pl.from_arrow(pa.Table.from_pylist(rows, schema=PREDICTED))
+    with atomic_path(output) as temporary:
+        frame.write_csv(temporary)
+
+
+def _summary(output: Path, rows: list[dict[str, Any]], half: float, level: float) -> str:
+    tms = [row["tm"] for row in rows if row["tm"] is not None]
+    warned = sum(row["warning"] is not None for row in rows)
+    found = f"Tm {min(tms):.1f} to {max(tms):.1f} °C, {level:.3g} interval ± {half:.1f} °C" if tms else "none predicted"
+    return f"{output}: {len(rows)} proteins, {found}" + (f", {warned} with a warning" if warned else "")

@@ -1,0 +1,213 @@
+"""From a confirmed study to its bundle: choose, take the kept checkpoints, check what they predict, pack."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from tmelt.bundle.archive import CARD, RESIDUALS, SCRIPT, SEQUENCES, write_archive
+from tmelt.bundle.card import write_card
+from tmelt.bundle.choose import Chosen, rank_winners
+from tmelt.bundle.ensemble import Ensemble
+from tmelt.bundle.facts import backbone_facts, labels_of, measured_facts, training_facts, winner_facts
+from tmelt.config import Backbone
+from tmelt.embed.views import read_view
+from tmelt.errors import InputError
+from tmelt.evidence.winners import Confirmed
+from tmelt.files import read_json, sha256_text, write_text
+from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
+from tmelt.harness.journal import kept_checkpoint
+from tmelt.harness.run import ROW_WISE_TOLERANCE, Harness, run_key, seeds_at_once, train_runs
+from tmelt.harness.task import has_fast_bf16
+from tmelt.harness.variation import Variation
+from tmelt.history import Proposal
+from tmelt.schema import POOL, PREDICTIONS, PROTEINS, read_table
+
+Checkpoints = dict[int, tuple[Path, dict[str, str]]]  # seed: folder, and SHA-256 of each file in it
+
+
+def write_bundle(
+    *,
+    study: Path,
+    protocol: Path,
+    embedding: Path,
+    proteins: Path,
+    trials: pl.DataFrame,
+    plan: pl.DataFrame,
+    confirmed: Confirmed,
+    floors: pl.DataFrame,
+    backbone: Backbone,
+    nonstandard: str,
+    cores: int,
+    bundle: Path,
+    card: Path,
+) -> Chosen:
+    """Write the bundle of the study in folder `study`, and its card once more beside it.
+
+    Args:
+        embedding: results/embeddings/{dataset}/{backbone}.
+        proteins: proteins.parquet.
+        trials, plan, floors: the tables of these names.
+        backbone, nonstandard: as in the study's config.
+        cores: for trainings, where the journal lacks a checkpoint.
+
+    Raises:
+        InputError: nothing was confirmed, no checkpoint can be kept, or one predicts otherwise than recorded.
+        InfrastructureError: the sandbox failed.
+    """
+    fixed = read_json(protocol)
+    harness = Harness.of(fixed, embedding, proteins)
+    chosen, checkpoints, passed_over = _best_that_can_be_kept(rank_winners(plan, confirmed), study, harness, cores)
+    folder = study / "confirm" / chosen.candidate
+    proposal = Proposal.read(folder)
+    about_harness = {
+        "device": harness.device,
+        "precision": _precision(harness),
+        "threads": harness.threads,
+        "budget": harness.budget.model_dump(mode="json"),
+        "pool_residues": int(read_view(embedding / "pool").offsets[-1]),
+    }
+    _check(proposal, chosen, checkpoints, harness, about_harness, folder)
+    residuals = sorted(_residuals(chosen, confirmed))
+    frame = read_table(proteins, PROTEINS)
+    about: dict[str, Any] = {
+        "study": fixed["study"],
+        "title": fixed["title"],
+        "protocol_sha256": fixed["sha256"],
+        "revisions": len(fixed["revisions"]),
+        "labels": labels_of(fixed),
+        "passed_over": passed_over,
+        "winner": winner_facts(chosen, study, proposal, trials, fixed["reference_sha256"]),
+        "knobs": dict(proposal.knobs),
+        "seeds": list(chosen.seeds),
+        "backbone": backbone_facts(backbone, fixed),
+        "harness": about_harness,
+        "training": training_facts(frame, nonstandard, fixed),
+        "measured": measured_facts(chosen, plan, confirmed, floors, residuals),
+        "software": fixed["environment"],
+    }
+    text = write_card(about)
+    seen = frame.filter(pl.col("split").is_in(["fit", "stop"]))["sequence"]
+    write_archive(
+        bundle,
+        about,
+        {
+            CARD: text.encode(),
+            SCRIPT: proposal.script.encode(),
+            RESIDUALS: (json.dumps(residuals) + "\n").encode(),
+            SEQUENCES: "".join(f"{key}\n" for key in sorted(map(sha256_text, seen))).encode(),
+        }
+        | {
+            f"checkpoints/s{seed}/{name}": place / name
+            for seed, (place, hashes) in checkpoints.items()
+            for name in hashes
+        },
+    )
+    write_text(card, text)
+    return chosen
+
+
+def _best_that_can_be_kept(
+    ranked: list[Chosen], study: Path, harness: Harness, cores: int
+) -> tuple[Chosen, Checkpoints, list[dict[str, Any]]]:
+    """The first candidate whose checkpoints are plain files, these, and which were passed over for theirs, and why.
+
+    A script may leave links or pipes. That is no fault of the study, so the next best is taken, and the card says so.
+
+    Raises:
+        InputError: none can be kept.
+    """
+    passed_over: list[dict[str, Any]] = []
+    for chosen in ranked:
+        proposal = Proposal.read(study / "confirm" / chosen.candidate)
+        try:
+            return chosen, _checkpoints(proposal, chosen, harness, study / "journal" / "runs", cores), passed_over
+        except Unkeepable as fault:
+            passed_over.append({"candidate": chosen.candidate, "val_mae": chosen.val_mae, "fault": str(fault)})
+            about = f"{chosen.candidate}, validation MAE {chosen.val_mae:.2f} °C"
+            print(f"warning: {about}, is passed over for its checkpoint: {fault}", file=sys.stderr)
+    raise InputError(f"no bundle: no winner's checkpoint can be kept ({passed_over[0]['fault']}, and others)")
+
+
+def _checkpoints(proposal: Proposal, chosen: Chosen, harness: Harness, journal: Path, cores: int) -> Checkpoints:
+    """What the confirmed runs left. The confirmation kept it; what is gone since is trained again, in the harness."""
+    variation = Variation(**(proposal.state or {}))
+    with tempfile.TemporaryDirectory(prefix="tmelt-bundle-") as name:
+        folders = [Path(name, f"s{seed}") for seed in chosen.seeds]
+        at_once = seeds_at_once(harness, chosen.seeds, cores)
+        rows = train_runs(proposal, chosen.seeds, folders, harness, journal, at_once, variation, keep_checkpoints=True)
+    for row in rows:
+        if row["status"] != "ok":
+            raise InputError(
+                f"{journal}: the checkpoint of {chosen.candidate} was gone, and trained again with seed {row['seed']} "
+                f"it ended as {row['status']}, although it was confirmed before; restore the journal"
+            )
+    return {seed: kept_checkpoint(journal, run_key(proposal, seed, harness, variation)) for seed in chosen.seeds}
+
+
+def _check(
+    proposal: Proposal,
+    chosen: Chosen,
+    checkpoints: Checkpoints,
+    harness: Harness,
+    about_harness: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Predict the validation proteins with the checkpoints, by the code that a bundle's user will run.
+
+    Raises:
+        InputError: a prediction is not the one that was recorded when the candidate was confirmed.
+    """
+
+    def place(target: Path) -> None:
+        for seed, (source, _) in checkpoints.items():
+            copy_checkpoint(source, target / "checkpoints" / f"s{seed}", most=harness.budget.disk_mb << 20)
+
+    pool = read_table(harness.embedding / "pool.parquet", POOL)
+    view = read_view(harness.embedding / "pool")
+    rows = np.flatnonzero((pool["role"] == "val").to_numpy())
+    with Ensemble(
+        script=proposal.script,
+        seeds=chosen.seeds,
+        place=place,
+        knobs=proposal.knobs,
+        harness=about_harness,
+        sandbox=harness.sandbox,
+        image=harness.sandbox_image,
+        device=harness.device,
+        precision=about_harness["precision"],
+        threads=harness.threads,
+    ) as ensemble:
+        found = ensemble.predict([view.protein(row) for row in rows], [view.sequences[row] for row in rows])
+    tolerance = ROW_WISE_TOLERANCE[about_harness["precision"]]
+    for seed, values in zip(chosen.seeds, found, strict=True):
+        recorded = read_table(folder / f"s{seed}" / "predictions.parquet", PREDICTIONS)
+        expected = pl.DataFrame({"protein_id": pool["protein_id"][rows]}).join(
+            recorded.filter(pl.col("split") == "val"), on="protein_id", how="left", maintain_order="left"
+        )["prediction"]
+        worst = float(np.abs(values - expected.to_numpy()).max())
+        if not worst <= tolerance:  # nor NaN
+            raise InputError(
+                f"{folder}: the checkpoint of seed {seed} predicts validation proteins up to {worst:.3g} °C away from "
+                f"what the confirmation recorded ({tolerance:g} °C are allowed): it is not the model that was measured "
+                "then; delete this folder's s*/, and run again"
+            )
+
+
+def _residuals(chosen: Chosen, confirmed: Confirmed) -> list[float]:
+    """Absolute errors in °C of the seeds' mean on the validation proteins."""
+    inside = confirmed.inside("val")
+    mean = confirmed.predictions[chosen.candidate][:, inside].mean(axis=0)
+    return [float(error) for error in np.abs(mean - confirmed.labels["tm"].to_numpy()[inside])]
+
+
+def _precision(harness: Harness) -> str:
+    """What `auto` meant on this machine."""
+    if harness.precision != "auto":
+        return harness.precision
+    return "bf16" if has_fast_bf16(torch.device(harness.device)) else "fp32"

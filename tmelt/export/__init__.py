@@ -1,0 +1,1 @@
+"""A study for the tools that a lab has already: an Optuna storage, and CSV."""

@@ -1,0 +1,20 @@
+"""The study's tables as CSV, for spreadsheets: lists as JSON, numbers in full, nothing where unknown."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+
+from tmelt.files import atomic_path
+
+
+def write_csv(table: pl.DataFrame, path: Path) -> None:
+    """Write a frame as CSV, atomically; reading it back gives the same numbers."""
+    lists = [name for name, kind in table.schema.items() if isinstance(kind, pl.List)]
+    columns = [pl.Series(name, [_json(cell) for cell in table[name].to_list()], dtype=pl.String) for name in lists]
+    with atomic_path(path) as temporary:
+        table.with_columns(columns).write_csv(temporary)
+
+
+def _json(cell: list | None) -> str | None:
+    return None if cell is None else json.dumps(cell, ensure_ascii=False)
