@@ -1,7 +1,7 @@
 """Intervals around a prediction, by split conformal prediction on the validation proteins.
 
-Vovk, Gammerman & Shafer 2005, Algorithmic Learning in a Random World; Lei et al. 2018, JASA 113:1094. If new proteins
-were drawn like the validation proteins, the interval would hold the measured value of a share `level` of them at least.
+If new proteins were drawn like the validation proteins, the interval would hold the measured value of a share `level`
+of them at least.
 """
 
 import math
@@ -11,26 +11,27 @@ from typing import Any
 import numpy as np
 
 from tmelt.errors import InputError
+from tmelt.evidence.conformal import conformal_radius
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # that a card shows; `predict` takes any
 
 
 def half_width(residuals: Sequence[float], level: float) -> float:
-    """Half the width in °C of the interval: the ⌈(n + 1) · level⌉-th smallest of n absolute residuals.
+    """Half the width in °C of the interval (`conformal_radius`).
 
     Raises:
         InputError: no level, or one that so few proteins cannot give.
     """
     if not 0 < level < 1:
         raise InputError(f"level: {level:g}: a number between 0 and 1, for example 0.9")
-    count = len(residuals)
-    rank = math.ceil((count + 1) * level - 1e-9)  # a product like 10 · 0.9 may come out above the whole number
-    if rank > count:
+    half = conformal_radius(np.asarray(residuals, dtype=float), level)
+    if math.isinf(half):
+        count = len(residuals)
         needed, most = math.ceil(level / (1 - level) - 1e-9), math.floor(1000 * count / (count + 1)) / 1000
         raise InputError(
             f"level: {level:g} needs {needed} validation proteins, and there are {count}: at most {most:g}"
         )
-    return float(np.sort(np.asarray(residuals, dtype=float))[rank - 1])
+    return half
 
 
 def measured_coverage(residuals: Sequence[float], errors: np.ndarray) -> list[dict[str, Any]]:
