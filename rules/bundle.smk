@@ -11,7 +11,7 @@ rule write_bundle:
         embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
         proteins=frozen_all(f"{DATA}/proteins.parquet"),
         trials=f"{TABLES}/trials.parquet",
-        plan=f"{STUDY}/confirm/plan.parquet",
+        plan=PLAN,
         confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
         labels=f"{EVIDENCE}/labels.parquet",
         floors=f"{TABLES}/floors.parquet",

@@ -6,6 +6,9 @@ Out  results/{study}/confirm/ (what was trained afterwards), tables/*.parquet, v
 
 TABLES = f"{STUDY}/tables"
 EVIDENCE = f"{STUDY}/evidence"
+# What is wanted is in the name: more seeds or purposes are planned anew, and finished runs stay.
+WANTED = [f"c{len(CONFIRM_SEEDS)}", *sorted(set(CONFIG.evidence.purposes)), *["every"] * CONFIG.evidence.every_search]
+PLAN = f"{STUDY}/confirm/plan_{'_'.join(WANTED)}.parquet"
 
 
 rule tabulate_trials:
@@ -30,7 +33,7 @@ checkpoint plan_confirmation:
         protocol=frozen_all(f"{STUDY}/protocol.json"),
         proteins=frozen_all(f"{DATA}/proteins.parquet"),
     output:
-        plan=f"{STUDY}/confirm/plan.parquet",
+        plan=PLAN,
     log:
         f"{STUDY}/logs/plan_confirmation.log",
     conda:
@@ -51,7 +54,7 @@ checkpoint plan_confirmation:
 
 rule confirm_candidate:
     input:
-        plan=f"{STUDY}/confirm/plan.parquet",
+        plan=PLAN,
         protocol=frozen_all(f"{STUDY}/protocol.json"),
         embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
         proteins=frozen_all(f"{DATA}/proteins.parquet"),
@@ -81,7 +84,7 @@ rule confirm_candidate:
 rule open_test_labels:
     input:
         trials=f"{TABLES}/trials.parquet",
-        plan=f"{STUDY}/confirm/plan.parquet",
+        plan=PLAN,
         confirmation=runs_of_confirmation,
         proteins=frozen_all(f"{DATA}/proteins.parquet"),
         val=frozen_all(f"{DATA}/vault/val.parquet"),
@@ -155,7 +158,7 @@ rule tabulate_winners:
         runs=f"{TABLES}/runs.parquet",
         incumbents=f"{TABLES}/incumbents.parquet",
         efficiency=f"{TABLES}/efficiency.parquet",
-        plan=f"{STUDY}/confirm/plan.parquet",
+        plan=PLAN,
         confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
         labels=f"{EVIDENCE}/labels.parquet",
     output:
@@ -183,7 +186,7 @@ rule tabulate_comparison:
         trials=f"{TABLES}/trials.parquet",
         winners=f"{TABLES}/winners.parquet",
         efficiency=f"{TABLES}/efficiency.parquet",
-        plan=f"{STUDY}/confirm/plan.parquet",
+        plan=PLAN,
         confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
         labels=f"{EVIDENCE}/labels.parquet",
     output:
@@ -282,7 +285,7 @@ rule tabulate_changes:
         trials=f"{TABLES}/trials.parquet",
         runs=f"{TABLES}/runs.parquet",
         confirmed_runs=f"{TABLES}/confirmed_runs.parquet",
-        plan=f"{STUDY}/confirm/plan.parquet",
+        plan=PLAN,
         confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
         labels=f"{EVIDENCE}/labels.parquet",
         protocol=frozen_all(f"{STUDY}/protocol.json"),
@@ -350,7 +353,7 @@ rule tabulate_importance:
 
 rule tabulate_generalisation:
     input:
-        plan=f"{STUDY}/confirm/plan.parquet",
+        plan=PLAN,
         confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
         labels=f"{EVIDENCE}/labels.parquet",
     output:

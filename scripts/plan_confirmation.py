@@ -1,7 +1,7 @@
 """Decide what is trained after the search, from validation alone.
 
 Reads   trials, protocol (the study's knobs), the trials' scripts in `study`; proteins for leaving organisms out
-Writes  plan (confirm/plan.parquet); {study}/confirm/{candidate}/proposal.json and train.py per candidate
+Writes  plan (confirm/plan_*.parquet); {study}/confirm/{candidate}/proposal.json and train.py per candidate
 """
 
 from pathlib import Path

@@ -138,6 +138,18 @@ def test_growth_adds_only_new_work(copy):
     assert new["seeds"].to_list() == [[0, 1, 2]] * 2
 
 
+def test_another_fresh_seed_is_trained_beside_the_others(copy):
+    runs = copy.study / "tables" / "confirmed_runs.parquet"
+    seeds, before = pl.read_parquet(runs)["seed"].n_unique(), copy.journal()
+    copy.config["extent"]["confirm_seeds"] += 1
+    copy.write_config()
+    copy.run(targets=[str(runs.relative_to(copy.folder))])
+    assert pl.read_parquet(runs)["seed"].n_unique() == seeds + 1
+    after = copy.journal()
+    assert {name: after[name] for name in before} == before
+    assert after.keys() > before.keys()
+
+
 def test_a_changed_design_stops_by_name_and_touches_nothing(copy):
     before = copy.hashes("**/*.json")
     copy.config["design"]["budget"]["fit_s"] = 31
