@@ -59,8 +59,10 @@ def is_training(space: Workspace) -> bool:
 
 def processes_of(job: str) -> list[int]:
     """What runs on the node for a job: its script, Snakemake, and all that these started."""
-    lines = slurm("scontrol", "listpids", job).splitlines()[1:]
-    return [int(line.split()[0]) for line in lines if int(line.split()[0]) > 0]
+    listed = subprocess.run(["scontrol", "listpids", job], capture_output=True, text=True, timeout=60)
+    if listed.returncode:  # it has ended
+        return []
+    return [pid for line in listed.stdout.splitlines()[1:] if (pid := int(line.split()[0])) > 0]
 
 
 def ended_well(process: subprocess.Popen, space: Workspace, timeout: float = 400) -> str:
