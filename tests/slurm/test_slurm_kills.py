@@ -94,8 +94,11 @@ def test_stopped_and_started_again(begun, undisturbed, chosen):
 
 
 def test_processes_killed_on_the_node_are_no_verdict_on_the_candidate(begun, undisturbed):
-    """All processes of a job; then the supervisor of a sandbox; in the next trial the worker in it."""
-    process = begun.start(profile="slurm")
+    """All processes of a job; then the supervisor of a sandbox; in the next trial the worker in it.
+
+    A job that was killed whole is submitted again; a training that failed in a living job is tried again in it.
+    """
+    process = begun.start("--slurm-keep-successful-logs", profile="slurm")
     wait_until(lambda: is_training(begun), 200)
     (first,) = training_jobs(begun)
     kill_when_there(lambda: processes_of(first))
@@ -103,6 +106,11 @@ def test_processes_killed_on_the_node_are_no_verdict_on_the_candidate(begun, und
     wait_until((begun.study / "bo/t0/i1/proposal.json").exists, 200)
     kill_when_there(lambda: below_trainings(begun, 2), 200)
     said = ended_well(process, begun)
-    assert len(submitted(said)) == 2 + 3
-    assert said.count("Trying to restart job") == 3
+    jobs = submitted(said)
+    assert len(jobs) == 3
+    assert said.count("Trying to restart job") == 1
+    for job in jobs[1:]:
+        (log,) = begun.folder.glob(f"results/logs/slurm/**/{job}.log")
+        assert "exit status 75" in log.read_text(), "no failure of the infrastructure was seen"
+        assert "Trying to restart job" in log.read_text()
     same_as(undisturbed, begun)
