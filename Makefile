@@ -31,6 +31,8 @@ study: setup  ## run CONFIG (default: config.yaml) to its report; SOURCE=table.c
 status: setup  ## where the study of CONFIG stands, also while it runs
 	@python scripts/show_status.py --config "$(CONFIG)"
 
+test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a missing piece is a failure, no skip
+
 test: setup packages lint slurm-test  ## every check and test
 	@pytest -m "not slurm" --numprocesses 2 --dist loadfile
 
@@ -39,7 +41,9 @@ lint: setup  ## ruff, snakefmt, snakemake --lint
 
 slurm-test: setup  ## install and start a one-node SLURM, test on it, stop it
 	@scripts/install_packages.sh slurm
-	@trap tests/slurm/slurm-down.sh EXIT; tests/slurm/slurm-up.sh && pytest -m slurm
+	@trap tests/slurm/slurm-down.sh EXIT; tests/slurm/slurm-up.sh && \
+		pytest -m "slurm and not disruptive" --numprocesses 3 --durations 0 && \
+		pytest -m "slurm and disruptive" --durations 0
 
 bench: setup  ## the benchmarks, with their peers, into results/benchmarks/
 	@for name in embedding cache head ask planning; do python benchmarks/$$name.py || exit 1; done

@@ -304,7 +304,7 @@ def test_a_diverging_loss_is_an_error_that_says_so(tmp_path, view, capfd):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run it where there is a GPU")
 def test_a_gpu_trains_and_predicts_row_by_row(tmp_path, view):
     spec = make_spec(tmp_path, view, {"pooling": "attention", "heads": 16}, device="cuda", precision="auto")
     assert inside.run_phase(spec) == 0

@@ -13,7 +13,10 @@ from tmelt.errors import InputError
 
 CPU = torch.device("cpu")
 LETTERS = list("LAGVSERTIDPKQNFYMHWCX")
-needs_amx = pytest.mark.skipif(not torch.cpu._is_amx_tile_supported(), reason="bf16 on a CPU needs AMX")
+needs_amx = pytest.mark.skipif(
+    not torch.cpu._is_amx_tile_supported(),
+    reason="bf16 on a CPU needs AMX: run it on a Xeon of the fourth generation or later",
+)
 
 
 @pytest.fixture(scope="module", params=["tiny", "esm2_t6_8M_UR50D"])
@@ -168,7 +171,7 @@ def test_precision_is_gated_on_amx(monkeypatch):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_gpu_agrees_with_fair_esm_and_companions_change_no_bit(backbone, precision):
     if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
+        pytest.skip("no CUDA device: run it where there is a GPU")
     model = PackedESM2(backbone, precision, torch.device("cuda"), 4096)
     sequences = _proteins(200, 37, 1000, 18, 99, 251, 5000)
     together = _embed(model, sequences)

@@ -348,7 +348,7 @@ def test_a_device_out_of_memory_is_tried_twice_then_named():
 
 def test_no_gpu_is_said_in_one_line(tmp_path):
     if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+        pytest.skip("there is a GPU: run it where there is none, or with CUDA_VISIBLE_DEVICES=")
     proteins = _proteins(_folder(tmp_path, "data"), _rows(10))
     with pytest.raises(InfrastructureError, match="torch finds no GPU"):
         _embed(proteins, tmp_path / "cache", device="cuda")

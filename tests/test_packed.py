@@ -155,7 +155,7 @@ def test_dropout_does_nothing_in_prediction_or_at_zero():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run it where there is a GPU")
 @pytest.mark.parametrize("size", [4, 32])
 def test_flash_attention_is_attention_with_gradients(size):
     inputs = [torch.randn(sum(LENGTHS), HEADS, size, device="cuda", dtype=torch.bfloat16) for _ in range(3)]
@@ -178,7 +178,7 @@ def test_flash_attention_is_attention_with_gradients(size):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run it where there is a GPU")
 @pytest.mark.parametrize("operation", ["segment_sum", "segment_mean", "segment_max", "segment_softmax"])
 def test_reductions_on_a_gpu_are_those_on_a_cpu(operation):
     x = torch.randn(sum(LENGTHS), 6)

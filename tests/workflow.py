@@ -7,6 +7,7 @@ space.outcome()                      # everything that must be equal however oft
 """
 
 import copy
+import fcntl
 import hashlib
 import os
 import shutil
@@ -14,11 +15,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -75,6 +77,8 @@ class Workspace:
         self.config = copy.deepcopy(dict(config))
         folder.mkdir(parents=True, exist_ok=True)
         for name in LINKED:
+            if (folder / name).exists():
+                continue
             if name in copied:
                 shutil.copytree(REPOSITORY / name, folder / name, symlinks=True)
             elif name == "slurm" and "profiles" in copied:
@@ -173,6 +177,10 @@ class Workspace:
         )
         return done.returncode, done.stdout
 
+    def said(self) -> str:
+        """The output of all runs that were started."""
+        return (self.folder / "log.txt").read_text()
+
     def logs(self) -> str:
         """The ends of the jobs' own logs, newest last."""
         logs = [path for path in self.folder.glob("results/**/*.log") if path.stat().st_size]
@@ -207,6 +215,23 @@ class Workspace:
     def transcripts(self) -> dict[str, str]:
         """Records of LLM calls: one per call that was paid for, superseded and pending ones, too."""
         return self.hashes("*/t*/i*/llm/*.json")
+
+
+def made_once(
+    factory: pytest.TempPathFactory, name: str, config: Mapping[str, Any], make: Callable[[Workspace], None]
+) -> Workspace:
+    """A study that all of pytest's workers start from: the first one makes it, the others wait for it."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    made = base / f"{name}.made"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        space = Workspace(base / name, config)
+        if not made.exists():
+            make(space)
+            made.touch()
+    return space
 
 
 def processes_in(folder: Path) -> list[int]:

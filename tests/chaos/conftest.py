@@ -3,27 +3,25 @@
 import shutil
 
 import pytest
-from workflow import Workspace, end_processes_in, study
-
-# A sampler and an agent: what costs GPU hours and what costs dollars.
-STRATEGIES = {"bo": {"kind": "bo", "startup": 1}, "ra": {"kind": "ra", "model": "playbook"}}
+from survival import STRATEGIES
+from workflow import Workspace, end_processes_in, made_once, study
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> Workspace:
     """Data, embedding and protocol are there; no search has begun."""
-    space = Workspace(tmp_path_factory.mktemp("prepared") / "space", study(strategies=STRATEGIES))
-    space.prepare()
-    return space
+    return made_once(tmp_path_factory, "prepared", study(strategies=STRATEGIES), Workspace.prepare)
 
 
 @pytest.fixture(scope="session")
 def undisturbed(prepared, tmp_path_factory) -> Workspace:
     """The whole study, run once without any fault."""
-    space = Workspace(tmp_path_factory.mktemp("undisturbed") / "space", prepared.config)
-    space.begin_like(prepared)
-    space.run()
-    return space
+
+    def make(space: Workspace) -> None:
+        space.begin_like(prepared)
+        space.run()
+
+    return made_once(tmp_path_factory, "undisturbed", prepared.config, make)
 
 
 @pytest.fixture

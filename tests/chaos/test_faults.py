@@ -11,16 +11,12 @@ from pathlib import Path
 
 import pytest
 from llm.server import ChatServer, Reply
+from survival import same_results
 from workflow import Workspace
 
 from tmelt.files import read_json
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
-
-
-def same_as(undisturbed: Workspace, space: Workspace) -> None:
-    assert space.trials().equals(undisturbed.trials())
-    assert space.predictions() == undisturbed.predictions()
 
 
 # --- damaged files ----------------------------------------------------------------------------------------------------
@@ -107,7 +103,7 @@ def test_a_damaged_file_is_named_or_made_again(undisturbed, space_like, what):
         for path in victims:
             follow(remedy, path, space, undisturbed)
         space.run()
-    same_as(undisturbed, space)
+    same_results(undisturbed, space)
 
 
 # --- disks ------------------------------------------------------------------------------------------------------------
@@ -126,7 +122,7 @@ def small_disk(tmp_path):
     try:
         mount("size=100m")
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        pytest.skip(f"may not mount a tmpfs here: {error}")
+        pytest.skip(f"may not mount a tmpfs here ({error}): run the tests as root, in no container or a privileged one")
     yield lambda options: mount(f"remount,{options}") if options else folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 
@@ -155,7 +151,7 @@ def test_a_full_disk_costs_nothing_but_time(prepared, undisturbed, space_like, s
     small_disk("size=100m")
     space.attempt("--unlock")
     space.run()
-    same_as(undisturbed, space)
+    same_results(undisturbed, space)
     assert {name: space.journal()[name] for name in paid} == paid
 
 
@@ -167,7 +163,7 @@ def test_read_only_results_stop_at_once(prepared, undisturbed, space_like, small
     assert "Read-only file system" in said
     small_disk("rw")
     space.run()
-    same_as(undisturbed, space)
+    same_results(undisturbed, space)
 
 
 # --- clocks -----------------------------------------------------------------------------------------------------------

@@ -5,51 +5,36 @@ import random
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from workflow import Workspace, end_processes_in, processes_in, wait_until
+from survival import SIGNALS, MadeOnce, below_trainings, kill_when_there, same_as, trainings
+from workflow import Workspace, end_processes_in, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
-FINISHED = ("*/t*/i*/trial.parquet", "*/t*/i*/history.parquet")
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+def ended_well(process: subprocess.Popen, space: Workspace) -> str:
+    """Wait for a run; its output."""
+    assert process.wait(300) == 0, space.said()[-3000:]
+    return space.said()
 
 
-def finished(space: Workspace) -> dict[str, str]:
-    """Hashes of what is finished and must never change again."""
-    return {name: sha256 for pattern in FINISHED for name, sha256 in space.hashes(pattern).items()}
-
-
-def same_as(undisturbed: Workspace, space: Workspace) -> None:
-    """The same tables and predictions; one training and one LLM call for each that the undisturbed run needed."""
-    assert space.trials().equals(undisturbed.trials())
-    assert space.predictions() == undisturbed.predictions()
-    assert space.journal().keys() == undisturbed.journal().keys()
-    assert space.transcripts().keys() == undisturbed.transcripts().keys()
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_killed_at_random(prepared, undisturbed, space_like, seed):
-    draw = random.Random(seed)
+def test_killed_at_random(prepared, undisturbed, space_like, chaos_seed):
+    draw = random.Random(chaos_seed)
     space = space_like(prepared)
-    paid: dict[str, str] = {}
-    done: dict[str, str] = {}
+    watch = MadeOnce(space)
     for _ in range(2):
-        chosen = SIGNALS[(seed + draw.randrange(3)) % 3]
+        chosen = SIGNALS[(chaos_seed + draw.randrange(3)) % 3]
         process = space.start()
         try:
             process.wait(draw.uniform(1.0, 20.0))
         except subprocess.TimeoutExpired:
             os.kill(process.pid, chosen)  # the main process alone: what it started may live on
         process.wait(120)
-        for name, sha256 in {**paid, **done}.items():
-            assert space.hashes(name) == {name: sha256}, f"{name} was made twice"
-        paid, done = space.journal(), finished(space)
+        watch.check()
         space.unlock()
     space.run()
-    for name, sha256 in {**paid, **done}.items():
-        assert space.hashes(name) == {name: sha256}, f"{name} was made twice"
+    watch.check()
     same_as(undisturbed, space)
 
 
@@ -74,10 +59,8 @@ def test_a_killed_training_job_is_tried_again(prepared, undisturbed, space_like)
     space = space_like(prepared)
     process = space.start()
     for _ in range(2):
-        wait_until(lambda: trainings(space))
-        for pid in trainings(space):
-            os.kill(pid, signal.SIGKILL)
-    assert process.wait(300) == 0, (space.folder / "log.txt").read_text()[-3000:]
+        kill_when_there(lambda: trainings(space))
+    assert "Trying to restart job" in ended_well(process, space)
     same_as(undisturbed, space)
 
 
@@ -86,44 +69,11 @@ def test_a_killed_sandbox_is_no_verdict_on_the_candidate(prepared, undisturbed, 
     """Its supervisor (depth 1), or what that started (depth 2: the worker, the candidate), is killed from outside."""
     space = space_like(prepared)
     process = space.start()
-    victims: list[int] = []
-
-    def found() -> bool:
-        victims[:] = trainings(space)
-        for _ in range(depth):
-            victims[:] = [child for pid in victims for child in children_of(pid)]
-        return bool(victims)
-
-    wait_until(found)
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
-    assert process.wait(300) == 0, (space.folder / "log.txt").read_text()[-3000:]
+    kill_when_there(lambda: below_trainings(space, depth))
+    said = ended_well(process, space)
+    assert "exit status 75" in said, "no failure of the infrastructure was seen"
+    assert "Trying to restart job" in said
     same_as(undisturbed, space)
-
-
-def children_of(parent: int) -> list[int]:
-    """Ids of a process's children."""
-    try:
-        return [
-            int(pid)
-            for task in Path(f"/proc/{parent}/task").iterdir()
-            for pid in (task / "children").read_text().split()
-        ]
-    except OSError:
-        return []
-
-
-def trainings(space: Workspace) -> list[int]:
-    """Processes of the script that trains."""
-    found = []
-    for pid in processes_in(space.folder):
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"scripts/train_run.py" in words[1:3]:
-            found.append(pid)
-    return found
 
 
 def test_an_orphaned_training_is_waited_for_not_repeated(prepared, undisturbed, space_like):
@@ -157,5 +107,5 @@ def test_two_people_start_the_same_study(prepared, undisturbed, space_like):
     wait_until(lambda: any((space.folder / ".snakemake" / "locks").glob("*")))
     time.sleep(1)
     assert "lock" in space.run(fails=True).lower()
-    assert first.wait(300) == 0, (space.folder / "log.txt").read_text()[-3000:]
+    ended_well(first, space)
     same_as(undisturbed, space)

@@ -34,14 +34,15 @@ class Reply:
 class ChatServer:
     """Serves the given replies in order; the last one again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        """Listen at `port`; without one at any that is free."""
         self.requests: list[dict[str, Any]] = []
         self.paid = 0  # replies with status 200 that were begun
         self.received = threading.Event()  # set at every request
         self._replies: list[Reply] = [Reply("ok")]
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
@@ -58,7 +59,12 @@ class ChatServer:
     @property
     def url(self) -> str:
         """Without a path, as Anthropic's client wants it; OpenAI's wants /v1 behind it."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._server.server_port
 
     def will(self, *replies: Reply) -> None:
         """What to do with the next requests."""

@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from needs import need
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evidence"))
 
@@ -25,8 +26,7 @@ def browser(tmp_path_factory):
     """A headless Chromium."""
     from browser import Browser, find_chromium
 
-    if find_chromium() is None:
-        pytest.skip("no Chromium on this machine: install it (make packages)")
+    need(find_chromium(), "no Chromium on this machine: make packages")
     opened = Browser(tmp_path_factory.mktemp("profile"))
     yield opened
     opened.close()

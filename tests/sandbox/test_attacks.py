@@ -9,14 +9,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from needs import need_backend
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
 import attacks  # noqa: E402
-from users import python_for, users  # noqa: E402
-
-from tmelt.harness.sandbox import backends  # noqa: E402
+from users import NO_PYTHON, python_for, users  # noqa: E402
 
 CONFIGURATIONS = {"bwrap": ["--backend", "bwrap"], "landlock": ["--backend", "landlock"]}
 # What remains on older kernels and in the arrangement for them.
@@ -38,7 +37,7 @@ def findings(user: str, options: tuple[str, ...], names: tuple[str, ...]) -> dic
     """Findings of one session on the shooting range, by attack."""
     python = python_for(user)
     if python is None:
-        pytest.skip(f"no Python that {user} can run with this code")
+        pytest.skip(NO_PYTHON.format(user))
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         subprocess.run(
             [*python, HERE / "shooting_range.py", *options, "--attack", *names],
@@ -58,9 +57,7 @@ def findings(user: str, options: tuple[str, ...], names: tuple[str, ...]) -> dic
 def check(user: str, options: list[str], names: list[str], attack: str) -> None:
     """Fail unless the attack was stopped, or succeeded where it is known to."""
     backend = options[1]
-    lack = backends.missing(backend, None)
-    if lack:
-        pytest.skip(lack)
+    need_backend(backend)
     finding = findings(user, tuple(options), tuple(names))[attack]
     assert finding["stopped"] == ((backend, attack) not in KNOWN_LEAKS), finding["detail"]
 
@@ -91,7 +88,7 @@ def test_stopped_on_older_kernels(configuration, user, attack):
 @pytest.mark.slow
 def test_attacks_bite_where_there_is_no_sandbox():
     if os.geteuid() != 0:
-        pytest.skip("some need root even then")
+        pytest.skip("some attacks need root even then: run the tests as root")
     bare = findings("root", ("--backend", "bare"), tuple(FAST))
     # Some need a terminal, an old system call, or luck; were it many, the others' failing above would prove little.
     stopped = {name for name, finding in bare.items() if finding["stopped"]}

@@ -11,13 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from survival import children_of, words_of
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
-from users import ROOT, python_for, users  # noqa: E402
+from users import NO_PYTHON, ROOT, python_for, users  # noqa: E402
 
-from tmelt.errors import InputError  # noqa: E402
+from tmelt.errors import InfrastructureError, InputError  # noqa: E402
 from tmelt.harness.sandbox import (  # noqa: E402
     Limits,
     Phase,
@@ -29,19 +30,15 @@ from tmelt.harness.sandbox import (  # noqa: E402
 )
 
 LIMITS = Limits(wall_s=20, memory_mb=500, processes=30, file_mb=100, disk_mb=50)
-BACKENDS = [
-    pytest.param(name, marks=pytest.mark.skipif(bool(backends.missing(name, None)), reason=f"no {name} here"))
-    for name in ("bwrap", "landlock")
-]
 
 
 def open_sandbox(backend="auto", **options):
     return Sandbox(backend, preload=(), entry="entries:run", python_path=(HERE,), **options)
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def sandbox(request):
-    with open_sandbox(request.param) as opened:
+@pytest.fixture(scope="module")
+def sandbox(backend):
+    with open_sandbox(backend) as opened:
         yield opened
 
 
@@ -173,12 +170,11 @@ def test_a_link_in_the_job_folder_leads_nowhere(sandbox, tmp_path):
     link.unlink()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_killed_harness_takes_everything_along(backend):
     script = f"""
         import sys
         from pathlib import Path
-        sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]
+        sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}, {str(HERE.parent)!r}]
         from test_sandbox import do, limits, open_sandbox
         with open_sandbox({backend!r}, folder=Path(sys.argv[1])) as opened, open_sandbox({backend!r}) as other:
             own = opened.folder / "own"
@@ -215,6 +211,23 @@ def test_a_killed_supervisor_is_an_error_not_a_crash():
         thread.join()
     assert outcomes[0].status == "error"
     assert "supervisor" in outcomes[0].error
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "worker"])
+def test_a_sandbox_killed_while_it_starts_is_no_reason_to_take_a_weaker_one(victim):
+    opening = Sandbox(preload=("sleeps_at_import",), entry="entries:run", python_path=(HERE,))
+
+    def kill():
+        _eventually(lambda: opening._supervisor is not None)
+        supervisor = opening._supervisor
+        _eventually(lambda: any(b"sleeps_at_import" in b"".join(words_of(pid)) for pid in children_of(supervisor.pid)))
+        os.kill(supervisor.pid if victim == "supervisor" else children_of(supervisor.pid)[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(InfrastructureError, match=rf"{victim} was killed while it started"), opening:
+        pass
+    thread.join()
 
 
 def test_an_entry_that_cannot_be_imported_is_named():
@@ -258,7 +271,7 @@ def test_the_canary_finds_the_holes_of_no_sandbox(tmp_path):
 def test_choose_backend(user):
     python = python_for(user)
     if python is None:
-        pytest.skip(f"no Python that {user} can run with this code")
+        pytest.skip(NO_PYTHON.format(user))
     code = f"import sys; sys.path.append({str(ROOT)!r}); from tmelt.harness.sandbox import *; print(choose_backend())"
     done = subprocess.run([*python, "-c", code], capture_output=True, text=True, cwd="/")
     assert done.stdout.strip() in backends.ORDER, done.stderr
@@ -269,7 +282,7 @@ def test_a_tree_without_access_or_end_is_removed():
     user = users()[-1]
     python = python_for(user)
     if python is None:
-        pytest.skip(f"no Python that {user} can run with this code")
+        pytest.skip(NO_PYTHON.format(user))
     code = f"""if True:
         import os, sys, tempfile
         sys.path.append({str(ROOT)!r})
@@ -291,7 +304,6 @@ def test_a_tree_without_access_or_end_is_removed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_training_in_a_warm_worker_is_the_same_as_in_a_cold_one(backend):
     outputs = []
     for warm in (True, False):
@@ -303,7 +315,6 @@ def test_training_in_a_warm_worker_is_the_same_as_in_a_cold_one(backend):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_cuda_works_inside(backend):
     assert choose_backend(backend, gpu=True) == backend
 

@@ -6,38 +6,50 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from workflow import Workspace, end_processes_in
+from needs import need
+from on_slurm import on_slurm, queued
+from survival import STRATEGIES
+from workflow import Workspace, end_processes_in, made_once, study
 
-# What a site edits in profiles/slurm/config.yaml, for the cluster of slurm-up.sh; and less patience, for tests.
-SITE = {
-    '  account: ""': "  account: tests",
-    "slurm-init-seconds-before-status-checks: 30": "slurm-init-seconds-before-status-checks: 3",
-    "latency-wait: 60": "latency-wait: 10",
-    "local-cores: 4": "local-cores: 2",
-}
+BO = {"bo": STRATEGIES["bo"]}
 
 
 @pytest.fixture(scope="session")
 def cluster():
     """SLURM's commands on PATH."""
     environment = Path(os.environ.get("SLURM_TEST_DIR", f"/tmp/tmelt-slurm-{os.getuid()}"), "env.sh")
-    if not environment.exists():
-        pytest.skip("SLURM is not up; `make slurm-test` starts it, runs these tests and stops it")
+    need(environment.exists(), "SLURM is not up; `make slurm-test` starts it, runs these tests and stops it")
     os.environ["PATH"] = f"{environment.parent / 'bin'}:{os.environ['PATH']}"
     os.environ["SLURM_CONF"] = str(environment.parent / "slurm.conf")
     return environment.parent
 
 
-def on_slurm(folder: Path, config) -> Workspace:
-    """A study in `folder` and a profile edited for this cluster as a site would."""
-    space = Workspace(folder, config, copied=("profiles",))
-    profile = folder / "profiles" / "slurm" / "config.yaml"
-    text = profile.read_text()
-    for line, edited in SITE.items():
-        assert text.count(line) == 1, f"{line!r} is not in the profile any more"
-        text = text.replace(line, edited)
-    profile.write_text(text)
-    return space
+@pytest.fixture(scope="session")
+def prepared(cluster, tmp_path_factory) -> Workspace:
+    """Data, embedding and protocol, made on this machine."""
+    return made_once(tmp_path_factory, "prepared", study(strategies=BO), Workspace.prepare)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(prepared, tmp_path_factory) -> Workspace:
+    """The study of the fault tests, run on this machine without SLURM and without faults."""
+
+    def make(space: Workspace) -> None:
+        space.begin_like(prepared)
+        space.run()
+
+    return made_once(tmp_path_factory, "undisturbed", prepared.config, make)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_pair(undisturbed, tmp_path_factory) -> Workspace:
+    """The same with an agent's search beside it."""
+
+    def make(space: Workspace) -> None:
+        space.begin_like(undisturbed)
+        space.run()
+
+    return made_once(tmp_path_factory, "undisturbed_pair", study(strategies=STRATEGIES), make)
 
 
 @pytest.fixture
@@ -57,10 +69,9 @@ def make_space(cluster, tmp_path):
         shutil.rmtree(space.folder, ignore_errors=True)
 
 
-def queued(folder: Path) -> list[str]:
-    """Numbers of SLURM's jobs, waiting or running, of a study in `folder`."""
-    listed = subprocess.run(
-        ["squeue", "--me", "--noheader", "--format=%A %Z"], capture_output=True, text=True, check=True
-    )
-    lines = (line.split(" ", 1) for line in listed.stdout.splitlines())
-    return [number for number, where in lines if Path(where).resolve() == folder.resolve()]
+@pytest.fixture
+def begun(make_space, prepared) -> Workspace:
+    """The study of the fault tests on SLURM, before its first trial."""
+    space = make_space(prepared.config)
+    space.begin_like(prepared)
+    return space

@@ -108,6 +108,8 @@ def call_with_retries(
         waited = time.monotonic() - started
         if tries > max_retries or waited + pause > max_wait_s:
             asked = f"; the server asks to wait {failure.retry_after_s:.0f} s" if failure.retry_after_s else ""
+            if asked and waited + pause > max_wait_s:
+                asked += f", max_wait_s allows {max_wait_s:g} s in all: start again after that time"
             raise InfrastructureError(
                 f"{what}: no reply after {tries} {'try' if tries == 1 else 'tries'} in {waited:.0f} s; "
                 f"the last one: {failure.message}{asked}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+WORKER_KILLED = "the sandbox's worker was killed"
 Status = Literal["ok", "crash", "timeout", "oom", "disk", "error"]
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,13 +13,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from tmelt.errors import InputError
+from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.sandbox import backends, landlock
 from tmelt.harness.sandbox.channel import Channel, pair
 from tmelt.harness.sandbox.disk import remove_tree
-from tmelt.harness.sandbox.phase import Limits, Outcome, Phase, Request, Settings
+from tmelt.harness.sandbox.phase import WORKER_KILLED, Limits, Outcome, Phase, Request, Settings
 
 _CANARY_LIMITS = Limits(wall_s=60, memory_mb=4000, processes=64, file_mb=10, disk_mb=10)
+_END_PATIENCE_S = 2.0
 _CANARY_ENTRY = "tmelt.harness.sandbox.canary:run"
 
 
@@ -49,6 +51,7 @@ class Sandbox:
 
     Raises:
         SandboxUnavailable: on entry, when no backend, or not the one asked for, works on this host.
+        InfrastructureError: on entry, when the sandbox was killed while it started: that says nothing about a backend.
     """
 
     def __init__(
@@ -169,7 +172,21 @@ class Sandbox:
         self._channel.send(dataclasses.asdict(settings))
         answer = self._channel.receive() or {"error": "the supervisor ended"}
         if "error" in answer:
+            self._forbid_kill(answer["error"])
             raise _Refused(answer["error"])
+
+    def _forbid_kill(self, error: str) -> None:
+        """Do not take a sandbox that was killed for one that does not work here: the next backend may be a weaker one.
+
+        Raises:
+            InfrastructureError: it was killed.
+        """
+        status = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self._supervisor.wait(_END_PATIENCE_S) if self._supervisor is not None else None
+        if status == -signal.SIGKILL or error == WORKER_KILLED:
+            victim = "supervisor" if status == -signal.SIGKILL else "worker"
+            raise InfrastructureError(f"sandbox {self.backend}: its {victim} was killed while it started")
 
     def _settings(self, backend: str) -> Settings:
         warm = self.warm
@@ -214,6 +231,8 @@ class Sandbox:
                 "cuda": cuda,
             }
             outcome = self._run(Phase(spec, (), (), _CANARY_LIMITS), canary=True)
+        if outcome.status == "error":
+            self._forbid_kill(outcome.error)
         if outcome.status != "ok":
             raise _Refused(outcome.error or " ".join(outcome.output.split()) or outcome.status)
 

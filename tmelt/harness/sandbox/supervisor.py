@@ -17,7 +17,7 @@ from typing import Any
 from tmelt.harness.sandbox import kernel, processes
 from tmelt.harness.sandbox.channel import Channel
 from tmelt.harness.sandbox.disk import remove_tree
-from tmelt.harness.sandbox.phase import Outcome, Request, Settings
+from tmelt.harness.sandbox.phase import WORKER_KILLED, Outcome, Request, Settings
 from tmelt.harness.sandbox.supervise import supervise
 from tmelt.harness.sandbox.worker_process import WorkerProcess
 
@@ -91,7 +91,9 @@ def _serve_phase(settings: Settings, shared: WorkerProcess | None, connection: C
         outcome = supervise(worker or shared, request, connection)
         answer = outcome
     except Exception as error:  # whatever the phase did to us: it has failed
-        answer = Outcome(settings.backend, "error", error=str(error) or type(error).__name__)
+        served = worker or shared
+        words = WORKER_KILLED if served is not None and served.killed() else str(error) or type(error).__name__
+        answer = Outcome(settings.backend, "error", error=words)
     if worker is not None:
         worker.end()
     with suppress(OSError):  # the harness may no longer wait

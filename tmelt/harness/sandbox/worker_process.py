@@ -1,18 +1,22 @@
 """A worker as the supervisor sees it."""
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tmelt.harness.sandbox import processes
 from tmelt.harness.sandbox.backends import WITH_NAMESPACES, worker_command
 from tmelt.harness.sandbox.channel import Channel, pair
-from tmelt.harness.sandbox.phase import Confinement, Job, Request, Settings
+from tmelt.harness.sandbox.phase import WORKER_KILLED, Confinement, Job, Request, Settings
 
 _START_PATIENCE_S = 300.0  # importing torch from a cold network file system
+_END_PATIENCE_S = 1.0
 _LOG_CHARACTERS = 2000
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by its own status, or as bubblewrap tells it
 # RLIMIT_NPROC counts a user's threads on the whole machine, those of later jobs, too. It is only the backstop for a
 # bomb that is faster than the watchdog, which counts the phase's own.
 _TASK_SLACK = 1024
@@ -61,9 +65,9 @@ class WorkerProcess:
         except TimeoutError:
             message = None
         if message is None:
-            words = self._last_words()
+            words = WORKER_KILLED if self.killed() else f"the worker did not start: {self._last_words()}"
             self.end()
-            raise RuntimeError(f"the worker did not start: {words}")
+            raise RuntimeError(words)
 
     def _last_words(self) -> str:
         size = os.fstat(self._log).st_size
@@ -123,6 +127,12 @@ class WorkerProcess:
                 tasks=processes.count_tasks(uid) + request.limits.processes + _TASK_SLACK,
             ),
         )
+
+    def killed(self) -> bool:
+        """Whether somebody killed it, or the kernel did, for lack of memory."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_END_PATIENCE_S) in _KILLED
+        return False
 
     def end(self) -> None:
         """Kill the worker with everything below it, and collect it."""
