@@ -64,7 +64,7 @@ def ask(
             for count in counts:
                 path, plain = Path(folder) / f"{arm}{count}.parquet", Path(folder) / f"{arm}{count}.json"
                 write_history(path, History(history[:count]))
-                plain.write_text(json.dumps(_told(history[:count], landscape.space)))
+                plain.write_text(json.dumps(_told(history[:count], landscape.space, flat=peer == "gp")))
                 ours = [sys.executable, str(SIMULATION), str(path), kind, json.dumps(options)]
                 theirs = [sys.executable, str(PLAIN), str(plain), peer] if peer else None
                 often = repeats if full or count < MANY else min(repeats, few)
@@ -85,10 +85,14 @@ def ask(
     publish(rows, output, "One ask in a fresh process with one thread, imports and the history's reading included")
 
 
-def _told(history: Any, space: Any) -> dict[str, Any]:
-    """The same trials for Optuna alone: rows of the space; values and score, null where a trial failed."""
+def _told(history: Any, space: Any, flat: bool) -> dict[str, Any]:
+    """The same trials for Optuna alone: rows of the space; values and score, null where a trial failed.
+
+    Its Gaussian process knows no conditions: `flat` gives it inactive knobs, too, at their defaults.
+    """
     knobs = [(knob.name, knob.kind, knob.low, knob.high, knob.log, knob.choices) for knob in space]
-    return {"space": knobs, "trials": [(trial.knobs, trial.val_mae) for trial in history]}
+    inactive = {knob.name: knob.default for knob in space} if flat else {}
+    return {"space": knobs, "trials": [({**inactive, **trial.knobs}, trial.val_mae) for trial in history]}
 
 
 def _least(command: list[str], repeats: int) -> tuple[float, float]:
