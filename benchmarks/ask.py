@@ -88,11 +88,14 @@ def ask(
 def _told(history: Any, space: Any, flat: bool) -> dict[str, Any]:
     """The same trials for Optuna alone: rows of the space; values and score, null where a trial failed.
 
-    Its Gaussian process knows no conditions: `flat` gives it inactive knobs, too, at their defaults.
+    `flat` is what the project tells Optuna's Gaussian process, which knows no conditions and no failures: inactive
+    knobs at their defaults, failed trials with the largest error measured.
     """
     knobs = [(knob.name, knob.kind, knob.low, knob.high, knob.log, knob.choices) for knob in space]
     inactive = {knob.name: knob.default for knob in space} if flat else {}
-    return {"space": knobs, "trials": [({**inactive, **trial.knobs}, trial.val_mae) for trial in history]}
+    failed = max(trial.val_mae for trial in history if trial.ok) if flat else None
+    trials = [({**inactive, **trial.knobs}, trial.val_mae if trial.ok else failed) for trial in history]
+    return {"space": knobs, "trials": trials}
 
 
 def _least(command: list[str], repeats: int) -> tuple[float, float]:
