@@ -10,6 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 CONFIG ?= config.yaml
 SOURCE ?=
+FULL ?=
 
 .PHONY: help setup packages study status test lint slurm-test bench bench-gpu clean
 .DEFAULT_GOAL := help
@@ -45,11 +46,14 @@ slurm-test: setup  ## install and start a one-node SLURM, test on it, stop it
 		pytest -m "slurm and not disruptive" --numprocesses 3 --durations 0 && \
 		pytest -m "slurm and disruptive" --durations 0
 
-bench: setup  ## the benchmarks, with their peers, into results/benchmarks/
-	@for name in embedding cache head ask planning; do python benchmarks/$$name.py || exit 1; done
+bench: setup  ## the benchmarks, with their peers, into results/benchmarks/ (15 minutes; FULL=--full: an hour or more)
+	@for name in embedding cache head trial ask planning tables; do python benchmarks/$$name.py $(FULL) || exit 1; done
 
 bench-gpu: setup  ## the same where there is a GPU
-	@for name in embedding head; do python benchmarks/$$name.py --device cuda || exit 1; done
+	@python benchmarks/embedding.py --device cuda --proteins 2000 --tokens 32768 --repeats 3 \
+	  --output results/benchmarks/embedding_gpu.parquet
+	@python benchmarks/head.py --device cuda --proteins 10000 --seeds 3 --epochs 3 \
+	  --output results/benchmarks/head_gpu.parquet
 
 clean:  ## delete the environment; results stay
 	rm -rf $(VENV)

@@ -1,10 +1,11 @@
 """Seconds to read every protein's embedding once in random batches of 32, from several kinds of files.
 
-    python benchmarks/cache.py                       # 3,000 proteins of width 640: 1.5 GB under --folder, minutes
-    python benchmarks/cache.py --proteins 300        # smaller
+    python benchmarks/cache.py                       # 1,000 proteins of width 640: .5 GB under --folder, a minute
+    python benchmarks/cache.py --full                # 3,000 proteins: 1.5 GB at a time
 
-Peers: fair-esm's one `.pt` per protein, HDF5 with one data set per protein and with one contiguous array (if h5py is
-installed), and a raw memory map, which is the yardstick. The limit is one copy of the same bytes within memory.
+Peers: fair-esm's one `.pt` per protein; HDF5 with one data set per protein, plain (bio_embeddings) and gzipped
+(biotrainer), and with one contiguous array, if h5py is installed; and a raw memory map, which is the yardstick. The
+limit is one copy of the same bytes within memory.
 A batch is always one new contiguous array of residues. `cold`: after the files left the page cache.
 """
 
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +35,8 @@ BATCH = 32
 
 def benchmark_cache(
     *,
-    proteins: int = 3000,
+    proteins: int = 1000,
+    full: bool = False,
     width: int = 640,
     repeats: int = 3,
     seed: int = 0,
@@ -42,6 +45,7 @@ def benchmark_cache(
 ) -> None:
     """Time an epoch of random batches; files go to a temporary folder inside `folder`."""
     torch.set_num_threads(1)
+    proteins = 3000 if full else proteins
     random = np.random.default_rng(seed)
     sequences = random_sequences(proteins, 2200, seed)
     lengths = np.array([len(sequence) for sequence in sequences])
@@ -177,10 +181,13 @@ def _ways(
     if importlib.util.find_spec("h5py"):
         import h5py
 
-        def write_hdf5_each(folder: Path) -> None:
+        def write_hdf5_each(folder: Path, **options: Any) -> None:
             with h5py.File(folder / "all.h5", "w") as file:
                 for number in range(count):
-                    file.create_dataset(str(number), data=protein(number))
+                    file.create_dataset(str(number), data=protein(number), **options)
+
+        def write_hdf5_gzipped(folder: Path) -> None:
+            write_hdf5_each(folder, compression="gzip", chunks=True)
 
         def read_hdf5_each(folder: Path) -> Read:
             file = h5py.File(folder / "all.h5")
@@ -195,6 +202,7 @@ def _ways(
             return lambda batch: np.concatenate([rows[offsets[i] : offsets[i + 1]] for i in batch])
 
         ways["HDF5, one data set per protein"] = (write_hdf5_each, read_hdf5_each)
+        ways["HDF5, one gzipped data set per protein"] = (write_hdf5_gzipped, read_hdf5_each)
         ways["HDF5, one contiguous data set"] = (write_hdf5_one, read_hdf5_one)
     else:
         print("h5py is not installed: HDF5 is left out", file=sys.stderr)

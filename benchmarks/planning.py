@@ -2,20 +2,22 @@
 
 Finished files are empty stand-ins, and nothing is run (`--dry-run`).
 
-    python benchmarks/planning.py                       # up to 5 strategies x 5 searches x 1,000 iterations x 3 seeds
-    python benchmarks/planning.py --iterations 200
+    python benchmarks/planning.py             # 5 strategies x 5 searches x 200 trials x 3 seeds: 25,000 jobs, a minute
+    python benchmarks/planning.py --full      # up to 1,000 trials: 125,000 jobs
+
+Peer: Snakemake's own way, every finished job in the plan (`full_dag: true`).
 """
 
-import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import yaml
+from benchmark_table import publish
 
+from tmelt.command import run_command
 from tmelt.config import parse_config
 from tmelt.files import write_json
 from tmelt.identity import design_of, strategy_of
@@ -25,6 +27,7 @@ STRATEGIES = ("random", "bo", "bo_gp", "bo_cma", "bo_late")
 TRAJECTORIES, SEEDS, BLOCK = 5, (0, 1, 2), 10
 RUN_FILES = ("run.parquet", "curve.parquet", "predictions.parquet", "log.txt")
 JOBS_PER_TRIAL = 2 + len(SEEDS)
+TARGET_S = 5.0  # for a resume or a no-op of 25,000 finished jobs
 
 
 def config(iterations: int) -> dict:
@@ -64,20 +67,15 @@ def finish_trials(study: Path, start: int, stop: int) -> None:
                     (folder / "blocks" / f"{iteration}.json").write_text('{"status": "continue"}')
 
 
-def plan(folder: Path, iterations: int, what: str, finished: int) -> None:
-    """Plan once and print what it took."""
-    (folder / "study.yaml").write_text(yaml.safe_dump(config(iterations)))
-    command = [
-        "-m",
-        "snakemake",
-        "--profile",
-        "profiles/default",
-        "--configfile",
-        "study.yaml",
-        "--dry-run",
-        "--quiet",
-        "all",
-    ]
+def plan(folder: Path, iterations: int, full_dag: bool) -> tuple[float, float]:
+    """CPU seconds and megabytes of planning once.
+
+    Raises:
+        RuntimeError: planning failed.
+    """
+    (folder / "study.yaml").write_text(yaml.safe_dump(config(iterations) | {"full_dag": full_dag}))
+    profile = ["--profile", "profiles/default", "--configfile", "study.yaml"]
+    command = ["-m", "snakemake", *profile, "--dry-run", "--quiet", "all"]
     measured = "import os, subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]]).returncode and sys.exit(1);"
     measured += "import resource as r; u = r.getrusage(r.RUSAGE_CHILDREN); print(u.ru_utime + u.ru_stime, u.ru_maxrss)"
     done = subprocess.run(
@@ -88,51 +86,56 @@ def plan(folder: Path, iterations: int, what: str, finished: int) -> None:
         text=True,
     )
     if done.returncode:
-        sys.exit(f"{what}: planning failed\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        raise RuntimeError(f"planning failed\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     seconds, kilobytes = map(float, done.stdout.split()[-2:])
-    print(f"| {what} | {finished * JOBS_PER_TRIAL:,} | {seconds:.1f} | {kilobytes / 1024:.0f} |", flush=True)
+    return seconds, kilobytes / 1024
 
 
-def main() -> None:
-    """Grow one tree of stand-ins and plan at several sizes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--iterations", type=int, default=1000, help="trials of one search at the end")
-    parser.add_argument("--keep", action="store_true", help="leave the folder behind")
-    arguments = parser.parse_args()
+def benchmark_planning(
+    *,
+    iterations: int = 200,
+    full: bool = False,
+    folder: Path | None = None,
+    output: Path = Path("results/benchmarks/planning.parquet"),
+) -> None:
+    """Grow one tree of stand-ins in a temporary folder inside `folder` and plan at several sizes."""
+    iterations = 1000 if full else iterations
     searches = len(STRATEGIES) * TRAJECTORIES
-    folder = Path(tempfile.mkdtemp(prefix="tmelt-planning-"))
-    try:
-        for name in ("Snakefile", "rules", "scripts", "profiles", "config.yaml"):
-            (folder / name).symlink_to(REPOSITORY / name)
-        study = folder / "results" / "planning"
-        print("| planning | finished jobs | CPU s | MB |\n|---|---|---|---|")
-        plan(folder, arguments.iterations, f"fresh, {searches} searches of {arguments.iterations} trials", 0)
-        parsed = parse_config(config(arguments.iterations))
+    rows = []
+
+    def measure(what: str, trials: int, finished: int, target_s: float | None, full_dag: bool = False) -> None:
+        seconds, megabytes = plan(place, trials, full_dag)
+        jobs = finished * searches * JOBS_PER_TRIAL
+        rows.append(
+            {"plan": what, "finished_jobs": jobs, "cpu_s": seconds, "memory_mb": megabytes, "target_cpu_s": target_s}
+        )
+        print(rows[-1], file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(dir=folder, prefix="benchmark_planning_") as name:
+        place = Path(name)
+        for linked in ("Snakefile", "rules", "scripts", "profiles", "config.yaml"):
+            (place / linked).symlink_to(REPOSITORY / linked)
+        study = place / "results" / "planning"
+        measure(f"fresh, {searches} searches of {iterations} trials", iterations, 0, None)
+        parsed = parse_config(config(iterations))
         write_json(study / "protocol.json", {"design": design_of(parsed)})
-        for name in STRATEGIES:
-            write_json(study / name / "strategy.json", strategy_of(parsed, name))
+        for strategy in STRATEGIES:
+            write_json(study / strategy / "strategy.json", strategy_of(parsed, strategy))
         done = 0
-        for share in (200, arguments.iterations):
-            stop = min(share, arguments.iterations)
-            if stop == done:
-                continue
+        for stop in sorted({iterations // 2, iterations}):
             finish_trials(study, done, stop)
             done = stop
-            if stop < arguments.iterations:
-                plan(folder, arguments.iterations, f"resume at trial {stop} of {arguments.iterations}", stop * searches)
-            gathered = f"trials_n{stop - 1}_s{len(SEEDS)}.parquet"
-            for search in study.glob("*/t*"):
-                search.joinpath(gathered).unlink(missing_ok=True)
-            plan(folder, stop, f"all trials there, nothing gathered yet ({stop} trials)", stop * searches)
-            for search in study.glob("*/t*"):
-                search.joinpath(gathered).touch()
-            plan(folder, stop, f"searches gathered, evidence to make ({stop} trials)", stop * searches)
-    finally:
-        if arguments.keep:
-            print(folder)
-        else:
-            shutil.rmtree(folder)
+            if stop < iterations:
+                measure(f"resume at trial {stop} of {iterations}", iterations, stop, TARGET_S)
+        gathered = f"trials_n{iterations - 1}_s{len(SEEDS)}.parquet"
+        measure(f"all trials there, nothing gathered yet ({iterations} trials)", iterations, iterations, TARGET_S)
+        for search in study.glob("*/t*"):
+            search.joinpath(gathered).touch()
+        measure(f"no-op of the searches, evidence to make ({iterations} trials)", iterations, iterations, TARGET_S)
+        if not full:  # minutes and gigabytes at 1,000 trials
+            measure("peer: the same with every finished job in the plan (full_dag)", iterations, iterations, None, True)
+    publish(rows, output, "Planning by Snakemake (--dry-run), its start included")
 
 
 if __name__ == "__main__":
-    main()
+    run_command(benchmark_planning)

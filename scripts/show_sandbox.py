@@ -6,8 +6,10 @@ Writes  attacks.csv (attack × backend × user) and overhead.csv, if asked; prin
 
 import csv
 import json
+import math
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -23,17 +25,20 @@ LIMITS = Limits(wall_s=120, memory_mb=4000, processes=64, file_mb=100, disk_mb=1
 COMPARED = ("none", *reversed(backends.ORDER))
 
 
-def show_sandbox(*, folder: Path | None = None, quick: bool = False, phases: int = 10) -> None:
-    """Attack every backend that this machine has, as root and as an ordinary user; time empty phases.
+def show_sandbox(
+    *, folder: Path | None = None, attacks: bool = True, quick: bool = False, phases: int = 10, pairs: int = 9
+) -> None:
+    """Attack every backend that this machine has, as root and as an ordinary user; time empty phases and training.
 
-    `quick` leaves out the attacks that take seconds; `phases` is how many are timed per backend.
+    `quick` leaves out the attacks that take seconds; `phases` is how many are timed per backend, `pairs` how often the
+    same training runs inside and outside.
     """
     if not RANGE.is_dir():
         raise InputError(f"{RANGE}: no such folder; run this from a checkout of the project")
     sys.path.append(str(RANGE))
-    attacks = _attack_rows(quick)
-    overhead = list(_overhead_rows(phases))
-    for name, rows in (("attacks", attacks), ("overhead", overhead)):
+    tables = {"attacks": _attack_rows(quick)} if attacks else {}
+    tables["overhead"] = list(_overhead_rows(phases, pairs))
+    for name, rows in tables.items():
         _print_table(rows)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -69,22 +74,19 @@ def _attack_rows(quick: bool) -> list[dict[str, str]]:
     return [*rows.values(), total]
 
 
-def _overhead_rows(phases: int) -> Iterator[dict[str, str]]:
-    """Milliseconds of an empty phase with torch at hand, and the speed of training inside against outside."""
-    outside = _training_outside()
+def _overhead_rows(phases: int, pairs: int) -> Iterator[dict[str, str]]:
+    """Milliseconds of an empty phase with torch at hand, and the CPU time of training inside against outside."""
     for backend in COMPARED:
         for warm in (True, False):
             try:
-                yield _overhead(backend, warm, phases if warm else max(2, phases // 4), outside)
+                yield _overhead(backend, warm, phases if warm else max(2, phases // 4), pairs if warm else 0)
             except SandboxUnavailable:
                 continue
 
 
-def _overhead(backend: str, warm: bool, phases: int, outside: float) -> dict[str, str]:
+def _overhead(backend: str, warm: bool, phases: int, pairs: int) -> dict[str, str]:
     start_s, start_cpu_s, _ = _time_job(backend, warm, 0)
     _, cpu_s, walls = _time_job(backend, warm, phases)
-    with _open(backend, warm) as sandbox:
-        inside = min(_cpu_s(sandbox.run(Phase({"do": "count_cpu_s"}, (), (), LIMITS)).output) for _ in range(3))
     return {
         "backend": backend,
         "worker": "one for all phases" if warm else "one per phase",
@@ -94,8 +96,31 @@ def _overhead(backend: str, warm: bool, phases: int, outside: float) -> dict[str
         "phase ms, best": f"{1000 * min(walls):.0f}",
         "phase, CPU ms": f"{1000 * max(0.0, cpu_s - start_cpu_s) / phases:.0f}",
         "phases": str(phases),
-        "training CPU, inside / outside": f"{inside / outside:.3f}",
+        "training CPU, inside / outside": _describe(_training_ratios(backend, pairs)) if pairs else "",
     }
+
+
+def _training_ratios(backend: str, pairs: int) -> list[float]:
+    """CPU seconds of the same training inside over outside: pair by pair, first the one and then the other first, so
+    that what else the machine does falls on both."""
+    ratios = []
+    with _open(backend, True) as sandbox:
+        for pair in range(pairs):
+            used = {}
+            for inside in (True, False) if pair % 2 else (False, True):
+                used[inside] = _training_inside(sandbox) if inside else _training_outside()
+            ratios.append(used[True] / used[False])
+    return ratios
+
+
+def _describe(ratios: list[float]) -> str:
+    """The median and its interval of at least 95 %, from the order of the values alone (the sign test's); below six
+    values there is none, and all of them are shown."""
+    ordered, outside = sorted(ratios), 0
+    while 2 * sum(math.comb(len(ordered), below) for below in range(outside + 1)) <= 0.05 * 2 ** len(ordered):
+        outside += 1
+    low, high = (ordered[outside - 1], ordered[-outside]) if outside else (ordered[0], ordered[-1])
+    return f"{statistics.median(ordered):.3f} ({low:.3f} to {high:.3f}; {len(ordered)} pairs)"
 
 
 def _open(backend: str, warm: bool) -> Sandbox:
@@ -115,14 +140,19 @@ def _time_job(backend: str, warm: bool, phases: int) -> tuple[float, float, list
     return start_s, _children_cpu_s() - before, walls
 
 
+def _training_inside(sandbox: Sandbox) -> float:
+    """CPU seconds of a training, as its phase counts them."""
+    outcome = sandbox.run(Phase({"do": "count_cpu_s"}, (), (), LIMITS))
+    if outcome.status != "ok":
+        raise InputError(f"{sandbox.backend}: training ended as {outcome.status}: {outcome.output[-300:]}")
+    return _cpu_s(outcome.output)
+
+
 def _training_outside() -> float:
     """CPU seconds of the same training in a plain process."""
     code = f"import sys; sys.path.append({str(RANGE)!r}); import entries; entries.count_cpu_s(None)"
     environment = {**os.environ, **backends.clean_environment(1)}
-    command = [sys.executable, "-c", code]
-    return min(
-        _cpu_s(subprocess.run(command, capture_output=True, text=True, env=environment).stdout) for _ in range(3)
-    )
+    return _cpu_s(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout)
 
 
 def _cpu_s(text: str) -> float:

@@ -66,7 +66,7 @@ def test_fp32_equals_fair_esm(backbone):
     ours = _embed(PackedESM2(backbone, "fp32", CPU, 1024), sequences)
     for mine, theirs in zip(ours, _reference(backbone, sequences, backbone.layer), strict=True):
         assert mine.shape == theirs.shape
-        assert _relative_error(mine, theirs) < 2e-6
+        assert _relative_error(mine, theirs) < 1e-6
 
 
 @needs_amx
@@ -76,7 +76,7 @@ def test_bf16_is_close_to_fair_esm(backbone):
     for mine, theirs in zip(ours, _reference(backbone, sequences, backbone.layer), strict=True):
         assert mine.dtype == torch.float32
         assert _relative_error(mine, theirs) < 1e-2
-        assert float(torch.cosine_similarity(mine.flatten(), theirs.flatten(), dim=0)) > 0.9999
+        assert float(torch.cosine_similarity(mine.flatten(), theirs.flatten(), dim=0)) > 0.99998
 
 
 @pytest.mark.parametrize("layer", [0, 1, 3, 4])
@@ -85,7 +85,7 @@ def test_every_layer_equals_fair_esm(layer):
     sequences = _proteins(30, 90)
     ours = _embed(PackedESM2(backbone, "fp32", CPU, 512), sequences)
     for mine, theirs in zip(ours, _reference(backbone, sequences, layer), strict=True):
-        assert _relative_error(mine, theirs) < 2e-6
+        assert _relative_error(mine, theirs) < 1e-6
 
 
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_amx)])
@@ -108,7 +108,7 @@ def test_a_sequence_longer_than_a_pass_is_embedded_whole():
     ours = _embed(PackedESM2(backbone, "fp32", CPU, 512), sequences)
     assert [len(mine) for mine in ours] == [700, 40]
     for mine, theirs in zip(ours, _reference(backbone, sequences, 4), strict=True):
-        assert _relative_error(mine, theirs) < 2e-6
+        assert _relative_error(mine, theirs) < 1e-6
 
 
 @pytest.mark.slow

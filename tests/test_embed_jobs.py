@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tmelt.embed import views
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.shard import _forward, to_float16
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import read_json, sha256_text
+from tmelt.files import read_json, sha256_file, sha256_text
 from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, read_table, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -213,6 +214,38 @@ def test_views_are_checked_against_their_hashes(joined, tmp_path):
         views.read_view(copy / "pool")
 
 
+def test_views_are_hashed_once_but_any_change_of_them_is_seen(joined, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(joined[2], copy, ignore=shutil.ignore_patterns(views.CHECKED))
+    monkeypatch.setattr(views, "TICK_NS", 0)
+    views.check_views(copy)
+    read = []
+    monkeypatch.setattr(views, "sha256_file", lambda path: read.append(path.name) or sha256_file(path))
+    views.check_views(copy)
+    assert read == []
+    (record,) = (copy / views.CHECKED).iterdir()
+    record.write_text(record.read_text().replace('"boot": "', '"boot": "another '))
+    views.check_views(copy)
+    assert len(read) == 8  # three files of each view, and two of labels
+    record.write_text("{")
+    views.check_views(copy)
+    assert len(read) == 16
+    residues = copy / "pool" / "residues.f16"
+    before = residues.stat()
+    with residues.open("r+b") as file:
+        file.write(b"xx")
+    os.utime(residues, ns=(before.st_atime_ns, before.st_mtime_ns))  # as somebody would who hides it
+    with pytest.raises(InfrastructureError, match=r"residues\.f16: not as it was written"):
+        views.check_views(copy)
+
+
+def test_what_was_written_just_now_is_hashed_again(joined, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(joined[2], copy, ignore=shutil.ignore_patterns(views.CHECKED))
+    views.check_views(copy)
+    assert not (copy / views.CHECKED).exists()
+
+
 @pytest.mark.parametrize("shards", [2, 5])
 def test_sharding_changes_no_byte_of_the_views(joined, tmp_path, shards):
     _, base, folder = joined
@@ -220,7 +253,7 @@ def test_sharding_changes_no_byte_of_the_views(joined, tmp_path, shards):
     assert sum(count["embedded"] for count in counts) == 60
     _join(base / "proteins.parquet", tmp_path / "cache", tmp_path / folder.name)
     for path in folder.rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.parent.name != views.CHECKED:
             assert (tmp_path / folder.name / path.relative_to(folder)).read_bytes() == path.read_bytes(), path
 
 

@@ -2,12 +2,14 @@
 
 import ast
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tmelt.config import Backbone, Config, Data
 from tmelt.errors import InputError
 from tmelt.files import sha256_file, sha256_json, sha256_text
 from tmelt.knobs import space_of_config
+
+if TYPE_CHECKING:  # pydantic: a tenth of a second that scoring a trial does not need
+    from tmelt.config import Backbone, Config, Data
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -29,7 +31,7 @@ SCORING_CODE = (
 _FREE_OPTIONS = {"budget", "max_retries", "timeout_s", "max_wait_s", "backoff_s", "price", "api_key_env"}
 
 
-def dataset_id(data: Data) -> str:
+def dataset_id(data: "Data") -> str:
     """Folder name of a data set: its name and a hash of every setting and source file that shapes it.
 
     Raises:
@@ -60,7 +62,7 @@ def dataset_id(data: Data) -> str:
     return f"{data.name}-{sha256_json(described)[:8]}"
 
 
-def backbone_id(backbone: Backbone, tokens: int, device: str) -> str:
+def backbone_id(backbone: "Backbone", tokens: int, device: str) -> str:
     """Folder name of a backbone: its name and a hash of everything that moves an embedding's bits."""
     described = backbone.model_dump(mode="json") | {"tokens": tokens, "device": device}
     if backbone.weights != "random":
@@ -101,7 +103,7 @@ def _spell(node: ast.AST, words: list[str]) -> None:
         words.append(";")
 
 
-def design_of(config: Config) -> dict[str, Any]:
+def design_of(config: "Config") -> dict[str, Any]:
     """Everything that makes scores comparable, as JSON: design, threads, the knob table, the scoring code."""
     design = config.design.model_dump(mode="json")
     return {
@@ -119,7 +121,7 @@ def design_of(config: Config) -> dict[str, Any]:
     }
 
 
-def strategy_of(config: Config, name: str) -> dict[str, Any]:
+def strategy_of(config: "Config", name: str) -> dict[str, Any]:
     """What makes the trials of one strategy one search: its kind, prompt and options, but those of _FREE_OPTIONS."""
     strategy = config.extent.strategies[name]
     options = {key: value for key, value in strategy.options.items() if key not in _FREE_OPTIONS}

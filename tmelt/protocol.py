@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tmelt.config import Config
 from tmelt.errors import InputError
 from tmelt.files import read_json, sha256_file, sha256_json, write_json
 from tmelt.identity import PACKAGE, SCORING_CODE, code_sha256, design_of, strategy_of
+
+if TYPE_CHECKING:  # pydantic: a tenth of a second that scoring a trial does not need
+    from tmelt.config import Config
 
 REFERENCE = PACKAGE / "candidate" / "train.py"
 # A revision would mix scores of other proteins or other embeddings.
@@ -20,7 +22,7 @@ UNREVISABLE = ("dataset", "backbone")
 _PACKAGES = ("torch", "fair-esm", "optuna", "cmaes", "langchain", "numpy", "polars", "pyarrow", "snakemake")
 
 
-def write_protocol(config: Config, data: Path, embedding: Path, path: Path) -> None:
+def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) -> None:
     """Fix the protocol of a study whose data and embedding exist. `sha256` covers all that moves a score."""
     design = design_of(config)
     measured = {
@@ -70,7 +72,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def guard(config: Config, study: Path, *, record: bool) -> None:
+def guard(config: "Config", study: Path, *, record: bool) -> None:
     """Compare the config with what the study in folder `study` was started with.
 
     With `on_change: revision` and `record` a changed design is noted in protocol.json and the study goes on.
@@ -122,7 +124,7 @@ def _record_revision(path: Path, protocol: dict[str, Any], design: dict[str, Any
     write_json(path, protocol)
 
 
-def _shrunk(config: Config, study: Path) -> Iterator[str]:
+def _shrunk(config: "Config", study: Path) -> Iterator[str]:
     """What of the extent is smaller than what was already finished."""
     gathered = [int(path.stem.split("_")[1].removeprefix("n")) for path in study.glob("*/t*/trials_n*_s*.parquet")]
     searches = [folder for folder in study.glob("*/t[0-9]*") if folder.name[1:].isdigit()]

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 from tmelt.decision import decide
 from tmelt.errors import InputError
 from tmelt.history import History, Proposal, chain_of
-from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, read_table
+from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, as_arrow, read_table
 
 # What goes back to a strategy is rounded: fine steps of the validation error would let it feel its way to the labels.
 MAE_DIGITS = 2
@@ -136,7 +135,7 @@ def trial_row(
     }
     row["decision"], row["incumbent"] = decide(history, row, z=z)
     # Through the schema's types first, so that the hash is of what will be read back.
-    row = pa.Table.from_pylist([row], schema=TRIAL).to_pylist()[0]
+    row = as_arrow([row], TRIAL).to_pylist()[0]
     return row | {"chain": chain_of(history.head, row)}
 
 

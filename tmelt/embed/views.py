@@ -5,7 +5,10 @@ A view is residues.f16 (contiguous little-endian float16, (ΣL, D)), offsets.npy
 """
 
 import hashlib
+import platform
+import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from tmelt.files import atomic_path, read_json, sha256_file, sha256_text, write_
 from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, read_table, write_table
 
 DECOY_SHARE, DECOY_LIMIT = 0.1, 200  # of fit; a decoy's label is known to the candidate
+CHECKED = "checked"  # folder for each machine's record of the files that it has hashed
+TICK_NS = 2_000_000_000
 TRAINED_LENGTH = 1022  # residues that ESM-2 saw of a protein in training (Lin et al. 2023)
 
 
@@ -66,6 +71,9 @@ def read_view(folder: Path) -> View:
 def check_views(folder: Path) -> None:
     """Compare every file of an embedding's views with the hash that was recorded when it was written.
 
+    Every training job asks, and hashing 5 GB takes seconds: a file that this machine found good since it was started,
+    and that the kernel says nobody has touched since (`_state`), is not read again.
+
     Raises:
         InfrastructureError: a file is missing or has other bytes.
     """
@@ -76,11 +84,42 @@ def check_views(folder: Path) -> None:
     except (InputError, LookupError, TypeError) as error:
         fault = str(error).split(";")[0]
         raise InfrastructureError(f"{fault}; delete {folder} and run again") from None
+    remembered = folder / CHECKED / f"{platform.node()}.json"
+    good, found = _remembered(remembered), {}
     for view, about in views.items():
         for name, sha256 in about["files"].items():
             path = folder / view / name
-            if not path.is_file() or sha256_file(path) != sha256:
+            found[f"{view}/{name}"] = state = [sha256, *_state(path)] if path.is_file() else None
+            if state is None or (state != good.get(f"{view}/{name}") and sha256_file(path) != sha256):
                 raise InfrastructureError(f"{path}: not as it was written; delete {folder} and run again")
+    # A change within the clock's tick of the last one would not show: what is so fresh is hashed again next time.
+    if found != good and time.time_ns() - max(state[-1] for state in found.values()) > TICK_NS:
+        with suppress(OSError):  # somebody else's embedding: checked each time
+            write_json(remembered, {"boot": _boot(), "files": found})
+
+
+def _state(path: Path) -> list[int]:
+    """What changes whenever a file's bytes may have: the kernel sets the last of them, and no system call sets it back.
+
+    Candidates see neither this record nor a file of the embedding that they may write; whoever may write the record
+    may write embedding.json and its hashes, too.
+    """
+    about = path.stat()
+    return [about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns]
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    """The states of the files that were found good on this machine since it was started."""
+    try:
+        record = read_json(path)
+        return record["files"] if record["boot"] == _boot() else {}
+    except (InputError, OSError, LookupError, TypeError):
+        return {}
+
+
+def _boot() -> str:
+    """This machine's uninterrupted run: after a restart every file is read again."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def write_views(proteins: Path, backbone: Backbone, cache: Path, folder: Path, seed: int) -> None:

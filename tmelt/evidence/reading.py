@@ -8,20 +8,20 @@ import polars as pl
 import pyarrow as pa
 
 from tmelt.errors import InputError
-from tmelt.schema import CURVE, PREDICTIONS, RUN
+from tmelt.schema import CURVE, PREDICTIONS, RUN, as_frame
 
 CHUNK = 400  # files per scan: 400 × 2,500 predictions are some 40 MB
 
 
 def typed(frame: pl.DataFrame, schema: pa.Schema) -> pl.DataFrame:
     """The frame with exactly the schema's columns, order and types, so that an empty table has its columns, too."""
-    empty = pl.from_arrow(schema.empty_table())
+    empty = as_frame([], schema)
     return frame.select(empty.columns).cast(dict(empty.schema)) if frame.width else empty
 
 
 def table(rows: Sequence[dict], schema: pa.Schema) -> pl.DataFrame:
     """Rows as a frame of the schema; no rows are an empty table with its columns."""
-    return pl.from_arrow(pa.Table.from_pylist(list(rows), schema=schema))
+    return as_frame(rows, schema)
 
 
 def write(path: Path | str, frame: pl.DataFrame, schema: pa.Schema) -> None:
@@ -85,7 +85,7 @@ def read_curves(folders: Sequence[str | Path]) -> pl.DataFrame:
 
 
 def _scan(folders: Sequence[str | Path], name: str, schema: pa.Schema) -> pl.DataFrame:
-    empty = pl.from_arrow(schema.empty_table())
+    empty = as_frame([], schema)
     frames = [empty.with_columns(folder=pl.lit("")).select("folder", *empty.columns)]
     for start in range(0, len(folders), CHUNK):
         paths = [f"{folder}/{name}" for folder in folders[start : start + CHUNK]]

@@ -11,7 +11,7 @@ import polars as pl
 from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES
 from tmelt.files import read_json
-from tmelt.schema import CLEANING, read_table
+from tmelt.schema import CLEANING, as_frame, read_table
 
 # Order in which strategies are shown: by what searches, never by how well.
 _KINDS = ("random", "bo", "centaur", "ra", "ua", "ra_bo", "ua_bo")
@@ -130,7 +130,7 @@ def read_study(*, study: Path, tables: Path, protocol: Path, data: Path, configs
         tables={name: read_table(tables / f"{name}.parquet", schema) for name, schema in TABLES.items()},
         protocol=described,
         facts=read_json(data / "data.json"),
-        cleaning=read_table(cleaning, CLEANING) if cleaning.exists() else pl.from_arrow(CLEANING.empty_table()),
+        cleaning=read_table(cleaning, CLEANING) if cleaning.exists() else as_frame([], CLEANING),
         vault_log=tuple(read_json(log)) if log.exists() else (),
         settings={path.parent.name: read_json(path) for path in sorted(study.glob("*/strategy.json"))},
         configs=tuple(configs),
