@@ -21,7 +21,7 @@ from tmelt.config import parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES as TABLE_NAMES
 from tmelt.failures import describe_failures
-from tmelt.identity import backbone_id, dataset_id
+from tmelt.identity import PACKAGE, backbone_id, dataset_id
 from tmelt.orphans import refuse_orphans
 from tmelt.status import locked
 from tmelt.strategies import AGENTS
@@ -100,6 +100,11 @@ def frozen(path):
         # A clock was ahead; Snakemake refuses outputs that are older than inputs.
         os.utime(path) if executes() else AHEAD.append(path)
     return before_update(path)
+
+
+def file_of_package(name):
+    """A file of the package that the rules run with, as a path from here: the same name wherever the checkout lies."""
+    return os.path.relpath(PACKAGE / name)
 
 
 def folder_of_study(wildcards):

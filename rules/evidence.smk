@@ -257,8 +257,8 @@ rule tabulate_cost:
         winners=f"{TABLES}/winners.parquet",
         incumbents=f"{TABLES}/incumbents.parquet",
         # Inputs, so that an edited price makes these tables and the report again, and nothing else.
-        prices="tmelt/evidence/prices.yaml",
-        token_prices="tmelt/llm/prices.yaml",
+        prices=file_of_package("evidence/prices.yaml"),
+        token_prices=file_of_package("llm/prices.yaml"),
     output:
         cost=f"{TABLES}/cost.parquet",
         cost_curves=f"{TABLES}/cost_curves.parquet",
