@@ -17,7 +17,7 @@ from snakemake.exceptions import WorkflowError
 
 from tmelt import protocol, resume
 from tmelt.bundle import PURPOSES
-from tmelt.config import parse_config
+from tmelt.config import FRESH_SEEDS, parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES as TABLE_NAMES
 from tmelt.failures import describe_failures
@@ -43,8 +43,7 @@ except InputError as error:
 STARTED = time.time()
 ITERATIONS = CONFIG.extent.iterations
 SEEDS = list(CONFIG.extent.seeds)
-# Seeds for the winners' retraining, which no search ever used or will use.
-CONFIRM_SEEDS = [1_000_000 + number for number in range(CONFIG.extent.confirm_seeds)]
+CONFIRM_SEEDS = [FRESH_SEEDS + number for number in range(CONFIG.extent.confirm_seeds)]
 STRATEGIES = list(CONFIG.extent.strategies)
 TRAJECTORIES = range(CONFIG.extent.trajectories)
 TRAJECTORY = f"{STUDY}/{{strategy}}/t{{trajectory}}"

@@ -93,3 +93,9 @@ def test_a_data_set_is_named_by_what_shapes_it(raw, tmp_path):
     table.unlink()
     with pytest.raises(InputError, match="no such file"):
         dataset_id(own)
+
+
+def test_seeds_of_a_search_stay_below_those_of_the_retraining(raw):
+    raw["extent"]["seeds"] = [0, 1_000_000]
+    with pytest.raises(InputError, match=r"extent\.seeds: .*below 1000000"):
+        parse_config(raw)

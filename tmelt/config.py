@@ -17,6 +17,8 @@ from tmelt.errors import InputError
 NAME = r"^[a-z][a-z0-9_]*$"
 # Names that no strategy may have: folders of a study beside those of its strategies, and trial 0 in tables and figures.
 RESERVED = {"baseline", "bundle", "confirm", "evidence", "export", "journal", "logs", "report", "tables"}
+# The winners are retrained with seeds from here on, which no search uses.
+FRESH_SEEDS = 1_000_000
 
 
 class Part(BaseModel):
@@ -165,6 +167,8 @@ class Extent(Part):
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) != len(seeds) or min(seeds) < 0:
             raise ValueError("distinct whole numbers from 0")
+        if max(seeds) >= FRESH_SEEDS:
+            raise ValueError(f"below {FRESH_SEEDS}: from there on they are kept for retraining the winners")
         return seeds
 
 
