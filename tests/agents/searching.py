@@ -13,7 +13,8 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from simulation import Landscape, outcome
 
-from tmelt.history import History, Proposal
+from tmelt.decision import decide
+from tmelt.history import History, Proposal, chain_of
 from tmelt.knobs import Space
 from tmelt.llm import Conversation, LLMSettings, Spent, conversation_for
 from tmelt.protocol import REFERENCE
@@ -67,8 +68,6 @@ def step(history: History, proposal: Proposal, folder: Path, landscape: Landscap
 
 def crash(history: History, proposal: Proposal, folder: Path, error: str) -> History:
     """Write the proposal and add a crash with this end of its log."""
-    from simulation import chain_of, decide
-
     after = step(history, proposal, folder, replace(Landscape(Space()), failing=1.0))
     row = {**after[-1].row, "error": error, "status": "crash"}
     row["decision"], row["incumbent"] = decide(history, row, z=1.0)
