@@ -35,7 +35,7 @@ status: setup  ## where the study of CONFIG stands, also while it runs
 test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a missing piece is a failure, no skip
 
 test: setup packages lint slurm-test  ## every check and test
-	@pytest -m "not slurm" --numprocesses 2 --dist loadfile
+	@pytest -m "not slurm" --numprocesses 2 --dist loadgroup
 
 lint: setup  ## ruff, snakefmt, snakemake --lint
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint

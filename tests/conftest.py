@@ -1,6 +1,8 @@
-"""Options of the tests."""
+"""Options of the tests, and which of them stay together."""
 
-CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 20, 3
+import pytest
+
+CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 12, 3
 
 
 def pytest_addoption(parser):
@@ -19,3 +21,12 @@ def pytest_generate_tests(metafunc):
         if count is None:
             count = CHAOS_SEEDS_SLURM if on_slurm else CHAOS_SEEDS
         metafunc.parametrize("chaos_seed", range(count))
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items):
+    """With `--dist loadgroup` the tests of a file share a process and its fixtures; chaos tests go where there is room,
+    for they are slow, and what they share lies on disk."""
+    for item in items:
+        if not item.get_closest_marker("chaos"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
