@@ -54,7 +54,9 @@ localrules:
 rule all:
     default_target: True
     input:
-        trials_of_searches,  # here, too: what is extended is made, and so is what follows, whatever Snakemake remembers
+        # These two here, too: what is extended is made, and so is what follows, whatever Snakemake remembers.
+        trials_of_searches,
+        PLAN,
         f"{STUDY}/report/report.html",
         f"{STUDY}/export/optuna.db",
         [f"{STUDY}/export/{name}.csv" for name in TABLE_NAMES],

@@ -53,7 +53,7 @@ def test_a_study_of_cheaters(tmp_path, server):
         f"open({str(space.study)!r} + '/protocol.json', 'a').write('x')"
     )
     server.will(
-        written(cheat("return honest - honest.mean() + 50")),
+        written(cheat("return 100 * (honest - honest.mean()) + 50")),
         written(cheat("honest[0] = np.nan; return honest")),
         written(cheat(f"{ANSWER}; os.symlink('/etc/passwd', out); os._exit(0)")),
         written(cheat("import time; time.sleep(60)")),

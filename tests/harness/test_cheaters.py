@@ -63,7 +63,7 @@ def honest(small, tmp_path_factory):
         ("return honest[:-1]", "invalid", "wrong_count"),
         ("return np.concatenate([honest, honest])", "invalid", "wrong_count"),
         ("return 50.0", "invalid", "wrong_count"),
-        ("return honest - honest.mean() + 50", "invalid", "not_row_wise"),
+        ("return 100 * (honest - honest.mean()) + 50", "invalid", "not_row_wise"),
         ("return honest + 0.1 * np.arange(len(honest))", "invalid", "not_row_wise"),
         ("return honest + np.random.default_rng().normal(size=len(honest))", "invalid", "not_row_wise"),
         ("raise SystemExit(0)", "crash", "predict_crash"),
