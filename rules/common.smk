@@ -20,7 +20,7 @@ from tmelt.bundle import PURPOSES
 from tmelt.config import FRESH_SEEDS, parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES as TABLE_NAMES
-from tmelt.failures import describe_failures
+from tmelt.failures import describe_failures, describe_full_disk
 from tmelt.identity import PACKAGE, backbone_id, dataset_id
 from tmelt.orphans import refuse_orphans
 from tmelt.status import locked
@@ -165,6 +165,8 @@ def show_report():
 def show_failures():
     """After a run that failed: why, from the logs of the jobs."""
     if said := describe_failures([Path(STUDY), Path(DATA), Path(EMBEDDING)], STARTED):
+        print(said, file=sys.stderr)
+    if said := describe_full_disk(Path(STUDY)):
         print(said, file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ from simulation import simulate, write_history
 from workflow import study
 
 from tmelt.config import parse_config
-from tmelt.failures import describe_failures
+from tmelt.failures import describe_failures, describe_full_disk
 from tmelt.status import report, study_status
 
 NOW = 1_700_000_000.0
@@ -90,3 +90,8 @@ def test_a_failed_run_ends_with_the_words_of_its_jobs(results, config):
     assert str(log) in describe_failures([results], since=0)
     assert "delete it and run again" in describe_failures([results], since=0)
     assert describe_failures([results], since=log.stat().st_mtime + 1) == ""
+
+
+def test_a_disk_with_room_is_not_called_full(tmp_path):
+    assert describe_full_disk(tmp_path) == ""
+    assert describe_full_disk(tmp_path / "nothing") == ""

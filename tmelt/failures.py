@@ -1,9 +1,11 @@
 """What went wrong in a run: the last words of the jobs that failed in it, from their own logs."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SHOWN = 20
+FULL_KB = 256
 
 
 def failed_logs(folders: Iterable[Path], since: float) -> Iterator[tuple[Path, str]]:
@@ -26,3 +28,14 @@ def describe_failures(folders: Iterable[Path], since: float) -> str:
     if len(found) > SHOWN:
         lines.append(f"  and {len(found) - SHOWN} more")
     return "\n".join(["What failed, in its own words:", *lines]) if found else ""
+
+
+def describe_full_disk(folder: Path) -> str:
+    """A line where the disk of `folder` is full: then the jobs' own logs may lack the words that say so."""
+    if not folder.exists():
+        return ""
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize // 1024
+    if free >= FULL_KB and not (disk.f_files and disk.f_favail == 0):  # some file systems count no inodes
+        return ""
+    return f"{folder}: No space left on its disk ({free} kB free): make room and run again; what is finished stays"
