@@ -61,11 +61,11 @@ def words_of(pid: int) -> list[bytes]:
 
 
 def below_trainings(space: Workspace, depth: int) -> list[int]:
-    """A sandbox's supervisor (depth 1), or the worker that it started (depth 2), with the candidate in it."""
+    """A sandbox's supervisor (depth 1), or what that started (depth 2): bubblewrap asked what it can do, the worker."""
     pids = trainings(space)
     for _ in range(depth):
         pids = [child for pid in pids for child in children_of(pid)]
-    return [pid for pid in pids if b"--help" not in words_of(pid)]  # it asks bubblewrap first what it can do
+    return pids
 
 
 def children_of(parent: int) -> list[int]:

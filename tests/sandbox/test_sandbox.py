@@ -1,6 +1,7 @@
 """What the sandbox promises to honest phases, and how it tells the ends of the others apart."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from needs import need_backend
 from survival import children_of, words_of
 
 HERE = Path(__file__).resolve().parent
@@ -228,6 +230,17 @@ def test_a_sandbox_killed_while_it_starts_is_no_reason_to_take_a_weaker_one(vict
     with pytest.raises(InfrastructureError, match=rf"{victim} was killed while it started"), opening:
         pass
     thread.join()
+
+
+def test_bubblewrap_killed_while_it_says_what_it_can_do_makes_no_sandbox_with_fewer_limits(tmp_path, monkeypatch):
+    need_backend("bwrap")
+    bwrap = shutil.which("bwrap")
+    dying = tmp_path / "bwrap"
+    dying.write_text(f'#!/bin/sh\n[ "$1" = --help ] && kill -9 $$\nexec {bwrap} "$@"\n')
+    dying.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(InfrastructureError, match="worker was killed while it started"), Sandbox(preload=()):
+        pass
 
 
 def test_an_entry_that_cannot_be_imported_is_named():

@@ -10,7 +10,7 @@ from pathlib import Path
 from tmelt.errors import InputError
 from tmelt.harness.sandbox import landlock
 from tmelt.harness.sandbox.confine import SYSTEM, gpu_nodes
-from tmelt.harness.sandbox.phase import Settings
+from tmelt.harness.sandbox.phase import WORKER_KILLED, Settings
 
 # Strongest first; `none` is taken only when a person wrote it.
 ORDER = ("bwrap", "apptainer", "landlock")
@@ -100,7 +100,11 @@ def python_command(python: str, flags: list[str], module: str, python_path: Iter
 
 
 def worker_command(settings: Settings, read: Iterable[str], write: Iterable[str]) -> list[str]:
-    """The command that starts a worker which can see `read` and change `write`."""
+    """The command that starts a worker which can see `read` and change `write`.
+
+    Raises:
+        RuntimeError: bubblewrap was killed while it was asked what it can do.
+    """
     python = python_command(
         settings.python, ["-s", "-P"], "worker", settings.python_path, list(settings.preload), settings.entry
     )
@@ -123,7 +127,10 @@ def _bwrap(settings: Settings, read: Iterable[str], write: Iterable[str]) -> lis
         command += ["--unshare-user"]
     else:  # as root without a user namespace: the worker keeps what it needs to leave uid 0 in its children
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    knows = subprocess.run([program, "--help"], capture_output=True, text=True).stdout
+    answer = subprocess.run([program, "--help"], capture_output=True, text=True)
+    if answer.returncode < 0:  # half an answer would make a sandbox with fewer limits
+        raise RuntimeError(WORKER_KILLED)
+    knows = answer.stdout
     for folder in ("/dev/shm", "/tmp"):
         if "--size" in knows:  # since 0.5
             command += ["--size", str(64 << 20), "--perms", "0755"]
