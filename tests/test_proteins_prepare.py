@@ -18,7 +18,6 @@ from tmelt.proteins.prepare import parse_data_config, prepare
 from tmelt.schema import CLEANING, CLEANING_ROWS, LABELS, PROTEINS, read_table
 
 ROOT = Path(__file__).parents[1]
-SMALL = ROOT.parent / "shared" / "data" / "meltome_small.csv"
 FILES = {"proteins.parquet", "vault/val.parquet", "vault/test.parquet", "cleaning.parquet", "cleaning_rows.parquet"}
 
 
@@ -82,20 +81,21 @@ def test_a_fasta_file_and_a_subset(tmp_path):
     assert (steps["what"][-1], steps["rows"][-1], steps["left"][-1]) == ("subset of 70", 30, 70)
 
 
-@pytest.mark.skipif(not SMALL.exists(), reason="the development data are not here")
 def test_published_splits_are_kept(tmp_path):
-    facts = prepare(data(SMALL), tmp_path)
+    published = ["train"] * 4 + ["val", "test"]
+    path = write(tmp_path, [row(number, split=published[number % 6]) for number in range(600)])
+    facts = prepare(data(path), tmp_path / "set")
     assert facts["splits"] == {"fit": 360, "stop": 40, "val": 100, "test": 100}
     assert facts["split"]["method"] == "given" and facts["proteins"] == 600
-    table = pl.read_csv(SMALL).select("protein_id", "tm", published="split")
-    ours = read_table(tmp_path / "proteins.parquet").join(table, on="protein_id", validate="1:1")
+    table = pl.read_csv(path).select("protein_id", "tm", published="split")
+    ours = read_table(tmp_path / "set" / "proteins.parquet").join(table, on="protein_id", validate="1:1")
     assert len(ours) == 600
     side = pl.col("split").replace({"fit": "train", "stop": "train"})
     assert ours.filter(side != pl.col("published")).is_empty()
     assert ours.filter((pl.col("tm") != pl.col("tm_right")) & pl.col("tm").is_not_null()).is_empty()
-    sealed = read_table(tmp_path / "vault" / "test.parquet").join(table, on="protein_id")
+    sealed = read_table(tmp_path / "set" / "vault" / "test.parquet").join(table, on="protein_id")
     assert len(sealed) == 100 and (sealed["tm"] == sealed["tm_right"]).all()
-    part = prepare(data(SMALL, subset=120), tmp_path)
+    part = prepare(data(path, subset=120), tmp_path / "part")
     assert part["splits"] == {"fit": 72, "stop": 8, "val": 20, "test": 20}
 
 
