@@ -17,15 +17,17 @@ def stop_circumstances(options: Mapping[str, Any], trajectory: Path) -> str:
 def _stale(trajectory: Path, options: Mapping[str, Any]) -> list[Path]:
     """Files and folders that recorded a stop whose circumstances no longer hold: to be made again.
 
-    They hold no work that was paid for: a stopped proposal was neither asked of an LLM nor trained.
+    They hold no work that was paid for but transcripts: a stopped proposal was not trained. The block's marker comes
+    last: as long as it is there, whoever was interrupted while deleting these goes on.
     """
     stale: list[Path] = []
     for marker in trajectory.glob("blocks/*.json"):
         block = read_json(marker)
         if block["status"] != "stopped" or block["circumstances"] == stop_circumstances(options, trajectory):
             continue
+        stale += [*trajectory.glob("trials_*"), *trajectory.glob("results_*")]
         stale += [trajectory / f"i{iteration}" for iteration in range(block["stopped_at"], int(marker.stem) + 1)]
-        stale += [marker, *trajectory.glob("trials_*"), *trajectory.glob("results_*")]
+        stale.append(marker)
     return stale
 
 
