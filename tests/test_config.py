@@ -40,6 +40,14 @@ def test_dollars_without_a_price_are_refused_before_anything_starts():
     check_options("mine", "ra", {**options, "price": {"input": 1.0, "output": 2.0}})
 
 
+@pytest.mark.parametrize("kind", ["ra_bo", "ua_bo"])
+def test_the_inner_search_of_a_hybrid_is_checked_before_anything_starts(kind):
+    for bo, message in (({"sampler": "grid"}, "bo: "), ({"sampler": "gp", "startups": 4}, r"bo\.startups: Extra")):
+        with pytest.raises(InputError, match=rf"^config: extent\.strategies\.mine\.{message}"):
+            check_options("mine", kind, {"model": "playbook", "bo": bo})
+    check_options("mine", kind, {"model": "playbook", "bo": {"sampler": "gp", "startup": 4}})
+
+
 def test_unknown_keys_are_refused_by_name(raw):
     raw["design"]["budget"]["fit_sec"] = 3
     with pytest.raises(InputError, match=r"^config: design\.budget\.fit_sec: Extra inputs"):
@@ -67,11 +75,19 @@ def test_impossible_values_are_refused(raw, path, value, message):
         parse_config(raw)
 
 
-def test_broken_yaml_is_one_line(tmp_path):
-    (tmp_path / "c.yaml").write_text("a: [1\nb: 2")
+@pytest.mark.parametrize("content", [b"a: [1\nb: 2", b"title: 30 \xb0C", b"- a list", b""])
+def test_broken_yaml_is_one_line(tmp_path, content):
+    (tmp_path / "c.yaml").write_bytes(content)
     with pytest.raises(InputError) as caught:
         load_config(tmp_path / "c.yaml")
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "c.yaml")) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [None, "mine", ["mine"]])
+def test_a_source_on_the_command_line_takes_no_broken_part_for_whole(raw, data):
+    raw["design"]["data"] = data
+    with pytest.raises(InputError, match=r"^config: design\.data"):
+        parse_config(raw | {"source": "mine.csv"})
 
 
 def test_a_data_set_is_named_by_what_shapes_it(raw, tmp_path):

@@ -232,8 +232,10 @@ class Config(Part):
     @classmethod
     def _source_from_the_command_line(cls, raw: Any) -> Any:
         if isinstance(raw, dict) and raw.get("source") and isinstance(raw.get("design"), dict):
-            data = {**raw["design"].get("data", {}), "source": raw["source"]}
-            raw = {**raw, "source": None, "design": {**raw["design"], "data": data}}
+            data = raw["design"].get("data") or {}
+            if isinstance(data, dict):  # else the model says what is wrong
+                data = {**data, "source": raw["source"]}
+                raw = {**raw, "source": None, "design": {**raw["design"], "data": data}}
         return raw
 
     @model_validator(mode="after")
@@ -268,6 +270,6 @@ def load_config(path: Path) -> Config:
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
     return parse_config(raw or {}, str(path))
