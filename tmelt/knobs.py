@@ -53,6 +53,8 @@ class Knob:
                 raise KnobError(f"{self.name}: needs distinct choices")
         elif not _is_number(self.low) or not _is_number(self.high) or not self.low < self.high:
             raise KnobError(f"{self.name}: needs low < high, both finite numbers")
+        elif not _is_number(self.high - self.low):
+            raise KnobError(f"{self.name}: needs low and high with a finite difference")
         elif self.kind == "int" and any(x != int(x) or abs(x) > WHOLE for x in (self.low, self.high)):
             raise KnobError(f"{self.name}: needs whole low and high, up to 2^53 in size")
         elif self.log and self.low <= 0:
