@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,7 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
     measured = {
         "labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in ("val", "test")},
         "proteins": sha256_file(data / "proteins.parquet"),
-        "embedding": {
-            key: value
-            for key, value in read_json(embedding / "embedding.json").items()
-            if key not in ("seconds", "created")
-        },
+        "embedding": read_json(embedding / "embedding.json"),
     }
     reference = REFERENCE.read_text(encoding="utf-8")
     write_json(
@@ -180,6 +176,24 @@ def check_integrity(protocol: dict[str, Any], *, val_labels: Path) -> None:
                 f"tmelt/{name}: not the code this study was started with; restore it,"
                 " or start again with `on_change: revision`"
             )
+
+
+def check_inputs(protocol: Mapping[str, Any], embedding: Path, proteins: Path) -> None:
+    """Compare what candidates are trained on with the protocol: embedding.json, which has the hashes of the views (see
+    tmelt.embed.views.check_views), and proteins.parquet.
+
+    Raises:
+        InputError: what changed.
+    """
+    path, recorded = embedding / "embedding.json", protocol["measured"]["embedding"]
+    found = read_json(path)
+    if changes := differences(recorded, {key: found.get(key) for key in recorded}):
+        raise InputError(
+            f"{path}: not the embedding this study was started with ({changes[0]}); restore its folder, or give the"
+            " study a new name"
+        )
+    if sha256_file(proteins) != protocol["measured"]["proteins"]:
+        raise InputError(f"{proteins}: not the proteins this study was started with; restore the file")
 
 
 def check_labels(protocol: dict[str, Any], **labels: Path) -> None:

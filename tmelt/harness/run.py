@@ -27,6 +27,7 @@ from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_par
 from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_exposed
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
+from tmelt.protocol import check_inputs
 from tmelt.schema import CURVE, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
 
 LOG_CHARACTERS = 4000
@@ -57,7 +58,12 @@ class Harness:
 
     @classmethod
     def of(cls, protocol: Mapping[str, Any], embedding: Path, proteins: Path) -> "Harness":
-        """The harness that a study's protocol describes."""
+        """The harness that a study's protocol describes.
+
+        Raises:
+            InputError: the embedding or the proteins are not those that the study was started with.
+        """
+        check_inputs(protocol, embedding, proteins)
         design = protocol["design"]
         return cls(
             embedding=embedding.resolve(),  # the sandbox has another working folder
