@@ -1,12 +1,14 @@
 """Config files: strict, and every one that the project ships is valid."""
 
+import ast
 import os
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tmelt.config import load_config, parse_config
+from tmelt.config import Config, load_config, parse_config
 from tmelt.errors import InputError
 from tmelt.identity import dataset_id
 from tmelt.knobs import space_of_config
@@ -73,6 +75,31 @@ def test_impossible_values_are_refused(raw, path, value, message):
     part[path[-1]] = value
     with pytest.raises(InputError, match=message):
         parse_config(raw)
+
+
+def _messages(path):
+    """Texts in a module's code, docstrings left out."""
+    tree = ast.parse(path.read_text())
+    docstrings = {id(node.body[0].value) for node in ast.walk(tree) if getattr(node, "body", None)
+                  and isinstance(node.body, list) and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+@pytest.mark.parametrize("package", ["proteins", "embed"])
+def test_messages_name_keys_as_the_config_file_has_them(package):
+    named = set()
+    for path in (ROOT / "tmelt" / package).glob("*.py"):
+        for text in _messages(path):
+            named |= set(re.findall(r"(?<![\w./{])(?:design|runtime|data|backbone|columns)(?:\.[a-z_]+)+", text))
+    named -= {"data.json"}  # a file
+    assert len(named) > 4
+    for key in sorted(named):
+        part = Config
+        for name in key.split("."):
+            assert name in getattr(part, "model_fields", ()), f"{key}: no such key in a config file"
+            part = part.model_fields[name].annotation
 
 
 @pytest.mark.parametrize("content", [b"a: [1\nb: 2", b"title: 30 \xb0C", b"- a list", b""])

@@ -133,7 +133,7 @@ def to_float16(residues: torch.Tensor, protein_id: str, layer: int) -> np.ndarra
         fault = f"{unsound} not finite" if unsound else f"{lost} beyond float16's range of ±65504"
         raise InputError(
             f"protein {protein_id}: of {residues.numel()} values of layer {layer}, {fault}; "
-            "check the weights, or choose another backbone.layer"
+            "check the weights, or choose another design.backbone.layer"
         )
     return half.cpu().numpy().astype(FLOAT16, copy=False)
 

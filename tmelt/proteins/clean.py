@@ -180,12 +180,12 @@ def _refuse_nonstandard(records: list[Record], table: Table, data: Data) -> None
     if bad:
         letter = nonstandard(bad[0].sequence)[0]
         at = bad[0].sequence.index(letter) + 1
-        what = f"residue {at} is {letter!r}; correct it, or set data.nonstandard to mask or drop"
+        what = f"residue {at} is {letter!r}; correct it, or set design.data.nonstandard to mask or drop"
         raise table.fault(bad[0].row, _sequence_column(data), what, len(bad) - 1)
 
 
 def _sequence_column(data: Data) -> str:
-    return "sequence (from data.fasta)" if data.fasta else str(data.columns.sequence)
+    return "sequence (from design.data.fasta)" if data.fasta else str(data.columns.sequence)
 
 
 def _check_alphabet(records: list[Record], table: Table, data: Data) -> None:
@@ -212,7 +212,9 @@ def _check_unit(tms: list[float], table: Table, data: Data) -> None:
     Proteins melt between about 25 and 110 °C: 77 to 230 °F, 298 to 383 K. A median above 100 cannot be °C.
     """
     if not tms:
-        raise InputError(f"{table.path}: column {data.columns.tm}: holds no value; fill it in, or set data.columns.tm")
+        raise InputError(
+            f"{table.path}: column {data.columns.tm}: holds no value; fill it in, or set design.data.columns.tm"
+        )
     values = np.array(tms)
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
     head = f"{table.path}: column {data.columns.tm}: "
@@ -229,7 +231,8 @@ def _check_unit(tms: list[float], table: Table, data: Data) -> None:
     if len(absurd) >= ABSURD_ROWS and len(absurd) > ABSURD_SHARE * len(values):
         raise InputError(
             f"{head}{len(absurd)} of {len(values)} values lie outside {data.tm_min:g} to {data.tm_max:g} °C "
-            f"(the first is {values[absurd[0]]:g}): mixed units? convert them, or set data.tm_min and data.tm_max"
+            f"(the first is {values[absurd[0]]:g}): mixed units? convert them, or set design.data.tm_min and "
+            "design.data.tm_max"
         )
 
 
