@@ -220,7 +220,7 @@ def test_a_download_is_served_by_fair_esms_own_loader(tmp_path, monkeypatch):
 
 def test_the_settings_are_checked():
     assert parse_backbone('{"name": "tiny", "weights": "random"}').name == "tiny"
-    with pytest.raises(InputError, match="backbone: nmae: Extra inputs"):
+    with pytest.raises(InputError, match=r"^config: design\.backbone\.nmae: Extra inputs"):
         parse_backbone('{"nmae": "tiny"}')
-    with pytest.raises(InputError, match=r"backbone: .*Invalid JSON"):
+    with pytest.raises(InputError, match=r"^config: design\.backbone: Invalid JSON"):
         parse_backbone("{")

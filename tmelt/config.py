@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from tmelt.errors import InputError
+from tmelt.errors import InputError, first_complaint
 
 NAME = r"^[a-z][a-z0-9_]*$"
 # Names that no strategy may have: folders of a study beside those of its strategies, and trial 0 in tables and figures.
@@ -256,10 +256,8 @@ def parse_config(raw: dict[str, Any], source: str = "config") -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise InputError(f"{source}: {key or 'config'}: {first['msg']}{more}") from None
+        raise InputError(f"{source}: {first_complaint(error)}{more}") from None
 
 
 def load_config(path: Path) -> Config:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from tmelt.errors import InputError
+from tmelt.errors import InputError, first_complaint
 from tmelt.files import sha256_json
 from tmelt.llm.budget import Spent, check_budget, reserve
 from tmelt.llm.errors import NoUsableReply, ReplyError
@@ -267,9 +267,8 @@ def conversation_for(options: Mapping[str, Any], folder: Path, history: Iterable
     try:
         settings = LLMSettings.model_validate(chosen)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, ("extent", "strategies", trajectory.parent.name, *first["loc"])))
-        raise InputError(f"config: {key}: {first['msg']}") from None
+        strategy = trajectory.parent.name
+        raise InputError(f"config: {first_complaint(error, 'extent', 'strategies', strategy)}") from None
     spent = Spent.before(history, trajectory) if settings.budget else Spent()
     return Conversation(settings, folder, spent, replay)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
-from tmelt.errors import InputError
+from tmelt.errors import InputError, first_complaint
 from tmelt.files import write_text
 from tmelt.history import History, Proposal
 
@@ -54,10 +54,10 @@ def read_guidance(folder: Path) -> Guidance:
     try:
         return Guidance.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {key}: {first['msg']}; there are guidance (text), veto (list of iterations),"
-                         " pause_before (iteration)") from None  # fmt: skip
+        raise InputError(
+            f"{path}: {first_complaint(error)}; there are guidance (text), veto (list of iterations), pause_before"
+            " (iteration)"
+        ) from None
 
 
 def guidance_in_force(folder: Path, iteration: int, replay: str) -> str:
