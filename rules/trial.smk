@@ -155,12 +155,8 @@ checkpoint close_block:
         f"{TRAJECTORY}/blocks/{{iteration}}.log",
     conda:
         "../envs/tmelt.yaml"
-    params:
-        settings=settings_of,
-        trajectory=folder_of_trajectory,
     shell:
-        "python scripts/close_block.py --history {input:q} --settings {params.settings:q}"
-        " --trajectory {params.trajectory:q} --block {output:q} 2> {log:q}"
+        "python scripts/close_block.py --history {input:q} --block {output:q} 2> {log:q}"
 
 
 rule gather_trajectory:
