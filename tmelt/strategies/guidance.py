@@ -13,6 +13,7 @@ veto of a trial that has been trained comes too late.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
@@ -30,7 +31,9 @@ class Guidance(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     guidance: str = Field("", max_length=4000, description="words for the agent")
-    veto: tuple[StrictInt, ...] = Field((), description="iterations whose proposals are refused")
+    veto: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field(
+        (), description="iterations whose proposals are refused"
+    )
     pause_before: StrictInt | None = Field(None, ge=1, description="stop before this iteration")
 
 
