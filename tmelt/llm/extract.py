@@ -213,6 +213,8 @@ def _decode(text: str, start: int) -> tuple[Any, int]:
         for key in keys:
             if keys.count(key) > 1:
                 raise ReplyError(f"the JSON has the key {key!r} twice in one object")
+            if any("\ud800" <= letter <= "\udfff" for letter in key):  # a message that quotes it could not be recorded
+                raise ReplyError(f"the JSON has the key {key!r}, which holds half a character")
         return dict(pairs)
 
     def no_constant(name: str) -> Any:
