@@ -82,6 +82,14 @@ class Knob:
             raise KnobError(f"{self.name}={value!r}: outside {self.range_text()}")
         return int(value) if self.kind == "int" else float(value)
 
+    def allows(self, value: Any) -> bool:
+        """Whether the value is legal."""
+        try:
+            self.check(value)
+        except KnobError:
+            return False
+        return True
+
     def range_text(self) -> str:
         """The range as people write it."""
         if self.kind == "choice":
