@@ -1,5 +1,6 @@
 """protocol.json: what makes the scores of a study comparable, written once and compared at every start."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -51,21 +52,22 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
 
 def environment() -> dict[str, Any]:
     """Versions and hardware, for the record; no part of a score's identity."""
-    processor = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
     return {
         "python": sys.version.split()[0],
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "system": f"{platform.system()} {platform.release()}",
-        "processor": processor,
+        "processor": processor(),
         "cores": os.cpu_count(),
     }
+
+
+def processor() -> str:
+    """This machine's kind of processor, as the kernel names it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def guard(config: "Config", study: Path, *, record: bool) -> None:
