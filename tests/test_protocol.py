@@ -68,6 +68,7 @@ def test_the_extent_may_not_shrink(study, raw):
     write_table(study / "bo" / "t2" / "trials_n20_s2.parquet", [], LABELS)
     write_table(study / "bo" / "t2" / "i0" / "history.parquet", [], LABELS)
     write_json(study / "bo" / "t2" / "i0" / "s5" / "run.json", {})
+    write_json(study / "bo" / "t2" / "i0" / "s6.old" / "run.json", {})  # a copy that a person made
     write_text(study / "bo" / "t2" / "i0" / "score_trial.log", "")
     with pytest.raises(InputError) as caught:
         guard(parse_config(raw), study, record=True)

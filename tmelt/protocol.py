@@ -134,8 +134,8 @@ def _shrunk(config: "Config", study: Path) -> Iterator[str]:
     trajectories = max(begun, default=-1) + 1
     if trajectories > config.extent.trajectories:
         yield f"extent.trajectories: {trajectories} -> {config.extent.trajectories}; it may only grow"
-    trained = {int(folder.name.removeprefix("s")) for folder in study.glob("*/t*/i0/s[0-9]*")}
-    if missing := trained - set(config.extent.seeds):
+    trained = {folder.name.removeprefix("s") for folder in study.glob("*/t*/i0/s[0-9]*")}
+    if missing := {int(seed) for seed in trained if seed.isdigit()} - set(config.extent.seeds):
         yield f"extent.seeds: {sorted(missing)} removed; it may only grow"
 
 
