@@ -195,7 +195,9 @@ def check_inputs(protocol: Mapping[str, Any], embedding: Path, proteins: Path) -
             " study a new name"
         )
     if sha256_file(proteins) != protocol["measured"]["proteins"]:
-        raise InputError(f"{proteins}: not the proteins this study was started with; restore the file")
+        raise InputError(
+            f"{proteins}: not the proteins this study was started with; restore the file, or delete it and run again"
+        )
 
 
 def check_labels(protocol: dict[str, Any], **labels: Path) -> None:

@@ -45,7 +45,14 @@ def test_refused(changes, reason):
     [
         {"top_p": 0.9, "reasoning_effort": "low", "seed": 7},
         {"thinking": {"type": "enabled", "budget_tokens": 2000}},
-        {"extra_body": {"top_k": 20, "chat_template_kwargs": {"enable_thinking": False}, "eos_token": "</s>"}},
+        {
+            "extra_body": {
+                "top_k": 20,
+                "chat_template_kwargs": {"enable_thinking": False},
+                "eos_token": "</s>",
+                "pad_token": "_",
+            }
+        },
     ],
 )
 def test_what_shapes_a_reply_may_be_set(extra):

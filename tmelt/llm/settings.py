@@ -18,7 +18,7 @@ _NOT_EXTRA = {
 _PASSED_ON = ("model_kwargs", "extra_body")  # extras whose content goes into the request as it is
 _SECRET = re.compile(
     r"(api|access|private)_?key|header|secret|password|passwd|passphrase|authorization|credential"
-    r"|(auth|access|session|refresh|bearer|id|ad)_?token$|^token$",
+    r"|(auth|access|session|refresh|bearer|(^|_)id|(^|_)ad)_?token$|^token$",
     re.IGNORECASE,
 )
 
