@@ -56,10 +56,11 @@ def _stale(trajectory: Path, now: str) -> list[Path]:
 
 def _latest_stops(trajectory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Folder and proposal of the stopped trials at a search's end, the latest first; their block may still be open."""
-    numbers = (path.parent.name.removeprefix("i") for path in trajectory.glob("i[0-9]*/proposal.json"))
+    numbers = (folder.name.removeprefix("i") for folder in trajectory.glob("i[0-9]*"))
     for number in sorted(map(int, filter(str.isdigit, numbers)), reverse=True):
         folder = trajectory / f"i{number}"
-        proposal = read_json(folder / "proposal.json")
-        if proposal["status"] != "stopped":
-            return
-        yield folder, proposal
+        if (folder / "proposal.json").exists():
+            proposal = read_json(folder / "proposal.json")
+            if proposal["status"] != "stopped":
+                return
+            yield folder, proposal
