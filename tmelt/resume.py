@@ -49,7 +49,7 @@ def _stale(trajectory: Path, now: str) -> list[Path]:
             stale += [trajectory / f"i{iteration}" for iteration in range(block["stopped_at"], int(marker.stem) + 1)]
             stale.append(marker)
     stops = list(_latest_stops(trajectory))
-    if stops and (stops[-1][1]["state"] or {}).get("circumstances") != now:
+    if stops and (stops[-1][1].get("state") or {}).get("circumstances") != now:
         stale += [folder for folder, _ in stops]
     return stale
 
@@ -61,6 +61,6 @@ def _latest_stops(trajectory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         folder = trajectory / f"i{number}"
         if (folder / "proposal.json").exists():
             proposal = read_json(folder / "proposal.json")
-            if proposal["status"] != "stopped":
+            if proposal.get("status") != "stopped":
                 return
             yield folder, proposal
