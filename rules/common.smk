@@ -20,7 +20,7 @@ from tmelt.bundle import PURPOSES
 from tmelt.config import FRESH_SEEDS, parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES as TABLE_NAMES
-from tmelt.failures import describe_failures, describe_full_disk
+from tmelt.failed_jobs import describe_failures, describe_full_disk
 from tmelt.identity import PACKAGE, backbone_id, dataset_id
 from tmelt.orphans import refuse_orphans
 from tmelt.status import locked

@@ -27,8 +27,8 @@ rule embed_shard:
         device=CONFIG.design.device,
     shell:
         "python scripts/embed_shard.py --proteins {input:q} --backbone {params.backbone:q} --cache {params.cache:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --tokens {params.tokens} --threads {threads}"
-        " --device {params.device} --done {output:q} 2> {log:q}"
+        " --shard {wildcards.shard:q} --shards {params.shards:q} --tokens {params.tokens:q} --threads {threads}"
+        " --device {params.device:q} --done {output:q} 2> {log:q}"
 
 
 rule join_embedding:
@@ -64,7 +64,7 @@ rule join_embedding:
         seed=CONFIG.design.data.split_seed,
     shell:
         "python scripts/join_embedding.py --proteins {input.proteins:q} --backbone {params.backbone:q}"
-        " --cache {params.cache:q} --folder {params.folder:q} --seed {params.seed} 2> {log:q}"
+        " --cache {params.cache:q} --folder {params.folder:q} --seed {params.seed:q} 2> {log:q}"
 
 
 rule write_protocol:

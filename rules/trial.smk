@@ -6,13 +6,13 @@ Out  results/{study}/{strategy}/t{trajectory}/i{iteration}/: proposal, runs per 
 """
 
 PROPOSE = (
-    "python scripts/propose.py --protocol {input.protocol:q} --strategy {wildcards.strategy}"
-    " --settings {params.settings:q} --trajectory {wildcards.trajectory} --iteration {wildcards.iteration}"
-    " --history {input.history:q} --replay {params.replay} --folder {params.folder:q} 2> {log:q}"
+    "python scripts/propose.py --protocol {input.protocol:q} --strategy {wildcards.strategy:q}"
+    " --settings {params.settings:q} --trajectory {wildcards.trajectory:q} --iteration {wildcards.iteration:q}"
+    " --history {input.history:q} --replay {params.replay:q} --folder {params.folder:q} 2> {log:q}"
 )
 TRAIN = (
     "python scripts/train_run.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
-    " --proteins {input.proteins:q} --proposal {input.proposal:q} --seeds {params.seeds}"
+    " --proteins {input.proteins:q} --proposal {input.proposal:q} --seeds {params.seeds:q}"
     " --folders {params.folders:q} --journal {params.journal:q} --cores {threads} 2> {log:q}"
 )
 
@@ -29,7 +29,7 @@ rule describe_strategy:
     params:
         config=literally(as_json(CONFIG)),
     shell:
-        "python scripts/describe_strategy.py --config {params.config:q} --strategy {wildcards.strategy}"
+        "python scripts/describe_strategy.py --config {params.config:q} --strategy {wildcards.strategy:q}"
         " --described {output:q} 2> {log:q}"
 
 
@@ -141,8 +141,8 @@ rule score_trial:
         runs=folders_of_scored_runs,
     shell:
         "python scripts/score_trial.py --protocol {input.protocol:q} --labels {input.labels:q}"
-        " --proposal {input.proposal:q} --strategy {wildcards.strategy} --trajectory {wildcards.trajectory}"
-        " --iteration {wildcards.iteration} --runs {params.runs:q} --history-before {input.history:q}"
+        " --proposal {input.proposal:q} --strategy {wildcards.strategy:q} --trajectory {wildcards.trajectory:q}"
+        " --iteration {wildcards.iteration:q} --runs {params.runs:q} --history-before {input.history:q}"
         " --trial {output.trial:q} --history {output.history:q} 2> {log:q}"
 
 
@@ -155,12 +155,8 @@ checkpoint close_block:
         f"{TRAJECTORY}/blocks/{{iteration}}.log",
     conda:
         "../envs/tmelt.yaml"
-    params:
-        settings=settings_of,
-        trajectory=folder_of_trajectory,
     shell:
-        "python scripts/close_block.py --history {input:q} --settings {params.settings:q}"
-        " --trajectory {params.trajectory:q} --block {output:q} 2> {log:q}"
+        "python scripts/close_block.py --history {input:q} --block {output:q} 2> {log:q}"
 
 
 rule gather_trajectory:
@@ -177,5 +173,5 @@ rule gather_trajectory:
         trajectory=folder_of_trajectory,
         iterations=ITERATIONS,
     shell:
-        "python scripts/gather_trajectory.py --trajectory {params.trajectory:q} --iterations {params.iterations}"
+        "python scripts/gather_trajectory.py --trajectory {params.trajectory:q} --iterations {params.iterations:q}"
         " --trials {output.trials:q} --ledger {output.ledger:q} 2> {log:q}"

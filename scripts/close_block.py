@@ -4,30 +4,26 @@ Reads   history.parquet of the block's last trial
 Writes  blocks/{iteration}.json
 """
 
-import json
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.config import Strategy
 from tmelt.files import write_json
 from tmelt.history import History
-from tmelt.resume import stop_circumstances
 
 
-def close_block(*, history: Path, settings: str, trajectory: Path, block: Path) -> None:
+def close_block(*, history: Path, block: Path) -> None:
     """Write whether the search continues; if not, since which trial, why, and under which circumstances."""
     stopped = next((trial for trial in History.read(history) if trial.status == "stopped"), None)
     if stopped is None:
         write_json(block, {"status": "continue"})
         return
-    options = Strategy.model_validate(json.loads(settings)).options
     write_json(
         block,
         {
             "status": "stopped",
             "stopped_at": stopped.iteration,
             "reason": stopped.error,
-            "circumstances": stop_circumstances(options, trajectory),
+            "circumstances": (stopped.proposal["state"] or {}).get("circumstances"),
         },
     )
 

@@ -13,6 +13,7 @@ from tmelt.files import read_json
 from tmelt.history import History
 from tmelt.knobs import Space, knobs_from_table
 from tmelt.protocol import REFERENCE
+from tmelt.resume import with_circumstances
 from tmelt.strategies import AGENTS, Context, propose
 from tmelt.strategies.facts import facts_of
 from tmelt.strategies.stop import continue_stop
@@ -51,7 +52,11 @@ def propose_candidate(
         conversation=conversation,
         facts=facts_of(fixed),
     )
-    proposal = continue_stop(past) or propose(past, context)
+    proposal = continue_stop(past)
+    if proposal is None:
+        proposal = propose(past, context)
+        if proposal.status == "stopped":
+            proposal = with_circumstances(proposal, chosen.options, folder.parent)
     if conversation is not None:
         conversation.finish()
     proposal.write(folder)

@@ -1,12 +1,14 @@
 """Config files: strict, and every one that the project ships is valid."""
 
+import ast
 import os
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tmelt.config import load_config, parse_config
+from tmelt.config import Config, load_config, parse_config
 from tmelt.errors import InputError
 from tmelt.identity import dataset_id
 from tmelt.knobs import space_of_config
@@ -40,6 +42,14 @@ def test_dollars_without_a_price_are_refused_before_anything_starts():
     check_options("mine", "ra", {**options, "price": {"input": 1.0, "output": 2.0}})
 
 
+@pytest.mark.parametrize("kind", ["ra_bo", "ua_bo"])
+def test_the_inner_search_of_a_hybrid_is_checked_before_anything_starts(kind):
+    for bo, message in (({"sampler": "grid"}, "bo: "), ({"sampler": "gp", "startups": 4}, r"bo\.startups: Extra")):
+        with pytest.raises(InputError, match=rf"^config: extent\.strategies\.mine\.{message}"):
+            check_options("mine", kind, {"model": "playbook", "bo": bo})
+    check_options("mine", kind, {"model": "playbook", "bo": {"sampler": "gp", "startup": 4}})
+
+
 def test_unknown_keys_are_refused_by_name(raw):
     raw["design"]["budget"]["fit_sec"] = 3
     with pytest.raises(InputError, match=r"^config: design\.budget\.fit_sec: Extra inputs"):
@@ -67,11 +77,44 @@ def test_impossible_values_are_refused(raw, path, value, message):
         parse_config(raw)
 
 
-def test_broken_yaml_is_one_line(tmp_path):
-    (tmp_path / "c.yaml").write_text("a: [1\nb: 2")
+def _messages(path):
+    """Texts in a module's code, docstrings left out."""
+    tree = ast.parse(path.read_text())
+    docstrings = {id(node.body[0].value) for node in ast.walk(tree) if getattr(node, "body", None)
+                  and isinstance(node.body, list) and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+@pytest.mark.parametrize("package", ["proteins", "embed"])
+def test_messages_name_keys_as_the_config_file_has_them(package):
+    named = set()
+    for path in (ROOT / "tmelt" / package).glob("*.py"):
+        for text in _messages(path):
+            named |= set(re.findall(r"(?<![\w./{])(?:design|runtime|data|backbone|columns)(?:\.[a-z_]+)+", text))
+    named -= {"data.json"}  # a file
+    assert len(named) > 4
+    for key in sorted(named):
+        part = Config
+        for name in key.split("."):
+            assert name in getattr(part, "model_fields", ()), f"{key}: no such key in a config file"
+            part = part.model_fields[name].annotation
+
+
+@pytest.mark.parametrize("content", [b"a: [1\nb: 2", b"title: 30 \xb0C", b"- a list", b""])
+def test_broken_yaml_is_one_line(tmp_path, content):
+    (tmp_path / "c.yaml").write_bytes(content)
     with pytest.raises(InputError) as caught:
         load_config(tmp_path / "c.yaml")
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "c.yaml")) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [None, "mine", ["mine"]])
+def test_a_source_on_the_command_line_takes_no_broken_part_for_whole(raw, data):
+    raw["design"]["data"] = data
+    with pytest.raises(InputError, match=r"^config: design\.data"):
+        parse_config(raw | {"source": "mine.csv"})
 
 
 def test_a_data_set_is_named_by_what_shapes_it(raw, tmp_path):

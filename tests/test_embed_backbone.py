@@ -154,7 +154,7 @@ def test_a_checkpoint_of_another_size_is_refused(tmp_path):
 
 
 def test_unknown_names_and_layers_are_refused():
-    with pytest.raises(InputError, match=r"backbone.name: 'esm3' is unknown; one of tiny, esm2_t6_8M_UR50D"):
+    with pytest.raises(InputError, match=r"^design\.backbone\.name: 'esm3' is unknown; one of tiny, esm2_t6_8M_UR50D"):
         load_backbone(Backbone(name="esm3"))
     with pytest.raises(InputError, match="layers 0 to 4"):
         load_backbone(TINY.model_copy(update={"layer": 5}))
@@ -171,6 +171,16 @@ def test_without_network_the_message_says_where_the_file_goes(tmp_path, monkeypa
     place = tmp_path / "checkpoints" / "esm2_t6_8M_UR50D.pt"
     assert f"put it at {place}" in str(caught.value) and "\n" not in str(caught.value)
     assert not isinstance(caught.value.__cause__, urllib.error.URLError)
+
+
+def test_a_download_that_fails_without_words_is_named_by_its_kind(tmp_path, monkeypatch):
+    def time_out(url):
+        raise TimeoutError
+
+    monkeypatch.setattr("esm.pretrained.load_hub_workaround", time_out)
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    with pytest.raises(InfrastructureError, match=r"cannot download esm2_t6_8M_UR50D \(TimeoutError\)"):
+        load_backbone(Backbone(name="esm2_t6_8M_UR50D"))
 
 
 def test_a_file_in_the_download_folder_is_used(tmp_path, monkeypatch):
@@ -210,7 +220,7 @@ def test_a_download_is_served_by_fair_esms_own_loader(tmp_path, monkeypatch):
 
 def test_the_settings_are_checked():
     assert parse_backbone('{"name": "tiny", "weights": "random"}').name == "tiny"
-    with pytest.raises(InputError, match="backbone: nmae: Extra inputs"):
+    with pytest.raises(InputError, match=r"^config: design\.backbone\.nmae: Extra inputs"):
         parse_backbone('{"nmae": "tiny"}')
-    with pytest.raises(InputError, match=r"backbone: .*Invalid JSON"):
+    with pytest.raises(InputError, match=r"^config: design\.backbone: Invalid JSON"):
         parse_backbone("{")

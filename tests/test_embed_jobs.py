@@ -214,6 +214,32 @@ def test_views_are_checked_against_their_hashes(joined, tmp_path):
         views.read_view(copy / "pool")
 
 
+def _swap_two_proteins(path):
+    """Readable, of the same columns: two proteins of the pool change places, and their predictions with them."""
+    rows = read_table(path).to_dicts()
+    rows[0], rows[1] = rows[1], rows[0]
+    schema = POOL if path.name == "pool.parquet" else EMBEDDING_INDEX
+    write_table(path, rows, schema)
+
+
+@pytest.mark.parametrize("name", ["pool.parquet", "index.parquet"])
+@pytest.mark.parametrize("change", [_swap_two_proteins, lambda path: path.unlink()])
+def test_tables_of_views_are_checked_against_their_hashes(joined, tmp_path, name, change):
+    copy = tmp_path / "copy"
+    shutil.copytree(joined[2], copy)
+    views.check_views(copy)
+    change(copy / name)
+    with pytest.raises(InfrastructureError, match=rf"{name}: not as it was written; delete {copy} and run again"):
+        views.check_views(copy)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"views": []}', '{"views": {}}'])
+def test_an_embedding_without_hashes_is_not_used(tmp_path, content):
+    (tmp_path / "embedding.json").write_text(content)
+    with pytest.raises(InfrastructureError, match=rf"embedding\.json: .*; delete {tmp_path} and run again"):
+        views.check_views(tmp_path)
+
+
 def test_views_are_hashed_once_but_any_change_of_them_is_seen(joined, tmp_path, monkeypatch):
     copy = tmp_path / "copy"
     shutil.copytree(joined[2], copy, ignore=shutil.ignore_patterns(views.CHECKED))
@@ -226,10 +252,10 @@ def test_views_are_hashed_once_but_any_change_of_them_is_seen(joined, tmp_path, 
     (record,) = (copy / views.CHECKED).iterdir()
     record.write_text(record.read_text().replace('"boot": "', '"boot": "another '))
     views.check_views(copy)
-    assert len(read) == 8  # three files of each view, and two of labels
+    assert len(read) == 10  # three files of each view, two of labels, two tables
     record.write_text("{")
     views.check_views(copy)
-    assert len(read) == 16
+    assert len(read) == 20
     residues = copy / "pool" / "residues.f16"
     before = residues.stat()
     with residues.open("r+b") as file:

@@ -55,6 +55,21 @@ def test_the_first_one_stays(kept, tmp_path):
     assert not list(kept.glob("*/.*.[!l]*")), "temporary folders are left"
 
 
+def test_two_that_keep_a_run_in_the_same_moment_both_end_well(kept, tmp_path, monkeypatch):
+    """As on a file system without locks: the other one's entry appears after this one has seen that there is none."""
+    row_of, asked = journal._row_of, []
+
+    def too_early_at_first(*given):
+        asked.append(given)
+        return row_of(*given) if len(asked) > 1 else None
+
+    monkeypatch.setattr(journal, "_row_of", too_early_at_first)
+    monkeypatch.setattr(journal.shutil, "rmtree", lambda *_, **__: None)
+    journal.keep(kept, KEY, tmp_path / "run", ROW | {"fit_s": 99.0})
+    assert len(asked) == 2
+    assert journal.recall(kept, KEY, tmp_path / "again") == ROW
+
+
 def test_the_lock_is_held_by_one_and_dropped_by_a_killed_one(tmp_path):
     holder = f"""
 import sys, time

@@ -106,6 +106,8 @@ def test_completing_twice_changes_nothing(delta, loss):
 def test_a_range_must_be_one():
     with pytest.raises(KnobError, match="low < high"):
         Knob("x", "float", 1.0, "", 1.0, 1.0)
+    with pytest.raises(KnobError, match="finite difference"):
+        Knob("x", "float", 1.0, "", -1.7e308, 1.7e308)
     with pytest.raises(KnobError, match="above 0"):
         Knob("x", "float", 0.5, "", 0.0, 1.0, log=True)
 

@@ -25,6 +25,7 @@ def test_numbers_come_back(tmp_path):
         (lambda path: write(path, [1.0, 2.0, 3.0]), "wrong_count", "invalid"),
         (lambda path: write(path, [1.0, np.nan]), "not_finite", "invalid"),
         (lambda path: write(path, [1.0, np.inf]), "not_finite", "invalid"),
+        (lambda path: write(path, [1.0, -1e200]), "out_of_range", "invalid"),  # its square would be infinite
         (lambda path: path.symlink_to(write(path.parent / "labels", [1.0, 2.0])), "not_a_plain_file", "tamper"),
         (lambda path: os.link(write(path.parent / "labels", [1.0, 2.0]), path), "not_a_plain_file", "tamper"),
         (lambda path: os.mkfifo(path), "not_a_plain_file", "tamper"),

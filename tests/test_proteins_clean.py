@@ -72,7 +72,7 @@ def test_nonstandard_residues_by_policy(letter):
     line = fault(given, nonstandard="stop")
     assert line == (
         f"mine.csv: line 2, column sequence: residue 11 is {letter!r}; "
-        "correct it, or set data.nonstandard to mask or drop"
+        "correct it, or set design.data.nonstandard to mask or drop"
     )
     assert len(clean(records((A, 50.0)), nonstandard="stop")[0]) == 1
 

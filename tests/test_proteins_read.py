@@ -110,10 +110,13 @@ def test_further_faults_of_the_same_kind_are_counted(tmp_path):
         (b"\xef\xbb\xbf", "is empty"),
         (HEAD.encode(), "has a header but no rows"),
         (b",,\n,,\n", "no column sequence"),
-        (b"a,b\n1,2\n", "no column sequence (there are: a, b); set data.columns.sequence"),
-        (f"sequence,temp\n{A},50\n".encode(), "no column tm (there are: sequence, temp); set data.columns.tm"),
-        (f"sequence,Tm\n{A},50\n".encode(), "no column tm, but Tm; set data.columns.tm: Tm"),
-        (f"sequence,tm,Split\n{A},50,train\n".encode(), "no column split, but Split; set data.columns.split: Split"),
+        (b"a,b\n1,2\n", "no column sequence (there are: a, b); set design.data.columns.sequence"),
+        (f"sequence,temp\n{A},50\n".encode(), "no column tm (there are: sequence, temp); set design.data.columns.tm"),
+        (f"sequence,Tm\n{A},50\n".encode(), "no column tm, but Tm; set design.data.columns.tm: Tm"),
+        (
+            f"sequence,tm,Split\n{A},50,train\n".encode(),
+            "no column split, but Split; set design.data.columns.split: Split",
+        ),
         (f"sequence,tm,tm\n{A},50,50\n".encode(), "column tm stands twice"),
         (f"sequence;tm\n{A};50\n".encode(), "separated by semicolons, not by commas; save it with commas"),
         (f"sequence\ttm\n{A}\t50\n".encode(), "separated by tabs, not by commas; name it .tsv"),
@@ -152,7 +155,9 @@ def test_files_that_are_not_there_or_have_another_ending(tmp_path):
 
 def test_settings_that_contradict_each_other(tmp_path):
     path = write(tmp_path, rows(2))
-    assert "data.columns.sequence: is null and data.fasta is not set" in fault(path, columns={"sequence": None})
+    assert "design.data.columns.sequence: is null and design.data.fasta is not set" in fault(
+        path, columns={"sequence": None}
+    )
     assert "'tm' is named for tm, too" in fault(path, columns={"organism": "tm"})
     assert "no column species" in fault(path, columns={"organism": "species"})
 
@@ -228,8 +233,8 @@ def test_fasta_and_table_must_fit_together(tmp_path):
     path.write_text("protein_id,tm\na,50\nb,60\nc,60\n")
     line = fault(path, fasta=str(fasta))
     assert f"line 3, column protein_id: 'b' is not in {fasta}; add it, or remove the row (1 more such row)" in line
-    assert "sequences stand here and in data.fasta" in fault(write(tmp_path, [row(1)]), fasta=str(fasta))
-    assert "data.columns.protein_id: is null" in fault(path, fasta=str(fasta), columns={"protein_id": None})
+    assert "sequences stand here and in design.data.fasta" in fault(write(tmp_path, [row(1)]), fasta=str(fasta))
+    assert "design.data.columns.protein_id: is null" in fault(path, fasta=str(fasta), columns={"protein_id": None})
 
 
 CELLS = st.one_of(

@@ -113,7 +113,7 @@ def test_by_hash_nobody_changes_sides_when_proteins_are_added():
 @pytest.mark.parametrize(
     "splits, what",
     [
-        ([None] * 200, "data.split is 'given', but there is no column split with splits"),
+        ([None] * 200, "design.data.split is 'given', but there is no column split with splits"),
         (["train"] * 160 + ["test"] * 40, "no row says val (there are: 40 test, 160 train); add such rows, or set"),
         (["val"] * 160 + ["test"] * 40, "no row says train"),
         (["train"] * 200, "no row says val or test"),

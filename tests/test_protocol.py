@@ -7,6 +7,7 @@ from test_config import ROOT
 from tmelt.config import parse_config
 from tmelt.errors import InputError
 from tmelt.files import read_json, sha256_file, write_json, write_text
+from tmelt.harness.run import Harness
 from tmelt.identity import code_sha256, design_of, strategy_of
 from tmelt.protocol import check_integrity, differences, guard
 from tmelt.schema import LABELS, write_table
@@ -67,6 +68,7 @@ def test_the_extent_may_not_shrink(study, raw):
     write_table(study / "bo" / "t2" / "trials_n20_s2.parquet", [], LABELS)
     write_table(study / "bo" / "t2" / "i0" / "history.parquet", [], LABELS)
     write_json(study / "bo" / "t2" / "i0" / "s5" / "run.json", {})
+    write_json(study / "bo" / "t2" / "i0" / "s6.old" / "run.json", {})  # a copy that a person made
     write_text(study / "bo" / "t2" / "i0" / "score_trial.log", "")
     with pytest.raises(InputError) as caught:
         guard(parse_config(raw), study, record=True)
@@ -137,6 +139,27 @@ def test_the_whole_harness_is_checked_before_a_score(study, tmp_path, name):
     write_text(tmp_path / "val.parquet", "others")
     with pytest.raises(InputError, match="not the labels"):
         check_integrity(protocol, val_labels=tmp_path / "val.parquet")
+
+
+def test_a_harness_takes_no_other_embedding_and_no_other_proteins(study, tmp_path, raw):
+    """Say, a weights file was replaced under its own name, and then the embedding deleted and made anew."""
+    embedding, proteins = tmp_path / "embedding", tmp_path / "proteins.parquet"
+    about = {"weights_sha256": "a" * 64, "views": {"fit": {"files": {"tm.npy": "b" * 64}}}}
+    write_text(proteins, "proteins")
+    protocol = read_json(study / "protocol.json") | {"reference_sha256": "c" * 64}
+    protocol["measured"] = {"embedding": about, "proteins": sha256_file(proteins)}
+    write_json(embedding / "embedding.json", about)
+    assert Harness.of(protocol, embedding, proteins).embedding == embedding.resolve()
+    write_json(embedding / "embedding.json", about | {"weights_sha256": "d" * 64})
+    with pytest.raises(InputError, match=r"embedding\.json: not the embedding this study .* \(weights_sha256: 'aaa"):
+        Harness.of(protocol, embedding, proteins)
+    write_json(embedding / "embedding.json", about | {"views": {"fit": {"files": {"tm.npy": "e" * 64}}}})
+    with pytest.raises(InputError, match=r"not the embedding this study .* \(views\.fit\.files\.tm\.npy: 'bbb"):
+        Harness.of(protocol, embedding, proteins)
+    write_json(embedding / "embedding.json", about)
+    write_text(proteins, "other proteins")
+    with pytest.raises(InputError, match=r"proteins\.parquet: not the proteins this study was started with; restore"):
+        Harness.of(protocol, embedding, proteins)
 
 
 def test_differences_name_each_leaf():

@@ -8,7 +8,7 @@ from simulation import simulate, write_history
 from workflow import study
 
 from tmelt.config import parse_config
-from tmelt.failures import describe_failures, describe_full_disk
+from tmelt.failed_jobs import describe_failures, describe_full_disk
 from tmelt.status import report, study_status
 
 NOW = 1_700_000_000.0

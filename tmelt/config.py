@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from tmelt.errors import InputError
+from tmelt.errors import InputError, first_complaint
 
 NAME = r"^[a-z][a-z0-9_]*$"
 # Names that no strategy may have: folders of a study beside those of its strategies, and trial 0 in tables and figures.
@@ -232,8 +232,10 @@ class Config(Part):
     @classmethod
     def _source_from_the_command_line(cls, raw: Any) -> Any:
         if isinstance(raw, dict) and raw.get("source") and isinstance(raw.get("design"), dict):
-            data = {**raw["design"].get("data", {}), "source": raw["source"]}
-            raw = {**raw, "source": None, "design": {**raw["design"], "data": data}}
+            data = raw["design"].get("data") or {}
+            if isinstance(data, dict):  # else the model says what is wrong
+                data = {**data, "source": raw["source"]}
+                raw = {**raw, "source": None, "design": {**raw["design"], "data": data}}
         return raw
 
     @model_validator(mode="after")
@@ -254,10 +256,8 @@ def parse_config(raw: dict[str, Any], source: str = "config") -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise InputError(f"{source}: {key or 'config'}: {first['msg']}{more}") from None
+        raise InputError(f"{source}: {first_complaint(error)}{more}") from None
 
 
 def load_config(path: Path) -> Config:
@@ -268,6 +268,6 @@ def load_config(path: Path) -> Config:
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
     return parse_config(raw or {}, str(path))

@@ -31,7 +31,9 @@ class Proposal:
     expected_effect: float | None = None  # expected change of val MAE in °C; negative is better
     subspace: Mapping[str, Any] | None = None  # hybrids: the ranges in force, as Space.with_changes takes them
     declared_knobs: Sequence[Mapping[str, Any]] = ()  # knobs that the script declares itself, as Space.table rows
-    state: Mapping[str, Any] | None = None  # what the strategy wants to find again in its history
+    # In a search what the strategy wants to find again in its history; of a candidate that is trained after it how its
+    # runs differ from those of the search (tmelt.harness.variation).
+    state: Mapping[str, Any] | None = None
     error: str | None = None  # why it was refused or stopped
     cost_usd: float | None = 0.0  # of the LLM calls; None when unknown
     llm_calls: int = 0

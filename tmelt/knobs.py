@@ -53,6 +53,8 @@ class Knob:
                 raise KnobError(f"{self.name}: needs distinct choices")
         elif not _is_number(self.low) or not _is_number(self.high) or not self.low < self.high:
             raise KnobError(f"{self.name}: needs low < high, both finite numbers")
+        elif not _is_number(self.high - self.low):
+            raise KnobError(f"{self.name}: needs low and high with a finite difference")
         elif self.kind == "int" and any(x != int(x) or abs(x) > WHOLE for x in (self.low, self.high)):
             raise KnobError(f"{self.name}: needs whole low and high, up to 2^53 in size")
         elif self.log and self.low <= 0:
@@ -79,6 +81,14 @@ class Knob:
         if not self.low <= value <= self.high:
             raise KnobError(f"{self.name}={value!r}: outside {self.range_text()}")
         return int(value) if self.kind == "int" else float(value)
+
+    def allows(self, value: Any) -> bool:
+        """Whether the value is legal."""
+        try:
+            self.check(value)
+        except KnobError:
+            return False
+        return True
 
     def range_text(self) -> str:
         """The range as people write it."""

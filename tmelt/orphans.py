@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tmelt.errors import InputError
 
+PATIENCE_S = 60  # with squeue
+
 
 def refuse_orphans(folder: Path) -> None:
     """Make sure that SLURM, where there is one, has no Snakemake job that works in `folder`.
@@ -26,9 +28,11 @@ def refuse_orphans(folder: Path) -> None:
     # %Z: working folder, %k: comment, which Snakemake's plugin sets to rule and wildcards
     command = ["squeue", "--me", "--noheader", "--format=%A|%T|%k|%Z"]
     try:
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout
     except (subprocess.SubprocessError, OSError) as error:
-        detail = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
+        said = getattr(error, "stderr", None) or str(error)
+        said = said.decode(errors="replace") if isinstance(said, bytes) else said  # as it is after a time-out
+        detail = (said.strip().splitlines() or [type(error).__name__])[-1]
         if "configuration source" not in detail:  # SLURM's commands without a cluster
             print(f"warning: squeue failed, so jobs of an earlier run would not be seen: {detail}", file=sys.stderr)
         return

@@ -1,11 +1,12 @@
 """protocol.json: what makes the scores of a study comparable, written once and compared at every start."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,7 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
     measured = {
         "labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in ("val", "test")},
         "proteins": sha256_file(data / "proteins.parquet"),
-        "embedding": {
-            key: value
-            for key, value in read_json(embedding / "embedding.json").items()
-            if key not in ("seconds", "created")
-        },
+        "embedding": read_json(embedding / "embedding.json"),
     }
     reference = REFERENCE.read_text(encoding="utf-8")
     write_json(
@@ -55,21 +52,22 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
 
 def environment() -> dict[str, Any]:
     """Versions and hardware, for the record; no part of a score's identity."""
-    processor = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
     return {
         "python": sys.version.split()[0],
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "system": f"{platform.system()} {platform.release()}",
-        "processor": processor,
+        "processor": processor(),
         "cores": os.cpu_count(),
     }
+
+
+def processor() -> str:
+    """This machine's kind of processor, as the kernel names it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def guard(config: "Config", study: Path, *, record: bool) -> None:
@@ -136,8 +134,8 @@ def _shrunk(config: "Config", study: Path) -> Iterator[str]:
     trajectories = max(begun, default=-1) + 1
     if trajectories > config.extent.trajectories:
         yield f"extent.trajectories: {trajectories} -> {config.extent.trajectories}; it may only grow"
-    trained = {int(folder.name.removeprefix("s")) for folder in study.glob("*/t*/i0/s[0-9]*")}
-    if missing := trained - set(config.extent.seeds):
+    trained = {folder.name.removeprefix("s") for folder in study.glob("*/t*/i0/s[0-9]*")}
+    if missing := {int(seed) for seed in trained if seed.isdigit()} - set(config.extent.seeds):
         yield f"extent.seeds: {sorted(missing)} removed; it may only grow"
 
 
@@ -180,6 +178,26 @@ def check_integrity(protocol: dict[str, Any], *, val_labels: Path) -> None:
                 f"tmelt/{name}: not the code this study was started with; restore it,"
                 " or start again with `on_change: revision`"
             )
+
+
+def check_inputs(protocol: Mapping[str, Any], embedding: Path, proteins: Path) -> None:
+    """Compare what candidates are trained on with the protocol: embedding.json, which has the hashes of the views (see
+    tmelt.embed.views.check_views), and proteins.parquet.
+
+    Raises:
+        InputError: what changed.
+    """
+    path, recorded = embedding / "embedding.json", protocol["measured"]["embedding"]
+    found = read_json(path)
+    if changes := differences(recorded, {key: found.get(key) for key in recorded}):
+        raise InputError(
+            f"{path}: not the embedding this study was started with ({changes[0]}); restore its folder, or give the"
+            " study a new name"
+        )
+    if sha256_file(proteins) != protocol["measured"]["proteins"]:
+        raise InputError(
+            f"{proteins}: not the proteins this study was started with; restore the file, or delete it and run again"
+        )
 
 
 def check_labels(protocol: dict[str, Any], **labels: Path) -> None:

@@ -1,11 +1,13 @@
 """Trajectories that stopped (budget spent, a person's pause) and may go on, because what stopped them has changed."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tmelt.files import read_json, sha256_file, sha256_json
+from tmelt.history import Proposal
 
 
 def stop_circumstances(options: Mapping[str, Any], trajectory: Path) -> str:
@@ -14,28 +16,51 @@ def stop_circumstances(options: Mapping[str, Any], trajectory: Path) -> str:
     return sha256_json([options.get("budget"), sha256_file(guidance) if guidance.exists() else None])
 
 
-def _stale(trajectory: Path, options: Mapping[str, Any]) -> list[Path]:
-    """Files and folders that recorded a stop whose circumstances no longer hold: to be made again.
-
-    They hold no work that was paid for: a stopped proposal was neither asked of an LLM nor trained.
-    """
-    stale: list[Path] = []
-    for marker in trajectory.glob("blocks/*.json"):
-        block = read_json(marker)
-        if block["status"] != "stopped" or block["circumstances"] == stop_circumstances(options, trajectory):
-            continue
-        stale += [trajectory / f"i{iteration}" for iteration in range(block["stopped_at"], int(marker.stem) + 1)]
-        stale += [marker, *trajectory.glob("trials_*"), *trajectory.glob("results_*")]
-    return stale
+def with_circumstances(proposal: Proposal, options: Mapping[str, Any], trajectory: Path) -> Proposal:
+    """A stop with a note of what it depends on now: its block may be closed when a person has changed that already."""
+    note = {"circumstances": stop_circumstances(options, trajectory)}
+    return replace(proposal, state={**(proposal.state or {}), **note})
 
 
 def reopen(trajectory: Path, options: Mapping[str, Any]) -> None:
     """Delete what records a stop that no longer holds, so that the search goes on from there; transcripts stay."""
-    for path in _stale(trajectory, options):
+    for path in _stale(trajectory, stop_circumstances(options, trajectory)):
         if path.is_dir():
-            # Transcripts of calls that were paid stay where the next proposal finds them.
-            for child in path.iterdir():
+            # Transcripts of calls that were paid stay where the next proposal finds them. What says that this was a
+            # stop goes last: as long as it is there, whoever was interrupted goes on.
+            for child in sorted(path.iterdir(), key=lambda child: child.name == "proposal.json"):
                 if child.name != "llm":
                     shutil.rmtree(child) if child.is_dir() else child.unlink()
         else:
             path.unlink(missing_ok=True)
+
+
+def _stale(trajectory: Path, now: str) -> list[Path]:
+    """Files and folders that recorded a stop whose circumstances no longer hold: to be made again.
+
+    They hold no work that was paid for but transcripts: a stopped proposal was not trained. The block's marker and the
+    first trial of an open block come last, for the same reason.
+    """
+    stale: list[Path] = []
+    for marker in trajectory.glob("blocks/*.json"):
+        block = read_json(marker)
+        if block["status"] == "stopped" and block["circumstances"] != now:
+            stale += [*trajectory.glob("trials_*"), *trajectory.glob("results_*")]
+            stale += [trajectory / f"i{iteration}" for iteration in range(block["stopped_at"], int(marker.stem) + 1)]
+            stale.append(marker)
+    stops = list(_latest_stops(trajectory))
+    if stops and (stops[-1][1].get("state") or {}).get("circumstances") != now:
+        stale += [folder for folder, _ in stops]
+    return stale
+
+
+def _latest_stops(trajectory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Folder and proposal of the stopped trials at a search's end, the latest first; their block may still be open."""
+    numbers = (folder.name.removeprefix("i") for folder in trajectory.glob("i[0-9]*"))
+    for number in sorted(map(int, filter(str.isdigit, numbers)), reverse=True):
+        folder = trajectory / f"i{number}"
+        if (folder / "proposal.json").exists():
+            proposal = read_json(folder / "proposal.json")
+            if proposal.get("status") != "stopped":
+                return
+            yield folder, proposal

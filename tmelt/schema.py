@@ -15,125 +15,128 @@ from tmelt.errors import InputError
 from tmelt.files import atomic_path
 
 
-def _column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+def column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    """A column that says what it holds, with its unit."""
     return pa.field(name, kind, metadata={"meaning": meaning})
 
+
+_column = column  # as the schemas of the evidence and of predictions name it
 
 S, N, F = pa.string(), pa.int64(), pa.float64()
 
 PROTEINS = pa.schema([
-    _column("protein_id", S, "name of the protein"),
-    _column("sequence", S, "amino acids, one letter each; X where masked"),
-    _column("organism", S, "organism, or null"),
-    _column("split", S, "fit, stop, val or test"),
-    _column("tm", F, "melting temperature in °C; null for val and test"),
+    column("protein_id", S, "name of the protein"),
+    column("sequence", S, "amino acids, one letter each; X where masked"),
+    column("organism", S, "organism, or null"),
+    column("split", S, "fit, stop, val or test"),
+    column("tm", F, "melting temperature in °C; null for val and test"),
 ])  # fmt: skip
 
 LABELS = pa.schema([
-    _column("protein_id", S, "name of the protein"),
-    _column("tm", F, "melting temperature in °C"),
+    column("protein_id", S, "name of the protein"),
+    column("tm", F, "melting temperature in °C"),
 ])  # fmt: skip
 
 CLEANING = pa.schema([
-    _column("step", N, "order of the step"),
-    _column("what", S, "what was looked for"),
-    _column("decision", S, "what was done with it"),
-    _column("rows", N, "rows of the table that were affected"),
-    _column("left", N, "rows left after the step"),
+    column("step", N, "order of the step"),
+    column("what", S, "what was looked for"),
+    column("decision", S, "what was done with it"),
+    column("rows", N, "rows of the table that were affected"),
+    column("left", N, "rows left after the step"),
 ])  # fmt: skip
 
 CLEANING_ROWS = pa.schema([
-    _column("protein_id", S, "name of the protein"),
-    _column("row", N, "line of the text file, or row of the Parquet file, counted from 1"),
-    _column("what", S, "the step that touched it, as in cleaning.parquet"),
-    _column("before", S, "as it stood; melting temperatures of val and test stay in the vault"),
-    _column("after", S, "as it is used, or `dropped`"),
+    column("protein_id", S, "name of the protein"),
+    column("row", N, "line of the text file, or row of the Parquet file, counted from 1"),
+    column("what", S, "the step that touched it, as in cleaning.parquet"),
+    column("before", S, "as it stood; melting temperatures of val and test stay in the vault"),
+    column("after", S, "as it is used, or `dropped`"),
 ])  # fmt: skip
 
 SEGMENT = pa.schema([
-    _column("sequence_sha256", S, "SHA-256 of the amino-acid string"),
-    _column("offset", N, "first row of the protein in the segment's data file"),
-    _column("length", N, "rows of the protein: its residues"),
+    column("sequence_sha256", S, "SHA-256 of the amino-acid string"),
+    column("offset", N, "first row of the protein in the segment's data file"),
+    column("length", N, "rows of the protein: its residues"),
 ])  # fmt: skip
 
 EMBEDDING_INDEX = pa.schema([
-    _column("protein_id", S, "name of the protein"),
-    _column("view", S, "fit or pool: the folder whose residues.f16 holds it"),
-    _column("offset", N, "first row of the protein in residues.f16"),
-    _column("length", N, "rows of the protein: its residues, all of them"),
-    _column("sequence_sha256", S, "SHA-256 of the amino-acid string"),
-    _column("tokens", N, "tokens of the forward pass it went through, padding included"),
-    _column("beyond_crop", pa.bool_(), "longer than the 1,022 residues that ESM-2 saw in training"),
+    column("protein_id", S, "name of the protein"),
+    column("view", S, "fit or pool: the folder whose residues.f16 holds it"),
+    column("offset", N, "first row of the protein in residues.f16"),
+    column("length", N, "rows of the protein: its residues, all of them"),
+    column("sequence_sha256", S, "SHA-256 of the amino-acid string"),
+    column("tokens", N, "tokens of the forward pass it went through, padding included"),
+    column("beyond_crop", pa.bool_(), "longer than the 1,022 residues that ESM-2 saw in training"),
 ])  # fmt: skip
 
 POOL = pa.schema([
-    _column("protein_id", S, "name of the protein"),
-    _column("role", S, "val, test, stop or decoy (a protein of fit), in the pool's order"),
+    column("protein_id", S, "name of the protein"),
+    column("role", S, "val, test, stop or decoy (a protein of fit), in the pool's order"),
 ])  # fmt: skip
 
 RUN = pa.schema([
-    _column("seed", N, "training seed"),
-    _column("status", S, "ok, crash, timeout, oom, disk, invalid or tamper; refused or stopped: it was not run"),
-    _column("reason", S, "one word from the harness's closed list, or null"),
-    _column("fit_mae", F, "MAE in °C on decoys from fit, measured by the harness"),
-    _column("stop_mae", F, "MAE in °C on stop, measured by the harness"),
-    _column("parameter_count", N, "trainable parameters, as the candidate reports them"),
-    _column("checkpoint_mb", F, "size of the checkpoint, measured"),
-    _column("epochs", N, "epochs trained, as the candidate reports them"),
-    _column("fit_s", F, "wall-clock seconds of fit"),
-    _column("predict_s", F, "wall-clock seconds of predict"),
-    _column("cpu_s", F, "CPU seconds of fit and predict"),
-    _column("device_s", F, "seconds that a GPU was held; 0 on CPU"),
-    _column("memory_mb", F, "peak resident memory of the process tree"),
-    _column("sandbox", S, "backend that confined the candidate"),
-    _column("device", S, "cpu or the GPU's name"),
-    _column("host_cpu", S, "processor model"),
+    column("seed", N, "training seed"),
+    column("status", S, "ok, crash, timeout, oom, disk, invalid or tamper; refused or stopped: it was not run"),
+    column("reason", S, "one word from the harness's closed list, or null"),
+    column("fit_mae", F, "MAE in °C on decoys from fit, measured by the harness"),
+    column("stop_mae", F, "MAE in °C on stop, measured by the harness"),
+    column("parameter_count", N, "trainable parameters, as the candidate reports them"),
+    column("checkpoint_mb", F, "size of the checkpoint, measured"),
+    column("epochs", N, "epochs trained, as the candidate reports them"),
+    column("fit_s", F, "wall-clock seconds of fit"),
+    column("predict_s", F, "wall-clock seconds of predict"),
+    column("cpu_s", F, "CPU seconds of fit and predict"),
+    column("device_s", F, "seconds that a GPU was held; 0 on CPU"),
+    column("memory_mb", F, "peak resident memory of the process tree"),
+    column("sandbox", S, "backend that confined the candidate"),
+    column("device", S, "cpu or the GPU's name"),
+    column("host_cpu", S, "processor model"),
 ])  # fmt: skip
 
 CURVE = pa.schema([
-    _column("epoch", N, "passes over fit so far"),
-    _column("fit_loss", F, "training loss, as the candidate reports it"),
-    _column("stop_mae", F, "MAE in °C on stop, as the candidate reports it"),
-    _column("learning_rate", F, "learning rate, as the candidate reports it"),
+    column("epoch", N, "passes over fit so far"),
+    column("fit_loss", F, "training loss, as the candidate reports it"),
+    column("stop_mae", F, "MAE in °C on stop, as the candidate reports it"),
+    column("learning_rate", F, "learning rate, as the candidate reports it"),
 ])  # fmt: skip
 
 PREDICTIONS = pa.schema([
-    _column("protein_id", S, "name of the protein"),
-    _column("split", S, "val or test"),
-    _column("prediction", F, "predicted tm in °C"),
+    column("protein_id", S, "name of the protein"),
+    column("split", S, "val or test"),
+    column("prediction", F, "predicted tm in °C"),
 ])  # fmt: skip
 
 TRIAL = pa.schema([
-    _column("strategy", S, "name of the strategy in the config"),
-    _column("trajectory", N, "replicate of the search"),
-    _column("iteration", N, "trial number; 0 is the baseline"),
-    _column("status", S, "ok; crash, timeout, oom, disk, invalid, tamper (a run failed); refused, stopped (not run)"),
-    _column("origin", S, "baseline, random, startup, sampler or agent: who proposed it"),
-    _column("parent", N, "iteration of the trial it was changed from, or null"),
-    _column("script", S, "SHA-256 of the training script"),
-    _column("script_lines", N, "lines of the training script"),
-    _column("knobs", S, "active knobs as JSON"),
-    _column("proposal", S, "the rest of the proposal as JSON: rationale, hypothesis, subspace, state, …"),
-    _column("seeds", pa.list_(N), "training seeds"),
-    _column("val_mae_by_seed", pa.list_(F), "validation MAE in °C per seed, rounded to 0.01"),
-    _column("val_mae", F, "mean over seeds of the validation MAE in °C, rounded to 0.01; null unless ok"),
-    _column("val_mae_sd", F, "standard deviation over seeds"),
-    _column("fit_mae", F, "mean over seeds of the MAE on fit decoys in °C"),
-    _column("stop_mae", F, "mean over seeds of the MAE on stop in °C"),
-    _column("parameter_count", N, "trainable parameters, as the candidate reports them"),
-    _column("checkpoint_mb", F, "size of the checkpoint, measured"),
-    _column("decision", S, "baseline, keep, discard or inconclusive"),
-    _column("incumbent", N, "iteration of the incumbent after this trial"),
-    _column("fit_s", F, "wall-clock seconds of fit, sum over seeds"),
-    _column("cpu_s", F, "CPU seconds, sum over seeds"),
-    _column("device_s", F, "GPU seconds, sum over seeds"),
-    _column("memory_mb", F, "largest peak memory over seeds"),
-    _column("cost_usd", F, "price of the LLM calls; null when unknown"),
-    _column("llm_calls", N, "LLM calls"),
-    _column("prompt_tokens", N, "tokens sent; null when unknown"),
-    _column("completion_tokens", N, "tokens received; null when unknown"),
-    _column("error", S, "end of the fit log of the first failed run, or why it was refused or stopped; or null"),
-    _column("chain", S, "SHA-256 over the chain before and this row: shows tampering"),
+    column("strategy", S, "name of the strategy in the config"),
+    column("trajectory", N, "replicate of the search"),
+    column("iteration", N, "trial number; 0 is the baseline"),
+    column("status", S, "ok; crash, timeout, oom, disk, invalid, tamper (a run failed); refused, stopped (not run)"),
+    column("origin", S, "baseline, random, startup, sampler or agent: who proposed it"),
+    column("parent", N, "iteration of the trial it was changed from, or null"),
+    column("script", S, "SHA-256 of the training script"),
+    column("script_lines", N, "lines of the training script"),
+    column("knobs", S, "active knobs as JSON"),
+    column("proposal", S, "the rest of the proposal as JSON: rationale, hypothesis, subspace, state, …"),
+    column("seeds", pa.list_(N), "training seeds"),
+    column("val_mae_by_seed", pa.list_(F), "validation MAE in °C per seed, rounded to 0.01"),
+    column("val_mae", F, "mean over seeds of the validation MAE in °C, rounded to 0.01; null unless ok"),
+    column("val_mae_sd", F, "standard deviation over seeds"),
+    column("fit_mae", F, "mean over seeds of the MAE on fit decoys in °C"),
+    column("stop_mae", F, "mean over seeds of the MAE on stop in °C"),
+    column("parameter_count", N, "trainable parameters, as the candidate reports them"),
+    column("checkpoint_mb", F, "size of the checkpoint, measured"),
+    column("decision", S, "baseline, keep, discard or inconclusive"),
+    column("incumbent", N, "iteration of the incumbent after this trial"),
+    column("fit_s", F, "wall-clock seconds of fit, sum over seeds"),
+    column("cpu_s", F, "CPU seconds, sum over seeds"),
+    column("device_s", F, "GPU seconds, sum over seeds"),
+    column("memory_mb", F, "largest peak memory over seeds"),
+    column("cost_usd", F, "price of the LLM calls; null when unknown"),
+    column("llm_calls", N, "LLM calls"),
+    column("prompt_tokens", N, "tokens sent; null when unknown"),
+    column("completion_tokens", N, "tokens received; null when unknown"),
+    column("error", S, "end of the fit log of the first failed run, or why it was refused or stopped; or null"),
+    column("chain", S, "SHA-256 over the chain before and this row: shows tampering"),
 ])  # fmt: skip
 
 

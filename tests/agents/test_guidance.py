@@ -30,6 +30,7 @@ def test_no_file_means_nothing(tmp_path):
         ("guidence: typo", "guidence"),
         ("veto: 3", "veto"),
         ("veto: [a]", "veto"),
+        ("veto: [0]", r"veto\.0: .*greater than or equal to 1"),  # the baseline is every search's
         ("pause_before: soon", "pause_before"),
         ("- a list", "keys"),
         ("guidance: [", "guidance.yaml"),

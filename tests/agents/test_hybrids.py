@@ -71,6 +71,8 @@ def test_the_agent_reads_what_came_of_its_round(tmp_path):
         ({"layers": {"low": 1, "high": 2}}, "no such knob"),
         ({"learning_rate": {"low": 1e-4, "high": 1}}, "outside"),
         ({"learning_rate": {"low": 1e-3, "high": 1e-4}}, "low < high"),
+        ({"huber_delta": {"low": 1, "high": 2}}, "nothing to search"),  # the loss stays what it is, mse
+        ({"huber_delta": {"low": 1, "high": 2}, "loss": {"fixed": "mse"}}, "nothing to search"),
         ({"learning_rate": {"choices": [1e-4, 1e-3]}}, "does not fit"),
         ({"learning_rate": {"low": "small"}}, "low and high are numbers"),
         ({"learning_rate": {"high": 10**400}}, "finite numbers"),

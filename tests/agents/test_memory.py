@@ -11,7 +11,7 @@ from searching import SCRIPT, context_for, prompt_of
 from simulation import Landscape, outcome, simulate
 
 from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Space
+from tmelt.knobs import Knob, Space
 from tmelt.strategies import propose
 from tmelt.strategies.memory import TOKENS_MIN, remember
 from tmelt.strategies.random import draw
@@ -152,6 +152,16 @@ def test_a_script_agent_sees_the_log_of_the_last_crash_and_differences_between_s
     assert "+VALUE = 1" in text
     plain = remember(history, Space(), base=0, tokens=12_000)
     assert "end of its log" not in plain
+
+
+def test_a_name_that_two_scripts_give_to_knobs_of_different_kinds_is_counted_as_each_declares_it():
+    history = simulate("random", 2)
+    for value in ("soft", 0.0, 0.02):
+        knobs = Space().defaults() | {"sharpness": value}
+        history = outcome(history, Proposal(knobs, f"{SCRIPT}\n# {value}\n", origin="agent"), Landscape(Space()))
+    space = Space().extended([Knob("sharpness", "float", 0.1, "of the softmax", 0.01, 1.0, log=True)])
+    (line,) = re.findall(r"^- sharpness: (.*)$", remember(history, space, base=5, tokens=12_000), re.MULTILINE)
+    assert [cell.split(": ")[0] for cell in line.split("; ")] == ["0.01…0.032", "0.0", "soft"]
 
 
 def test_the_same_history_gives_the_same_text():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from searching import SCRIPT, context_for, search
+from simulation import Landscape
 
 from tmelt.errors import InputError
 from tmelt.harness.task import Proteins, Task
@@ -66,6 +67,14 @@ def test_the_textbook_s_order(tmp_path):
     expected = ["pooling", "patience", "heads", "heads", "batch_size", "initialisation", "initialisation", "schedule"]
     for trial, knob in zip(history[1:], expected, strict=True):
         assert knob in {name for name, value in trial.knobs.items() if history[trial.parent].knobs.get(name) != value}
+
+
+def test_numbers_that_a_study_has_fixed_stay_as_they_are(tmp_path):
+    fixed = ("learning_rate", "weight_decay", "gradient_clip", "epochs", "depth")
+    space = Space().with_changes({name: {"fixed": None} for name in fixed})
+    history = search("ra", 16, tmp_path, Landscape(space))
+    assert len(history) == 17 and not history.failed
+    assert all(trial.knobs[name] == space.defaults()[name] for trial in history for name in fixed)
 
 
 def test_a_reply_that_was_turned_down_moves_on(tmp_path):

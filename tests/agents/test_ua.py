@@ -23,6 +23,10 @@ def whole(script):
     return f"\n```python\n{script}```\n"
 
 
+def thought(draft):
+    return f"<think>\nPerhaps\n{draft}or rather not.\n</think>\n\n"
+
+
 @pytest.fixture
 def history(tmp_path) -> History:
     first = Proposal(Space().defaults(), SCRIPT, origin="baseline")
@@ -57,6 +61,21 @@ def test_edits_are_applied_exactly(tmp_path, history, wrapped):
 def test_knobs_alone_may_change(tmp_path, history):
     proposal, _ = ask(history, tmp_path, header(changes={"depth": 3}))
     assert proposal.script == SCRIPT and proposal.knobs["depth"] == 3
+
+
+@pytest.mark.parametrize("draft", [whole(SHORT), EDIT])
+def test_a_draft_in_a_thought_is_no_script(tmp_path, history, draft):
+    knobs, _ = ask(history, tmp_path, thought(draft) + header(changes={"depth": 3}))
+    assert knobs.script == SCRIPT and knobs.knobs["depth"] == 3
+    edited, _ = ask(history, tmp_path / "edited", thought(draft) + header() + EDIT)
+    assert "# of the head" in edited.script
+
+
+def test_any_line_end_becomes_one_that_a_file_keeps(tmp_path, history):
+    proposal, _ = ask(history, tmp_path, header() + whole(SHORT.replace("None\n\n\n", "None\r\n\r\r")))
+    assert proposal.script == SHORT
+    proposal.write(tmp_path / "i1")
+    assert Proposal.read(tmp_path / "i1").script == SHORT
 
 
 def test_declared_knobs_are_complete_and_can_be_set(tmp_path, history):

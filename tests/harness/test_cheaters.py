@@ -60,6 +60,7 @@ def honest(small, tmp_path_factory):
     [
         ("honest[0] = np.nan; return honest", "invalid", "not_finite"),
         ("honest[0] = np.inf; return honest", "invalid", "not_finite"),
+        ("honest[:] = 1e308; return honest", "invalid", "out_of_range"),
         ("return honest[:-1]", "invalid", "wrong_count"),
         ("return np.concatenate([honest, honest])", "invalid", "wrong_count"),
         ("return 50.0", "invalid", "wrong_count"),

@@ -12,6 +12,7 @@ import pytest
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import read_json
 from tmelt.llm import Conversation, NoUsableReply, Spent, extract_json
+from tmelt.llm.chat import _STANDARD_KEY, Chat
 from tmelt.llm.transcript import read_record
 
 from .conftest import KEY
@@ -235,6 +236,17 @@ def test_the_standard_key_is_not_sent_to_a_base_url(talk, server, provider, monk
     server.will(Reply(GOOD))
     ask(talk(provider, api_key_env=None))
     assert KEY not in json.dumps(server.requests[0]["headers"])
+
+
+@pytest.mark.parametrize("provider", sorted(_STANDARD_KEY))
+def test_no_client_finds_the_standard_key_in_the_environment_for_a_base_url(settings, provider, monkeypatch):
+    """Those whose packages are not installed here, too: what their client is given instead, it does not look for."""
+    given = {}
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda name, **arguments: given.update(arguments))
+    Chat(settings(provider, api_key_env=None, base_url="http://localhost:1/v1"))
+    assert (given["api_key"], given["base_url"]) == ("not-needed", "http://localhost:1/v1")
+    Chat(settings(provider))
+    assert given["api_key"] == KEY
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

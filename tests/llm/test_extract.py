@@ -45,6 +45,7 @@ def test_json_is_found(reply):
         ('```json\n{"a": 1} # comment\n```', "text after"),
         ('{"a":' * 100_000, "nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "thousands of digits"),
+        ('{"a": {"\\ud83d": 1}}', "half a character"),
     ],
 )
 def test_json_is_refused(reply, reason):

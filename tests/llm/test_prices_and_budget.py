@@ -8,7 +8,7 @@ import yaml
 
 from tmelt.errors import InputError
 from tmelt.llm import BudgetSpent, LLMSettings, Spent
-from tmelt.llm.budget import estimate_tokens
+from tmelt.llm.budget import cautious_token_count
 from tmelt.llm.prices import _FILE, cost_usd, price_of
 from tmelt.llm.settings import Price
 
@@ -47,7 +47,7 @@ def test_cost():
 
 def test_estimate_counts_what_tokenizers_cannot_shorten():
     def count(text):
-        return estimate_tokens([{"role": "user", "content": text}])
+        return cautious_token_count([{"role": "user", "content": text}])
 
     assert count("") == 16
     assert count("MKTAYIAKQR") - 16 == 10

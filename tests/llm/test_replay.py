@@ -307,6 +307,22 @@ def test_a_journal_left_beside_its_answer_counts_once(talk, server, tmp_path):
     assert sorted(content(tmp_path / "llm")) == ["01.json"]
 
 
+@pytest.mark.parametrize(("mode", "user"), [("fill", "another question"), ("off", "Which knob?")])
+def test_a_journal_left_beside_its_answer_is_no_lost_call_when_the_answer_moves_aside(
+    talk, server, tmp_path, mode, user
+):
+    server.will(Reply(GOOD), Reply(GOOD))
+    ask(talk())
+    record = read_record(tmp_path / "llm" / "01.json")
+    in_flight = [{**record["attempts"][0], "outcome": "in flight"}]
+    unanswered = {"attempts": in_flight, "reply": None, "usage": None, "cost_usd": None}
+    write_record(tmp_path / "llm" / "01.pending.json", {**record, **unanswered})
+    again = talk(replay=mode)
+    assert ask(again, user) == {"knob": 1}
+    assert sorted(content(tmp_path / "llm")) == ["01.json", "01.superseded-1.json"]
+    assert again.calls == 2 and again.cost_usd == 2 * record["cost_usd"]
+
+
 def test_a_journal_of_another_request_moves_aside(talk, server, tmp_path):
     server.will(Reply(GOOD, drop_after=10))
     with pytest.raises(InfrastructureError):

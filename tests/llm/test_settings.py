@@ -21,8 +21,14 @@ from tmelt.llm import LLMSettings, conversation_for
         ({"extra": {"api_key": "abc"}}, "may hold a key"),
         ({"extra": {"default_headers": {"X": "abc"}}}, "may hold a key"),
         ({"extra": {"model_kwargs": {"extra_headers": {}}}}, "may hold a key"),
+        ({"extra": {"azure_ad_token": "abc"}}, "may hold a key"),
+        ({"extra": {"aws_session_token": "abc"}}, "may hold a key"),
+        ({"extra": {"extra_body": {"accessToken": "abc"}}}, "may hold a key"),
         ({"extra": {"max_retries": 9}}, "cannot be set here"),
         ({"extra": {"cache": True}}, "cannot be set here"),
+        ({"extra": {"max_tokens_to_sample": 100_000}}, "cannot be set here"),  # beyond what is reserved of the budget
+        ({"extra": {"model_kwargs": {"n": 9}}}, "n cannot be set here"),
+        ({"extra": {"extra_body": {"max_tokens": 100_000}}}, "max_tokens cannot be set here"),
         ({"extra": {"x": float("nan")}}, "JSON"),
         ({"api_key_env": "sk-not-a-name"}, "match"),
         ({"surprise": 1}, "not permitted"),
@@ -32,6 +38,25 @@ from tmelt.llm import LLMSettings, conversation_for
 def test_refused(changes, reason):
     with pytest.raises(ValidationError, match=reason):
         LLMSettings(**{"model": "openai:x", **changes})
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"top_p": 0.9, "reasoning_effort": "low", "seed": 7},
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+        {
+            "extra_body": {
+                "top_k": 20,
+                "chat_template_kwargs": {"enable_thinking": False},
+                "eos_token": "</s>",
+                "pad_token": "_",
+            }
+        },
+    ],
+)
+def test_what_shapes_a_reply_may_be_set(extra):
+    assert LLMSettings(model="openai:x", extra=extra).parameters["max_tokens"] == 8192
 
 
 def test_conversation_for_names_the_config_key(tmp_path):

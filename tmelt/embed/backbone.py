@@ -52,11 +52,13 @@ def load_backbone(backbone: Backbone) -> LoadedBackbone:
         InfrastructureError: the download failed.
     """
     if backbone.name not in ARCHITECTURES:
-        raise InputError(f"backbone.name: {backbone.name!r} is unknown; one of {', '.join(ARCHITECTURES)}")
+        raise InputError(f"design.backbone.name: {backbone.name!r} is unknown; one of {', '.join(ARCHITECTURES)}")
     layers = ARCHITECTURES[backbone.name][0]
     layer = layers if backbone.layer is None else backbone.layer
     if layer > layers:
-        raise InputError(f"backbone.layer: {layer}, but {backbone.name} has layers 0 to {layers}; null is the last")
+        raise InputError(
+            f"design.backbone.layer: {layer}, but {backbone.name} has layers 0 to {layers}; null is the last"
+        )
     untrained = backbone.weights == "random"
     if untrained:
         model = _random_model(backbone.name, backbone.seed)
@@ -101,7 +103,7 @@ def _downloaded(name: str) -> Path:
     import esm.pretrained
 
     if name == "tiny":
-        raise InputError("backbone.weights: `tiny` was never trained; write `weights: random`")
+        raise InputError("design.backbone.weights: `tiny` was never trained; write `weights: random`")
     url = CHECKPOINT_URL.format(name=name)
     path = Path(torch.hub.get_dir()) / "checkpoints" / f"{name}.pt"
     if not path.exists():
@@ -111,12 +113,17 @@ def _downloaded(name: str) -> Path:
                 esm.pretrained.load_hub_workaround(url)
         except Exception as error:
             # fair-esm turns an HTTP status into a bare Exception; everything here is the transfer's fault.
-            reason = getattr(error, "reason", None) or str(error).splitlines()[0]
+            reason = getattr(error, "reason", None) or _first_line(error)
             raise InfrastructureError(
-                f"backbone.weights: cannot download {name} ({reason}); fetch {url} elsewhere and put it at {path}, "
-                "or name the file in backbone.weights"
+                f"design.backbone.weights: cannot download {name} ({reason}); fetch {url} elsewhere and put it at"
+                f" {path}, or name the file in design.backbone.weights"
             ) from None
     return path
+
+
+def _first_line(error: Exception) -> str:
+    """Of its message; the kind of error where it has none, as a time-out of a socket."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _checkpoint_model(name: str, path: Path) -> "ESM2":
@@ -128,20 +135,23 @@ def _checkpoint_model(name: str, path: Path) -> "ESM2":
     import esm.pretrained
 
     if not path.is_file():
-        raise InputError(f"backbone.weights: {path}: no such file; a fair-esm checkpoint, `download` or `random`")
+        raise InputError(
+            f"design.backbone.weights: {path}: no such file; a fair-esm checkpoint, `download` or `random`"
+        )
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
         with torch.device("meta"):
             model, _, state = esm.pretrained._load_model_and_alphabet_core_v2(checkpoint)
     except (pickle.UnpicklingError, EOFError, RuntimeError, OSError, KeyError, TypeError, AttributeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"backbone.weights: {path}: not a checkpoint of fair-esm's ESM-2 ({reason})") from None
+        raise InputError(
+            f"design.backbone.weights: {path}: not a checkpoint of fair-esm's ESM-2 ({_first_line(error)})"
+        ) from None
     found = (model.num_layers, model.embed_dim, model.attention_heads)
     if found != ARCHITECTURES[name]:
         raise InputError(
-            f"backbone.weights: {path}: has {found[0]} layers of width {found[1]} with {found[2]} heads, "
-            f"but {name} has {', '.join(map(str, ARCHITECTURES[name]))}; correct backbone.name"
+            f"design.backbone.weights: {path}: has {found[0]} layers of width {found[1]} with {found[2]} heads, "
+            f"but {name} has {', '.join(map(str, ARCHITECTURES[name]))}; correct design.backbone.name"
         )
     # The contact head is not used, and its regression comes in a file of its own: both may be absent.
     faults = [
@@ -153,10 +163,10 @@ def _checkpoint_model(name: str, path: Path) -> "ESM2":
         if names
     ]
     if faults:
-        raise InputError(f"backbone.weights: {path}: {'; '.join(faults)}")
+        raise InputError(f"design.backbone.weights: {path}: {'; '.join(faults)}")
     try:
         # Some checkpoints are stored in half precision; the forward pass starts from fp32, as fair-esm's does.
         model.load_state_dict({key: value.float() for key, value in state.items()}, strict=False, assign=True)
     except RuntimeError as error:
-        raise InputError(f"backbone.weights: {path}: {str(error).splitlines()[-1].strip()}") from None
+        raise InputError(f"design.backbone.weights: {path}: {str(error).splitlines()[-1].strip()}") from None
     return model

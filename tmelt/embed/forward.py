@@ -37,7 +37,7 @@ def choose_precision(asked: str, device: torch.device) -> str:
     else:
         able = torch.cpu._is_amx_tile_supported() and torch.backends.mkldnn.is_available()
     if asked == "bf16" and not able:
-        raise InputError(f"backbone.precision: bf16 is not supported by this {device.type}; write fp32 or auto")
+        raise InputError(f"design.backbone.precision: bf16 is not supported by this {device.type}; write fp32 or auto")
     return "bf16" if able and asked != "fp32" else "fp32"
 
 

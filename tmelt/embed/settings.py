@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from tmelt.config import Backbone
-from tmelt.errors import InputError
+from tmelt.errors import InputError, first_complaint
 
 
 def parse_backbone(text: str) -> Backbone:
@@ -15,5 +15,4 @@ def parse_backbone(text: str) -> Backbone:
     try:
         return Backbone.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"backbone: {'.'.join(map(str, first['loc'])) or text}: {first['msg']}") from None
+        raise InputError(f"config: {first_complaint(error, 'design', 'backbone')}") from None

@@ -12,7 +12,7 @@ import torch
 
 from tmelt.config import Backbone
 from tmelt.embed import plan
-from tmelt.embed.backbone import load_backbone
+from tmelt.embed.backbone import LoadedBackbone, load_backbone
 from tmelt.embed.cache import FLOAT16, Key, SegmentWriter, check_key, open_cache
 from tmelt.embed.forward import PackedESM2, choose_precision
 from tmelt.embed.tokens import encode
@@ -48,34 +48,23 @@ def embed_share(
     torch.set_num_threads(threads)
     place = choose_device(device)
     ids = _proteins_by_sequence(proteins)
-    sequences = {sha256_text(sequence): sequence for sequence in ids}
-    mine = plan.share(sequences, shard, shards)
-    encoded = {key: torch.from_numpy(encode(sequence, ids[sequence])) for key, sequence in mine.items()}
+    mine = plan.share({sha256_text(sequence): sequence for sequence in ids}, shard, shards)
+    encoded = {name: torch.from_numpy(encode(sequence, ids[sequence])) for name, sequence in mine.items()}
     loaded = load_backbone(backbone)
-    precision = choose_precision(backbone.precision, place)
-    key = Key(
-        backbone=loaded.name,
-        weights_sha256=loaded.weights_sha256,
-        untrained=loaded.untrained,
-        layer=loaded.layer,
-        width=loaded.model.embed_dim,
-        precision=precision,
-        device=place.type,
-        tokens=tokens,
-    )
+    key = _key_of(loaded, choose_precision(backbone.precision, place), place, tokens)
     stored = open_cache(cache)
     check_key(stored, key)
-    missing = [sequence for sequence in mine if sequence not in stored.places]
-    progress = _Progress(len(missing), sum(len(mine[sequence]) for sequence in missing), f"shard {shard} of {shards}")
+    missing = [name for name in mine if name not in stored.places]
+    progress = _Progress(len(missing), sum(len(mine[name]) for name in missing), f"shard {shard} of {shards}")
     cpu_s = time.process_time()
     if missing:
-        model = PackedESM2(loaded, precision, place, tokens)
-        del loaded
+        model = PackedESM2(loaded, key.precision, place, tokens)
+        del loaded  # its weights are in the model, once more
         writer = SegmentWriter(cache, key)
-        for embedded in embedded_passes(model, {sequence: encoded[sequence] for sequence in missing}):
-            for sequence, residues in embedded:
-                writer.add(sequence, to_float16(residues, ids[mine[sequence]], key.layer))
-            progress.add(len(embedded), sum(len(mine[sequence]) for sequence, _ in embedded))
+        for embedded in embedded_passes(model, {name: encoded[name] for name in missing}):
+            for name, residues in embedded:
+                writer.add(name, to_float16(residues, ids[mine[name]], key.layer))
+            progress.add(len(embedded), sum(len(residues) for _, residues in embedded))
         writer.close()
     seconds = progress.finish()
     return {
@@ -89,7 +78,7 @@ def embed_share(
         "residues_per_s": round(progress.residues / seconds, 1) if missing else None,
         "damaged_segments": list(stored.damaged),
         "precision_asked": backbone.precision,
-        "precision": precision,
+        "precision": key.precision,
         "amx": torch.cpu._is_amx_tile_supported(),
         "device": torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu",
         "threads": threads,
@@ -98,6 +87,20 @@ def embed_share(
         "untrained": key.untrained,
         "torch": torch.__version__,
     }
+
+
+def _key_of(loaded: LoadedBackbone, precision: str, device: torch.device, tokens: int) -> Key:
+    """What the embeddings depend on."""
+    return Key(
+        backbone=loaded.name,
+        weights_sha256=loaded.weights_sha256,
+        untrained=loaded.untrained,
+        layer=loaded.layer,
+        width=loaded.model.embed_dim,
+        precision=precision,
+        device=device.type,
+        tokens=tokens,
+    )
 
 
 def embedded_passes(
@@ -133,7 +136,7 @@ def to_float16(residues: torch.Tensor, protein_id: str, layer: int) -> np.ndarra
         fault = f"{unsound} not finite" if unsound else f"{lost} beyond float16's range of ±65504"
         raise InputError(
             f"protein {protein_id}: of {residues.numel()} values of layer {layer}, {fault}; "
-            "check the weights, or choose another backbone.layer"
+            "check the weights, or choose another design.backbone.layer"
         )
     return half.cpu().numpy().astype(FLOAT16, copy=False)
 

@@ -69,7 +69,7 @@ def read_view(folder: Path) -> View:
 
 
 def check_views(folder: Path) -> None:
-    """Compare every file of an embedding's views with the hash that was recorded when it was written.
+    """Compare every file of an embedding with the hash that was recorded when it was written: views and tables.
 
     Every training job asks, and hashing 5 GB takes seconds: a file that this machine found good since it was started,
     and that the kernel says nobody has touched since (`_state`), is not read again.
@@ -77,25 +77,30 @@ def check_views(folder: Path) -> None:
     Raises:
         InfrastructureError: a file is missing or has other bytes.
     """
-    try:
-        views = read_json(folder / "embedding.json")["views"]
-        for name, schema in (("pool.parquet", POOL), ("index.parquet", EMBEDDING_INDEX)):
-            read_table(folder / name, schema)
-    except (InputError, LookupError, TypeError) as error:
-        fault = str(error).split(";")[0]
-        raise InfrastructureError(f"{fault}; delete {folder} and run again") from None
     remembered = folder / CHECKED / f"{platform.node()}.json"
     good, found = _remembered(remembered), {}
-    for view, about in views.items():
-        for name, sha256 in about["files"].items():
-            path = folder / view / name
-            found[f"{view}/{name}"] = state = [sha256, *_state(path)] if path.is_file() else None
-            if state is None or (state != good.get(f"{view}/{name}") and sha256_file(path) != sha256):
-                raise InfrastructureError(f"{path}: not as it was written; delete {folder} and run again")
+    for name, sha256 in _recorded_hashes(folder).items():
+        path = folder / name
+        found[name] = state = [sha256, *_state(path)] if path.is_file() else None
+        if state is None or (state != good.get(name) and sha256_file(path) != sha256):
+            raise InfrastructureError(f"{path}: not as it was written; delete {folder} and run again")
     # A change within the clock's tick of the last one would not show: what is so fresh is hashed again next time.
     if found != good and time.time_ns() - max(state[-1] for state in found.values()) > TICK_NS:
         with suppress(OSError):  # somebody else's embedding: checked each time
             write_json(remembered, {"boot": _boot(), "files": found})
+
+
+def _recorded_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file by its name in the embedding's folder, as embedding.json has them."""
+    try:
+        about = read_json(folder / "embedding.json")
+        views = {f"{view}/{name}": one for view, part in about["views"].items() for name, one in part["files"].items()}
+        return views | about["tables"]
+    except InputError as error:
+        fault = str(error).split(";")[0]
+    except (LookupError, TypeError, AttributeError):
+        fault = f"{folder / 'embedding.json'}: lacks hashes of files"
+    raise InfrastructureError(f"{fault}; delete {folder} and run again")
 
 
 def _state(path: Path) -> list[int]:
@@ -172,6 +177,7 @@ def write_views(proteins: Path, backbone: Backbone, cache: Path, folder: Path, s
             "decoys": int((pool["role"] == "decoy").sum()),
             "beyond_crop": int((frame["sequence"].str.len_bytes() > TRAINED_LENGTH).sum()),
             "views": about,
+            "tables": {name: sha256_file(folder / name) for name in ("pool.parquet", "index.parquet")},
         },
     )
 

@@ -86,7 +86,11 @@ def keep(
         write_json(fresh / "run.json", entry)
         if _row_of(shelf / key, checkpoint is not None) is None:
             shutil.rmtree(shelf / key, ignore_errors=True)
-            fresh.rename(shelf / key)
+            try:
+                fresh.rename(shelf / key)
+            except OSError:  # where there are no locks, another process may have been first this very moment
+                if _row_of(shelf / key, checkpoint is not None) is None:
+                    raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 

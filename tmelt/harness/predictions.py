@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 _CURVE_BYTES = 4 << 20
+# °C; far beyond any temperature, and far below where sums and squares of errors are no longer finite.
+_LARGEST = 1e6
 
 
 class Invalid(Exception):
@@ -66,7 +68,7 @@ def read_predictions(path: Path, count: int) -> np.ndarray:
     """`count` finite float64 (°C) from a raw little-endian file.
 
     Raises:
-        Invalid: a wrong number of them, or one that is not finite.
+        Invalid: a wrong number of them, or one that is not finite or beyond anything that could be a temperature.
     """
     raw = read_plain_file(path, most=64 << 20)
     if len(raw) != 8 * count:
@@ -74,6 +76,8 @@ def read_predictions(path: Path, count: int) -> np.ndarray:
     values = np.frombuffer(raw, dtype="<f8")
     if not np.isfinite(values).all():
         raise Invalid("not_finite")
+    if (np.abs(values) > _LARGEST).any():
+        raise Invalid("out_of_range")
     return values
 
 

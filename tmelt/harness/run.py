@@ -5,8 +5,6 @@ checkpoint and a pool of proteins without labels, shuffled anew for every run. T
 no test label; it reads raw numbers only. Whatever the candidate does ends in a row with a status.
 """
 
-import contextlib
-import platform
 import shutil
 import subprocess
 import sys
@@ -27,6 +25,7 @@ from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_par
 from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_exposed
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
+from tmelt.protocol import check_inputs, processor
 from tmelt.schema import CURVE, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
 
 LOG_CHARACTERS = 4000
@@ -57,7 +56,12 @@ class Harness:
 
     @classmethod
     def of(cls, protocol: Mapping[str, Any], embedding: Path, proteins: Path) -> "Harness":
-        """The harness that a study's protocol describes."""
+        """The harness that a study's protocol describes.
+
+        Raises:
+            InputError: the embedding or the proteins are not those that the study was started with.
+        """
+        check_inputs(protocol, embedding, proteins)
         design = protocol["design"]
         return cls(
             embedding=embedding.resolve(),  # the sandbox has another working folder
@@ -371,7 +375,7 @@ def _blank_row(seed: int, status: str, reason: str | None, harness: Harness) -> 
         "reason": reason,
         "device_s": 0.0,
         "device": _device_name(harness.device),
-        "host_cpu": _processor(),
+        "host_cpu": processor(),
     }
 
 
@@ -396,11 +400,3 @@ def _device_name(device: str) -> str:
     listed = subprocess.run([found, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
     names = listed.stdout.split("\n")
     return names[0].strip() or device
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from tmelt.errors import InputError
-from tmelt.schema import PROTEINS, read_table
+from tmelt.schema import EMBEDDING_INDEX, PROTEINS, read_table
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Variation:
         if self.fit_fraction == 1.0 and self.without_organism is None:
             return None
         organisms = (
-            pl.read_parquet(embedding / "index.parquet")
+            read_table(embedding / "index.parquet", EMBEDDING_INDEX)
             .filter(pl.col("view") == "fit")
             .sort("offset")
             .join(read_table(proteins, PROTEINS).select("protein_id", "organism"), on="protein_id", how="left")[

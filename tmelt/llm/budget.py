@@ -55,7 +55,7 @@ class Spent(Charge):
         return cls(total.usd, total.tokens, total.calls, total.unpriced_tokens)
 
 
-def estimate_tokens(messages: Sequence[Mapping[str, str]]) -> int:
+def cautious_token_count(messages: Sequence[Mapping[str, str]]) -> int:
     """A cautious count of prompt tokens without the model's tokenizer.
 
     Two lower-case letters or blanks count one token (English prose needs about half of that); every other ASCII
@@ -72,7 +72,7 @@ def estimate_tokens(messages: Sequence[Mapping[str, str]]) -> int:
 
 def reserve(messages: Sequence[Mapping[str, str]], max_tokens: int, price: "Price | None") -> Reservation:
     """What to set aside for a call: the estimated prompt and the longest allowed reply."""
-    prompt_tokens = estimate_tokens(messages)
+    prompt_tokens = cautious_token_count(messages)
     return Reservation(prompt_tokens, max_tokens, cost_usd(price, prompt_tokens, max_tokens))
 
 

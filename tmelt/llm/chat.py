@@ -29,7 +29,7 @@ _STANDARD_KEY = {
     "together": "TOGETHER_API_KEY",
     "xai": "XAI_API_KEY",
 }
-# OpenAI's and Anthropic's clients insist on a key, vLLM and Ollama ignore it.
+# Given where no key is due: without one, clients take the provider's own from the environment, or fail.
 _NO_KEY = "not-needed"
 _CUT_OFF = {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
 # Their debug logs hold headers and prompts; OPENAI_LOG or ANTHROPIC_LOG may have switched them on.
@@ -184,7 +184,7 @@ def _build(settings: LLMSettings, key: str | None) -> "BaseChatModel":
         arguments["base_url"] = settings.base_url
     if key is not None:
         arguments["api_key"] = key
-    elif settings.base_url and provider in ("openai", "anthropic"):
+    elif settings.base_url and provider in _STANDARD_KEY:
         arguments["api_key"] = _NO_KEY
     try:
         from langchain.chat_models import init_chat_model

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from tmelt.errors import InputError
+from tmelt.errors import InputError, first_complaint
 from tmelt.files import sha256_json
 from tmelt.llm.budget import Spent, check_budget, reserve
 from tmelt.llm.errors import NoUsableReply, ReplyError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from tmelt.history import Trial
-    from tmelt.llm.chat import Chat
+    from tmelt.llm.chat import Answer, Chat
 
 T = TypeVar("T")
 _REASK = Path(__file__).with_name("reask.md")
@@ -201,7 +201,28 @@ class Conversation:
             "cost_usd": None,
         }
         self._check_budget(messages)
-        chat = self._chat = self._chat or Chat(self.settings, self._given)
+        self._chat = self._chat or Chat(self.settings, self._given)
+        answer = self._send(self._chat, messages, pending, record)
+        record |= {
+            **_what_came_back(answer),
+            "cost_usd": cost_usd(price, answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens),
+            "latency_s": attempts[-1]["latency_s"],
+            "time": _now(),
+            "versions": library_versions(),
+        }
+        sealed = write_record(self.folder / record_name(number), record)
+        pending.unlink(missing_ok=True)
+        return sealed
+
+    def _send(
+        self, chat: "Chat", messages: Sequence[Mapping[str, str]], pending: Path, record: Mapping[str, Any]
+    ) -> "Answer":
+        """The model's answer; each try is noted in `record["attempts"]` and, before it may cost anything, on disk."""
+        attempts = record["attempts"]
+        if not chat.remote:  # the playbook: nothing is paid, so there is no journal to keep
+            answer = chat.send(messages)
+            attempts.append({"time": _now(), "outcome": "replied", "latency_s": 0.0, "error": None})
+            return answer
 
         def before() -> None:
             self._check_budget(messages)
@@ -216,38 +237,16 @@ class Conversation:
                 attempts[-1]["error"] = failure.message
                 write_record(pending, record)
 
-        if chat.remote:
-            answer = call_with_retries(
-                lambda: chat.send(messages),
-                max_retries=self.settings.max_retries,
-                max_wait_s=self.settings.max_wait_s,
-                backoff_s=self.settings.backoff_s,
-                before=before,
-                after=after,
-                what=f"llm: {self.settings.model}",
-                scrub=chat.scrub,
-            )
-        else:  # the playbook: nothing is paid, so there is no journal to keep
-            answer = chat.send(messages)
-            attempts.append({"time": _now(), "outcome": "replied", "latency_s": 0.0, "error": None})
-        record["reply"] = {
-            "text": answer.text,
-            "finish_reason": answer.finish_reason,
-            "truncated": answer.truncated,
-            "raw": answer.raw,
-        }
-        record["usage"] = {
-            "prompt_tokens": answer.prompt_tokens,
-            "completion_tokens": answer.completion_tokens,
-            "cached_tokens": answer.cached_tokens,
-        }
-        record["cost_usd"] = cost_usd(price, answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
-        record["latency_s"] = attempts[-1]["latency_s"]
-        record["time"] = _now()
-        record["versions"] = library_versions()
-        sealed = write_record(self.folder / record_name(number), record)
-        pending.unlink(missing_ok=True)
-        return sealed
+        return call_with_retries(
+            lambda: chat.send(messages),
+            max_retries=self.settings.max_retries,
+            max_wait_s=self.settings.max_wait_s,
+            backoff_s=self.settings.backoff_s,
+            before=before,
+            after=after,
+            what=f"llm: {self.settings.model}",
+            scrub=chat.scrub,
+        )
 
 
 def conversation_for(options: Mapping[str, Any], folder: Path, history: Iterable["Trial"], replay: str) -> Conversation:
@@ -267,11 +266,27 @@ def conversation_for(options: Mapping[str, Any], folder: Path, history: Iterable
     try:
         settings = LLMSettings.model_validate(chosen)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, ("extent", "strategies", trajectory.parent.name, *first["loc"])))
-        raise InputError(f"config: {key}: {first['msg']}") from None
+        strategy = trajectory.parent.name
+        raise InputError(f"config: {first_complaint(error, 'extent', 'strategies', strategy)}") from None
     spent = Spent.before(history, trajectory) if settings.budget else Spent()
     return Conversation(settings, folder, spent, replay)
+
+
+def _what_came_back(answer: "Answer") -> dict[str, Any]:
+    """The record's part about an answer."""
+    return {
+        "reply": {
+            "text": answer.text,
+            "finish_reason": answer.finish_reason,
+            "truncated": answer.truncated,
+            "raw": answer.raw,
+        },
+        "usage": {
+            "prompt_tokens": answer.prompt_tokens,
+            "completion_tokens": answer.completion_tokens,
+            "cached_tokens": answer.cached_tokens,
+        },
+    }
 
 
 def _complete(reply: Mapping[str, Any], max_tokens: int) -> str:

@@ -35,8 +35,11 @@ class _Block:
 
 
 def visible(text: str) -> str:
-    r"""The reply without a leading `<think>…</think>`, as local reasoning models write it; \r\n becomes \n."""
-    text = text.replace("\r\n", "\n")
+    r"""The reply without a leading `<think>…</think>`, as local reasoning models write it; \r\n and \r become \n.
+
+    A script with a \r of its own would be another one when it is read back from its file.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     thinking, end, rest = text.partition("</think>")
     if end and (thinking.lstrip().startswith("<think>") or "```" not in thinking):
         return rest
@@ -210,6 +213,8 @@ def _decode(text: str, start: int) -> tuple[Any, int]:
         for key in keys:
             if keys.count(key) > 1:
                 raise ReplyError(f"the JSON has the key {key!r} twice in one object")
+            if any("\ud800" <= letter <= "\udfff" for letter in key):  # a message that quotes it could not be recorded
+                raise ReplyError(f"the JSON has the key {key!r}, which holds half a character")
         return dict(pairs)
 
     def no_constant(name: str) -> Any:

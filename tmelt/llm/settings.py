@@ -10,11 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 # Set elsewhere in these settings, or able to carry a key, or to change how replies are counted and recorded.
 _NOT_EXTRA = {
     "model", "model_name", "model_provider", "base_url", "temperature", "max_tokens", "max_completion_tokens",
-    "timeout", "request_timeout", "default_request_timeout", "max_retries", "cache", "callbacks", "verbose", "n",
+    "max_tokens_to_sample", "max_output_tokens", "n", "best_of", "candidate_count",
+    "timeout", "request_timeout", "default_request_timeout", "max_retries", "cache", "callbacks", "verbose",
     "streaming", "stream", "disable_streaming", "http_client", "http_async_client", "use_previous_response_id",
     "configurable_fields", "config_prefix", "rate_limiter",
 }  # fmt: skip
-_SECRET = re.compile(r"api_?key|header|secret|password|passwd|authorization|auth_token|credential", re.IGNORECASE)
+_PASSED_ON = ("model_kwargs", "extra_body")  # extras whose content goes into the request as it is
+_SECRET = re.compile(
+    r"(api|access|private)_?key|header|secret|password|passwd|passphrase|authorization|credential"
+    r"|(auth|access|session|refresh|bearer|(^|_)id|(^|_)ad)_?token$|^token$",
+    re.IGNORECASE,
+)
 
 
 class _Part(BaseModel):
@@ -80,8 +86,9 @@ class LLMSettings(_Part):
     @field_validator("extra")
     @classmethod
     def _harmless(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(_NOT_EXTRA & extra.keys()):
-            raise ValueError(f"{taken[0]} cannot be set here")
+        for part in (extra, *(extra[name] for name in _PASSED_ON if isinstance(extra.get(name), dict))):
+            if taken := sorted(_NOT_EXTRA & part.keys()):
+                raise ValueError(f"{taken[0]} cannot be set here")
         if secret := _secret_key(extra):
             raise ValueError(f"{secret} may hold a key; keys come from the environment only, see api_key_env")
         try:

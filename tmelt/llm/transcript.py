@@ -92,20 +92,22 @@ def records(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
             if _RECORD.match(path.name):
-                answered = path.with_name(path.name.replace(".pending", ""))
-                record = read_record(path)
+                answer = path.with_name(path.name.replace(".pending", ""))
                 # The process may die between writing the answer and removing its journal.
-                if not (
-                    answered != path
-                    and answered.exists()
-                    and read_record(answered)["request_hash"] == record["request_hash"]
-                ):
-                    yield path, record
+                if not (answer != path and answer.exists() and _is_answered_by(path, answer)):
+                    yield path, read_record(path)
+
+
+def _is_answered_by(pending: Path, answer: Path) -> bool:
+    return read_record(pending)["request_hash"] == read_record(answer)["request_hash"]
 
 
 def supersede(path: Path) -> None:
     """Give a record's place free, keeping the record."""
     stem = path.name.split(".")[0]
+    pending = path.with_name(pending_name(int(stem)))
+    if pending != path and pending.exists() and _is_answered_by(pending, path):
+        pending.unlink()  # left by a process that died between the two; without its answer it would count as lost
     number = 1
     while (target := path.with_name(f"{stem}.superseded-{number}.json")).exists():
         number += 1

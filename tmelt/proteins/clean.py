@@ -89,30 +89,8 @@ def clean_records(records: list[Record], table: Table, data: Data) -> tuple[list
     cleaning.add("rows of the table", "read", len(records), len(records))
     _check_unit([record.tm for record in records if record.tm is not None], table, data)
     _check_alphabet(records, table, data)
-
-    def drop(what: str, condition: Callable[[Record], str | None]) -> None:
-        nonlocal records
-        kept = []
-        for record in records:
-            shown = condition(record)
-            if shown is None:
-                kept.append(record)
-            else:
-                cleaning.touch(record, what, shown, DROPPED)
-        cleaning.add(what, DROPPED, len(records) - len(kept), len(kept))
-        records = kept
-
-    def repair(what: str, decision: str, change: Callable[[str], str]) -> None:
-        touched = 0
-        for at, record in enumerate(records):
-            changed = change(record.sequence)
-            if changed != record.sequence:
-                touched += 1
-                cleaning.touch(record, what, *_difference(record.sequence, changed))
-                records[at] = replace(record, sequence=changed)
-        cleaning.add(what, decision, touched, len(records))
-
-    records = list(records)
+    steps = _Steps(records, cleaning)
+    drop, repair = steps.drop, steps.repair
     drop("no melting temperature", lambda record: "" if record.tm is None else None)
     repair("white space in the sequence", "removed", lambda sequence: "".join(sequence.split()))
     repair("lower case in the sequence", "upper-cased", str.upper)
@@ -123,8 +101,8 @@ def clean_records(records: list[Record], table: Table, data: Data) -> tuple[list
     elif data.nonstandard == "mask":
         repair("non-standard residues", "masked as X", mask)
     else:
-        _refuse_nonstandard(records, table, data)
-        cleaning.add("non-standard residues", "none may be there (nonstandard: stop)", 0, len(records))
+        _refuse_nonstandard(steps.records, table, data)
+        cleaning.add("non-standard residues", "none may be there (nonstandard: stop)", 0, len(steps.records))
     drop(
         "more than half of the sequence unknown",
         lambda record: _residues(record) if 2 * record.sequence.count("X") > len(record.sequence) else None,
@@ -141,13 +119,43 @@ def clean_records(records: list[Record], table: Table, data: Data) -> tuple[list
         f"{ABSURD_TM} {data.tm_min:g} to {data.tm_max:g} °C",
         lambda record: None if data.tm_min <= (record.tm or 0) <= data.tm_max else f"{record.tm:g}",
     )
-    if not records:
+    if not steps.records:
         causes = ", ".join(
             f"{s['rows']} × {s['what']}" for s in cleaning.steps if s["rows"] and s["decision"] == DROPPED
         )
         raise InputError(f"{table.path}: no row is left after cleaning ({causes}); correct the table or the limits")
-    _refuse_shared_names(records, table, data)
-    return _merge(records, cleaning), cleaning
+    _refuse_shared_names(steps.records, table, data)
+    return _merge(steps.records, cleaning), cleaning
+
+
+class _Steps:
+    """Records on their way through the steps that drop or repair them one by one, each noted in `cleaning`."""
+
+    def __init__(self, records: Iterable[Record], cleaning: Cleaning):
+        self.records, self.cleaning = list(records), cleaning
+
+    def drop(self, what: str, condition: Callable[[Record], str | None]) -> None:
+        """Drop the records of which `condition` says something to show."""
+        kept = []
+        for record in self.records:
+            shown = condition(record)
+            if shown is None:
+                kept.append(record)
+            else:
+                self.cleaning.touch(record, what, shown, DROPPED)
+        self.cleaning.add(what, DROPPED, len(self.records) - len(kept), len(kept))
+        self.records = kept
+
+    def repair(self, what: str, decision: str, change: Callable[[str], str]) -> None:
+        """Put what `change` makes of each sequence in its place."""
+        touched = 0
+        for at, record in enumerate(self.records):
+            changed = change(record.sequence)
+            if changed != record.sequence:
+                touched += 1
+                self.cleaning.touch(record, what, *_difference(record.sequence, changed))
+                self.records[at] = replace(record, sequence=changed)
+        self.cleaning.add(what, decision, touched, len(self.records))
 
 
 def _difference(before: str, after: str) -> tuple[str, str]:
@@ -180,12 +188,12 @@ def _refuse_nonstandard(records: list[Record], table: Table, data: Data) -> None
     if bad:
         letter = nonstandard(bad[0].sequence)[0]
         at = bad[0].sequence.index(letter) + 1
-        what = f"residue {at} is {letter!r}; correct it, or set data.nonstandard to mask or drop"
+        what = f"residue {at} is {letter!r}; correct it, or set design.data.nonstandard to mask or drop"
         raise table.fault(bad[0].row, _sequence_column(data), what, len(bad) - 1)
 
 
 def _sequence_column(data: Data) -> str:
-    return "sequence (from data.fasta)" if data.fasta else str(data.columns.sequence)
+    return "sequence (from design.data.fasta)" if data.fasta else str(data.columns.sequence)
 
 
 def _check_alphabet(records: list[Record], table: Table, data: Data) -> None:
@@ -212,7 +220,9 @@ def _check_unit(tms: list[float], table: Table, data: Data) -> None:
     Proteins melt between about 25 and 110 °C: 77 to 230 °F, 298 to 383 K. A median above 100 cannot be °C.
     """
     if not tms:
-        raise InputError(f"{table.path}: column {data.columns.tm}: holds no value; fill it in, or set data.columns.tm")
+        raise InputError(
+            f"{table.path}: column {data.columns.tm}: holds no value; fill it in, or set design.data.columns.tm"
+        )
     values = np.array(tms)
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
     head = f"{table.path}: column {data.columns.tm}: "
@@ -229,7 +239,8 @@ def _check_unit(tms: list[float], table: Table, data: Data) -> None:
     if len(absurd) >= ABSURD_ROWS and len(absurd) > ABSURD_SHARE * len(values):
         raise InputError(
             f"{head}{len(absurd)} of {len(values)} values lie outside {data.tm_min:g} to {data.tm_max:g} °C "
-            f"(the first is {values[absurd[0]]:g}): mixed units? convert them, or set data.tm_min and data.tm_max"
+            f"(the first is {values[absurd[0]]:g}): mixed units? convert them, or set design.data.tm_min and "
+            "design.data.tm_max"
         )
 
 

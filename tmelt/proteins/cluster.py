@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tmelt.proteins.clean import AMINO_ACIDS
+
 WORD = 5  # residues of a seed; 20^5 words make a chance hit of two 300-residue proteins a 1-in-35 event
 NEIGHBOURS = 8  # each occurrence of a word is compared with at most that many others: this bounds the time
 FLANK = 32  # residues to either side of a seed that are counted first
@@ -68,7 +70,7 @@ def find_homologues(sequences: list[str]) -> Pairs:
 def _seed(residues: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows (protein, protein, diagonal) with a common word and more than chance identity around it, (H, 3)."""
     codes = np.zeros(256, np.int64)
-    codes[np.frombuffer(b"ACDEFGHIKLMNPQRSTVWY", np.uint8)] = np.arange(1, 21)
+    codes[np.frombuffer(AMINO_ACIDS.encode(), np.uint8)] = np.arange(1, len(AMINO_ACIDS) + 1)
     letters = codes[residues]
     size = len(residues) - WORD + 1
     words, whole = np.zeros(size, np.int64), np.ones(size, bool)

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tmelt.config import Data
-from tmelt.errors import InfrastructureError, InputError
+from tmelt.errors import InfrastructureError, InputError, first_complaint
 from tmelt.files import read_json, sha256_file, write_json
 from tmelt.proteins.clean import Protein, clean_records
 from tmelt.proteins.read import Table, read_records
@@ -44,9 +44,7 @@ def parse_data_config(raw: Any, source: str) -> Data:
     try:
         return Data.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "data"
-        raise InputError(f"{source}: {key}: {first['msg']}") from None
+        raise InputError(f"{source}: {first_complaint(error)}") from None
 
 
 def prepare(data: Data, folder: Path) -> dict[str, Any]:

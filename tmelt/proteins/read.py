@@ -190,13 +190,17 @@ def _find_columns(table: Table, columns: Columns, fasta: bool) -> dict[str, int]
     if twice:
         raise InputError(f"{table.path}: column {twice[0]} stands twice in the header; rename one of them")
     if fasta and columns.protein_id is None:
-        raise InputError("data.columns.protein_id: is null, but data.fasta is joined on it; name the column")
+        raise InputError(
+            "design.data.columns.protein_id: is null, but design.data.fasta is joined on it; name the column"
+        )
     if not fasta and columns.sequence is None:
-        raise InputError("data.columns.sequence: is null and data.fasta is not set; name the column or the file")
+        raise InputError(
+            "design.data.columns.sequence: is null and design.data.fasta is not set; name the column or the file"
+        )
     if fasta and columns.sequence in names:
         raise InputError(
-            f"{table.path}: column {columns.sequence}: sequences stand here and in data.fasta; "
-            "set data.columns.sequence to null, or remove data.fasta"
+            f"{table.path}: column {columns.sequence}: sequences stand here and in design.data.fasta; "
+            "set design.data.columns.sequence to null, or remove design.data.fasta"
         )
     needed = {"tm"} | ({"protein_id"} if fasta else {"sequence"})
     found: dict[str, int] = {}
@@ -206,17 +210,19 @@ def _find_columns(table: Table, columns: Columns, fasta: bool) -> dict[str, int]
         if name is None or (fasta and key == "sequence"):
             continue
         if name in taken:
-            raise InputError(f"data.columns.{key}: {name!r} is named for {taken[name]}, too; name another column")
+            raise InputError(
+                f"design.data.columns.{key}: {name!r} is named for {taken[name]}, too; name another column"
+            )
         taken[name] = key
         if name in names:
             found[key] = names.index(name)
             continue
         alike = next((other for other in names if other.lower() == name.lower()), None)
         if alike is not None:
-            raise InputError(f"{table.path}: no column {name}, but {alike}; set data.columns.{key}: {alike}")
+            raise InputError(f"{table.path}: no column {name}, but {alike}; set design.data.columns.{key}: {alike}")
         if key in needed or name != field.default:
             shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-            raise InputError(f"{table.path}: no column {name} (there are: {shown}); set data.columns.{key}")
+            raise InputError(f"{table.path}: no column {name} (there are: {shown}); set design.data.columns.{key}")
     return found
 
 
@@ -244,7 +250,7 @@ def _ids(table: Table, rows: list[int], column: str | None, cells: list[Any] | N
     ids = _texts(table, rows, column, cells)
     empty = [row for row, name in zip(rows, ids, strict=True) if name is None]
     if empty:
-        remedy = "is empty; fill it in, or set data.columns.protein_id to null to have names made"
+        remedy = "is empty; fill it in, or set design.data.columns.protein_id to null to have names made"
         raise table.fault(empty[0], column, remedy, len(empty) - 1)
     return [name for name in ids if name is not None]
 

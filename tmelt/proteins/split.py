@@ -78,8 +78,9 @@ def split_proteins(proteins: list[Protein], data: Data) -> tuple[list[str], dict
         if counts[name] < least:
             of = f"{len(proteins)} proteins in {clusters.max() + 1} clusters of homologues"
             raise InputError(
-                f"data {data.name!r}: {counts[name]} proteins in {name} by the {method} split of {of}, "
-                f"at least {least} are needed; give more proteins, or set data.split, split_fractions or stop_fraction"
+                f"data set {data.name!r}: {counts[name]} proteins in {name} by the {method} split of {of}, "
+                f"at least {least} are needed; give more proteins, or set split, split_fractions or stop_fraction of "
+                "design.data"
             )
     sizes = np.bincount(clusters)
     facts = {
@@ -107,8 +108,8 @@ def _given(proteins: list[Protein], data: Data) -> list[str]:
     counts = Counter(protein.split for protein in proteins)
     if not any(counts[name] for name in ("train", "fit", "stop", "val", "test")):
         raise InputError(
-            f"{data.source}: data.split is 'given', but there is no column {data.columns.split} with splits; "
-            "set data.columns.split, or data.split to cluster or hash"
+            f"{data.source}: design.data.split is 'given', but there is no column {data.columns.split} with splits; "
+            "set design.data.columns.split, or design.data.split to cluster or hash"
         )
     missing = [name for name in ("val", "test") if not counts[name]]
     if not counts["train"] and not counts["fit"]:
@@ -117,7 +118,7 @@ def _given(proteins: list[Protein], data: Data) -> list[str]:
         there = ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=str))
         raise InputError(
             f"{data.source}: column {data.columns.split}: no row says {' or '.join(missing)} (there are: {there}); "
-            "add such rows, or set data.split to cluster or hash to split all rows anew"
+            "add such rows, or set design.data.split to cluster or hash to split all rows anew"
         )
     return [str(protein.split) for protein in proteins]
 

@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tmelt.files import sha256_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Space, Value
 from tmelt.strategies import Context
@@ -104,12 +105,15 @@ def propose(history: History, context: Context) -> Proposal:
         InputError: an option.
     """
     options = bo_options(context.options, context.strategy)
-    baseline = Proposal(knobs=context.space.defaults(), script=context.reference)
-    suggestion = suggest(
-        history, context.space, baseline.script_sha256, options, seed=context.seed, search_seed=context.search_seed
-    )
+    script = sha256_text(context.reference)
+    suggestion = suggest(history, context.space, script, options, seed=context.seed, search_seed=context.search_seed)
+    return proposal_of(suggestion, context)
+
+
+def proposal_of(suggestion: Suggestion | None, context: Context) -> Proposal:
+    """The suggestion for the reference script; `stopped` where there is none."""
     if suggestion is None:
-        return Proposal(knobs=baseline.knobs, script=context.reference, status="stopped", error=USED_UP)
+        return Proposal(knobs=context.space.defaults(), script=context.reference, status="stopped", error=USED_UP)
     return Proposal(
         knobs=suggestion.knobs,
         script=context.reference,

@@ -33,10 +33,9 @@ from tmelt.strategies.agent import (
     read_reply,
     refuse_repeat,
 )
-from tmelt.strategies.bo import Cmaes, suggest
+from tmelt.strategies.bo import Cmaes, proposal_of, suggest
 from tmelt.strategies.cma import Cma, from_unit, to_unit
 from tmelt.strategies.optuna_space import inside
-from tmelt.strategies.random import USED_UP
 
 AXES = 3  # principal axes that are shown
 LOADINGS = 6  # knobs per axis that are shown
@@ -67,16 +66,8 @@ def propose(history: History, context: Context) -> Proposal:
     script = sha256_text(context.reference)
     sampler = Cmaes(startup=1, population=options.population)
     sample = suggest(history, context.space, script, sampler, seed=context.seed, search_seed=context.search_seed)
-    if sample is None:
-        return Proposal(knobs=context.space.defaults(), script=context.reference, status="stopped", error=USED_UP)
-    if not overrides(context, options.override):
-        return Proposal(
-            knobs=sample.knobs,
-            script=context.reference,
-            origin=sample.origin,
-            rationale=sample.rationale,
-            state=sample.state,
-        )
+    if sample is None or not overrides(context, options.override):
+        return proposal_of(sample, context)
     cma = restored(history, context.space, script, options.population)
     base = incumbent_base(history, context)
 

@@ -10,15 +10,13 @@ from tmelt.strategies.options import read_options
 
 
 def check_options(strategy: str, kind: str, options: Mapping[str, Any]) -> None:
-    """Check the options of `extent.strategies.<strategy>`.
+    """Check the options of `extent.strategies.<strategy>`, those of a hybrid's inner BO among them.
 
     Raises:
         InputError: one line that names the key and what is wrong with it, a budget in dollars without a price among it.
     """
     if kind == "bo":
-        from tmelt.strategies.bo import bo_options
-
-        bo_options(options, strategy)
+        _check_bo(options, strategy)
         return
     own = dict(options)
     if kind in AGENTS:
@@ -32,4 +30,12 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any]) -> None:
                 f"config: extent.strategies.{strategy}.price: budget.usd needs the price of {settings.model}, which is"
                 " not known here; set price: {input: …, output: …} (USD per million tokens) or budget: {tokens: …}"
             )
-    read_options(importlib.import_module(MODULES[kind]).OPTIONS, own, strategy)
+    checked = read_options(importlib.import_module(MODULES[kind]).OPTIONS, own, strategy)
+    if hasattr(checked, "bo"):  # a hybrid
+        _check_bo(checked.bo, f"{strategy}.bo")
+
+
+def _check_bo(options: Mapping[str, Any], strategy: str) -> None:
+    from tmelt.strategies.bo import bo_options
+
+    bo_options(options, strategy)

@@ -13,11 +13,12 @@ veto of a trial that has been trained comes too late.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
-from tmelt.errors import InputError
+from tmelt.errors import InputError, first_complaint
 from tmelt.files import write_text
 from tmelt.history import History, Proposal
 
@@ -30,7 +31,9 @@ class Guidance(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     guidance: str = Field("", max_length=4000, description="words for the agent")
-    veto: tuple[StrictInt, ...] = Field((), description="iterations whose proposals are refused")
+    veto: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field(
+        (), description="iterations whose proposals are refused"
+    )
     pause_before: StrictInt | None = Field(None, ge=1, description="stop before this iteration")
 
 
@@ -54,10 +57,10 @@ def read_guidance(folder: Path) -> Guidance:
     try:
         return Guidance.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {key}: {first['msg']}; there are guidance (text), veto (list of iterations),"
-                         " pause_before (iteration)") from None  # fmt: skip
+        raise InputError(
+            f"{path}: {first_complaint(error)}; there are guidance (text), veto (list of iterations), pause_before"
+            " (iteration)"
+        ) from None
 
 
 def guidance_in_force(folder: Path, iteration: int, replay: str) -> str:

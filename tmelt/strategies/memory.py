@@ -238,6 +238,8 @@ def _bin(knob: Knob, value: Value) -> tuple[str, float]:
     if knob.kind == "choice":
         known = list(knob.choices)
         return str(value), float(known.index(value) if value in known else len(known))
+    if not isinstance(value, int | float) or (knob.log and value <= 0):
+        return str(value), math.inf  # of another script, which declares a knob of another kind under the same name
     if knob.kind == "int" and knob.high - knob.low < 6:
         return str(value), float(value)
     scale = math.log if knob.log else float

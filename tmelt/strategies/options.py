@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tmelt.errors import InputError
+from tmelt.errors import InputError, first_complaint
 
 Options = TypeVar("Options")
 
@@ -19,9 +19,7 @@ def read_options(kind: type[Options] | Any, options: Mapping[str, Any], strategy
     try:
         return TypeAdapter(kind).validate_python(dict(options))
     except ValidationError as error:
-        first = error.errors()[0]
-        location = first["loc"]
-        if len(location) > 1 and location[0] not in options:
-            location = location[1:]  # inside a tagged union the first part is the tag, not a key of the config
-        key = ".".join(map(str, (f"extent.strategies.{strategy}", *location)))
-        raise InputError(f"config: {key}: {first['msg']}") from None
+        location = error.errors()[0]["loc"]
+        # Inside a tagged union the first part is the tag, not a key of the config.
+        tag = int(len(location) > 1 and location[0] not in options)
+        raise InputError(f"config: {first_complaint(error, 'extent', 'strategies', strategy, skip=tag)}") from None

@@ -48,7 +48,7 @@ def narrowed(space: Space, knobs: Mapping[str, Value], subspace: Mapping[str, Ma
 
     Raises:
         KnobError: an unknown knob, a range that reaches outside `space`, a field that does not fit the knob, nothing
-            left to search, or `knobs` outside the subspace.
+            left to search (open knobs that cannot become active are nothing), or `knobs` outside the subspace.
     """
     for name, change in subspace.items():
         knob = space[name]
@@ -63,14 +63,19 @@ def narrowed(space: Space, knobs: Mapping[str, Value], subspace: Mapping[str, Ma
         narrow = space.subspace({**fixed, **subspace})
     except TypeError as error:
         raise KnobError(f"a range is of the wrong type ({error})") from None
-    if not any(len(narrow[name].choices) != 1 for name in subspace):
-        raise KnobError("the subspace leaves nothing to search; open at least one knob")
+    if not any(len(narrow[name].choices) != 1 and _can_be_active(narrow, name) for name in subspace):
+        raise KnobError("the subspace leaves nothing to search; open at least one knob that counts in it")
     for name, value in knobs.items():
         try:
             narrow[name].check(value)
         except KnobError as error:
             raise KnobError(f"your own trial lies outside the subspace: {error}") from None
     return narrow
+
+
+def _can_be_active(space: Space, name: str) -> bool:
+    when = space[name].when
+    return when is None or (_can_be_active(space, when[0]) and any(space[when[0]].allows(value) for value in when[1]))
 
 
 def _example(kind: str) -> str:

@@ -1,6 +1,6 @@
 """How long a text is for a language model, without asking one: for what goes into a prompt.
 
-Money is reserved by another count, which errs further to the safe side: tmelt.llm.budget.estimate_tokens.
+Money is reserved by another count, which errs further to the safe side: tmelt.llm.budget.cautious_token_count.
 """
 
 import re

@@ -146,8 +146,9 @@ def candidate(
             no change at all.
     """
     from tmelt.llm import ReplyError
-    from tmelt.llm.extract import apply_edits, extract_code, extract_edits, has_edits
+    from tmelt.llm.extract import apply_edits, extract_code, extract_edits, has_edits, visible
 
+    text = visible(text)  # drafts of scripts in a thought do not count
     if has_edits(text):
         edits = extract_edits(text)
         if _holds_script(_EDIT.sub("", text)):

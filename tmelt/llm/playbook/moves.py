@@ -215,6 +215,8 @@ def _wished(prompt: Prompt, name: str, wish: Any) -> Value | None:
     now = prompt.base.get(name, knob.default)
     try:
         if isinstance(wish, str) and wish[0] in "*/" and wish[1:].replace(".", "").isdigit():
+            if knob.kind == "choice":  # the study has fixed this number
+                return None
             factor = float(wish[1:]) if wish[0] == "*" else 1 / float(wish[1:])
             return _fit(knob, float(now) * factor)
         if wish in ("up", "down"):

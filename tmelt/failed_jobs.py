@@ -1,4 +1,4 @@
-"""What went wrong in a run: the last words of the jobs that failed in it, from their own logs."""
+"""What to say when a run has failed: the last words of its jobs, from their own logs; or that the disk is full."""
 
 import os
 from collections.abc import Iterable, Iterator
