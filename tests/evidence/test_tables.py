@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from make_tables import ORDER, SCRIPTS, make_tables
+from scipy import stats
 from simulated_study import REFERENCE, train_confirmation, true_mae, write_study
 
 from tmelt.evidence import attribution, comparison, cost, incumbents, schema
@@ -149,14 +150,26 @@ def test_the_effect_of_a_change_is_near_the_true_one(simulated, read):
 
 
 def test_evidence_levels():
-    assert evidence_level(Interval(-1.0, -1.5, -0.5), 1) == "confirmed"
-    assert evidence_level(Interval(1.0, 0.5, 1.5), 1) == "harmful"
-    assert evidence_level(Interval(-0.5, -1.2, 0.2), 1) == "suggestive"
-    assert evidence_level(Interval(-0.1, -0.8, 0.6), 1) == "none"
-    assert evidence_level(Interval(-0.1, None, None), 1) == "none"
+    assert evidence_level(Interval(-1.0, -1.5, -0.5), 1, 3) == "confirmed"
+    assert evidence_level(Interval(1.0, 0.5, 1.5), 1, 3) == "harmful"
+    assert evidence_level(Interval(-0.5, -1.2, 0.2), 1, 3) == "suggestive"
+    assert evidence_level(Interval(-0.1, -0.8, 0.6), 1, 3) == "none"
+    assert evidence_level(Interval(-0.1, None, None), 1, 3) == "none"
     # 2.2 standard errors: enough for one change, not for one of ten.
-    assert evidence_level(Interval(-1.1, -2.08, -0.12), 1) == "confirmed"
-    assert evidence_level(Interval(-1.1, -2.08, -0.12), 10) == "suggestive"
+    assert evidence_level(Interval(-1.1, -2.08, -0.12), 1, 3) == "confirmed"
+    assert evidence_level(Interval(-1.1, -2.08, -0.12), 10, 3) == "suggestive"
+    # One pair of seeds says nothing about how seeds vary.
+    assert evidence_level(Interval(-1.0, -1.5, -0.5), 1, 1) == "suggestive"
+    assert evidence_level(Interval(1.0, 0.5, 1.5), 1, 1) == "none"
+
+
+def test_evidence_from_few_seeds_is_widened_by_students_t():
+    """With 2 degrees of freedom 5 % in ten parts is 14.1 standard errors; the normal distribution would say 2.8."""
+    usual, strict = stats.t.ppf(0.975, 2), stats.t.ppf(1 - 0.025 / 10, 2)
+    for errors, level in ((0.95 * strict, "suggestive"), (1.05 * strict, "confirmed")):
+        assert evidence_level(Interval(-errors, -errors - usual, -errors + usual, 2.0), 10, 3) == level
+    assert evidence_level(Interval(-1.1, -1.1 - usual, -1.1 + usual, 2.0), 1, 3) == "suggestive"
+    assert evidence_level(Interval(-0.9, -0.9 - usual, -0.9 + usual, 2.0), 1, 3) == "none"
 
 
 def test_behaviour_tells_repeats_kinds_and_steps(simulated, read):

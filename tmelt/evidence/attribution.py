@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 
 from tmelt.decision import seed_noise
 from tmelt.errors import InputError
@@ -258,25 +257,26 @@ def _effect(
         "high": interval.high,
         "seeds": len(differences),
         "cost_fit_s": float(np.mean([seconds[(winner, seed)] - seconds[(without, seed)] for seed in common])),
-        "evidence": evidence_level(interval, changes),
+        "evidence": evidence_level(interval, changes, len(differences)),
     }
 
 
-def evidence_level(interval: statistics.Interval, changes: int) -> str:
+def evidence_level(interval: statistics.Interval, changes: int, seeds: int) -> str:
     """What an effect's 95 % interval allows to say, given how many changes of the same winner were tried.
 
     confirmed and harmful: still below or above 0 when widened to 1 − 0.05 / changes (Bonferroni; all these effects
     share the winner's own errors, so without it one lucky winner would confirm them all); suggestive: better by at
-    least one standard error.
+    least one standard error. With one pair of seeds the interval covers proteins only: nothing is confirmed or harmful.
     """
     if interval.low is None:
         return "none"
-    wider = float(norm.ppf(1 - 0.025 / changes) / norm.ppf(0.975))
-    if interval.estimate + wider * (interval.high - interval.estimate) < 0:
+    usual = interval.quantile(0.975)
+    wider = interval.quantile(1 - 0.025 / changes) / usual
+    if seeds > 1 and interval.estimate + wider * (interval.high - interval.estimate) < 0:
         return "confirmed"
-    if interval.estimate + wider * (interval.low - interval.estimate) > 0:
+    if seeds > 1 and interval.estimate + wider * (interval.low - interval.estimate) > 0:
         return "harmful"
-    standard_error = (interval.high - interval.low) / 4
+    standard_error = (interval.high - interval.low) / (2 * usual)
     return "suggestive" if interval.estimate < -standard_error else "none"
 
 

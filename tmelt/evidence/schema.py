@@ -342,7 +342,7 @@ IMPROVEMENTS = pa.schema([
     _column("seeds", N, "pairs of fresh seeds behind it"),
     _column("found_in", N, "searches whose winner has the same change"),
     _column("cost_fit_s", F, "seconds of training it adds per run; negative: saves"),
-    _column("evidence", S, "confirmed (by Bonferroni over the winner's changes), suggestive, none, harmful, not run"),
+    _column("evidence", S, "confirmed, harmful (Bonferroni over the winner's changes; ≥ 2 seeds), suggestive, none, not run"),
     _column("diff", S, "unified diff of the script; empty for a knob"),
 ])  # fmt: skip
 
@@ -395,7 +395,7 @@ GENERALISATION = pa.schema([
 
 IMPORTANCE = pa.schema([
     _column("scope", S, "all, or a strategy"),
-    _column("method", S, "ped_anova or fanova"),
+    _column("method", S, "ped_anova"),
     _column("knob", S, "knob of the reference space"),
     _column("importance", F, "share; sums to 1 within scope and method"),
     _column("rank", N, "1 is the most important"),

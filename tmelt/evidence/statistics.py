@@ -32,6 +32,11 @@ class Interval:
     estimate: float
     low: float | None
     high: float | None
+    freedom: float | None = None  # of the Student's t that the ends come from; None: the normal distribution
+
+    def quantile(self, share: float) -> float:
+        """In standard errors, where this share of the estimate's distribution lies below."""
+        return float(stats.norm.ppf(share) if self.freedom is None else stats.t.ppf(share, self.freedom))
 
 
 def generator(*names: object) -> np.random.Generator:
@@ -138,7 +143,7 @@ def _bootstrap(
     freedom = _freedom(parts)
     widen = 1.0 if freedom is None else stats.t.ppf(1 - _TAIL, freedom) / _Z
     low, high = np.quantile(draws * widen, [_TAIL, 1 - _TAIL])
-    return Interval(estimate, estimate + float(low), estimate + float(high))
+    return Interval(estimate, estimate + float(low), estimate + float(high), freedom)
 
 
 def paired_interval(differences: np.ndarray, clusters: np.ndarray, rng: np.random.Generator) -> Interval:

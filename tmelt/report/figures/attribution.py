@@ -179,8 +179,9 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
     caption = (
         "Test MAE of a winner minus that of the winner without the one change, both on fresh seeds; bars: 95 % "
         "interval. Ranked by level of evidence, then by the cautious end of the interval. Confirmed: still below 0 "
-        "when the interval is widened for the number of changes of that winner that were tried (Bonferroni); "
-        "suggestive: better by a standard error or more. Circles: knobs; diamonds: script; in brackets who found it. "
+        "when the interval is widened for the number of changes of that winner that were tried (Bonferroni), and seen "
+        "on two fresh seeds or more; suggestive: better by a standard error or more. Circles: knobs; diamonds: script; "
+        "in brackets who found it. "
         f"The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time."
     )
     return Figure(
@@ -194,25 +195,23 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
 
 def figure_importance(study: Study, width: int) -> Figure | None:
     """Importance of the reference knobs over all in-space trials."""
-    rows = study["importance"].filter(pl.col("scope") == "all").drop_nulls("importance").sort("method", "rank")
+    rows = study["importance"].filter(pl.col("scope") == "all").drop_nulls("importance").sort("rank")
     if not len(rows):
         return None
-    rows = rows.filter(pl.col("method") == rows["method"][0])
     top = rows.head(12)
     words = [f"{row['knob']}: {100 * row['importance']:.0f} %" for row in top.to_dicts()]
-    method = {"ped_anova": "PED-ANOVA", "fanova": "fANOVA"}.get(rows["method"][0], rows["method"][0])
     chart = (
         alt.Chart(top.with_columns(words=pl.Series(words)))
         .mark_bar(height=11, color=PALETTE[0])
         .encode(
             y=alt.Y("knob:N", sort=top["knob"].to_list(), title=None, axis=alt.Axis(grid=False, labelColor=INK)),
-            x=alt.X("importance:Q", title=f"share of importance ({method})", axis=alt.Axis(format="%", tickCount=5)),
+            x=alt.X("importance:Q", title="share of importance (PED-ANOVA)", axis=alt.Axis(format="%", tickCount=5)),
             description="words:N",
         )
         .properties(width=width - (130 if width < 500 else 190), height=alt.Step(18))
     )
     caption = (
-        f"{method} over the in-space trials of all searches: which knobs tell the better trials from the others. "
+        "PED-ANOVA over the in-space trials of all searches: which knobs tell the better trials from the others. "
         "Searches crowd where they expect gains, so this describes these trials, not the whole space. n = "
         f"{count(int(top['trials'].max()), 'trial')}; the {len(top)} first of {count(len(rows), 'knob')}."
     )
