@@ -360,6 +360,16 @@ def test_too_many_pairs_for_five_searches_is_said():
     assert all("cannot be significant among 10 comparisons" in row["note"] for row in rows)
 
 
+def test_unequal_numbers_of_searches_have_no_mirror_images():
+    """5 against 6 searches can fall to p = 1/462, which is below 0.05 / 20."""
+    rng = np.random.default_rng(0)
+    better, worse = rng.normal(4, 0.01, (5, 60)), np.concatenate([rng.normal(9, 0.01, (5, 60)), np.full((1, 60), 14.0)])
+    row = comparison.compare_errors("a", "b", "test_mae", better, worse, np.arange(60))
+    assert row["p_value"] == pytest.approx(1 / 462)
+    rows = comparison._with_verdicts([dict(row) for _ in range(20)])
+    assert all(row["verdict"] == "a better" and row["note"] is None for row in rows)
+
+
 def test_an_unpriced_gpu_makes_costs_unknown_and_says_so(read):
     runs = read("runs").with_columns(device=pl.lit("Abacus 9000"), device_s=pl.col("cpu_s"))
     table = cost.cost(read("trials"), runs, read("winners"), read_prices())
@@ -382,6 +392,8 @@ def test_an_unknown_llm_price_stays_unknown(read):
     assert table.filter(pl.col("strategy") == "random")["cost_usd"].null_count() == 0
     dollars = incumbents.efficiency(table, cost.DOLLARS)
     assert dollars["auc"].null_count() == len(dollars) and dollars["note"].null_count() == 0
+    assert dollars.filter(pl.col("strategy") == "ra")["spent"].null_count() == 2
+    assert dollars.filter(pl.col("strategy") != "ra")["spent"].null_count() == 0
 
 
 def test_overtuning_by_hand():
@@ -409,6 +421,14 @@ def test_a_gpu_without_a_price_is_unknown_not_free():
     assert prices.hour("NVIDIA H100 80GB HBM3") == prices.gpu_hour["H100"]
     assert prices.hour("Abacus 9000") is None
     assert prices.tokens
+
+
+def test_a_gpu_is_priced_by_whole_words():
+    prices = read_prices()
+    for device, name in (("NVIDIA A100-SXM4-80GB", "A100"), ("NVIDIA L40S", "L40S"), ("Tesla T4", "T4")):
+        assert prices.hour(device) == prices.gpu_hour[name]
+    for device in ("NVIDIA L40", "NVIDIA RTX A1000 Laptop GPU", "Quadro T400", "NVIDIA GH200 480GB", "NVIDIA A10G"):
+        assert prices.hour(device) is None, device
 
 
 def test_knob_distance_by_hand():

@@ -16,6 +16,7 @@ import polars as pl
 
 from tmelt.errors import InputError
 from tmelt.evidence.difference import changed_parts, compare, revert_change
+from tmelt.evidence.metrics import ORGANISM_MIN
 from tmelt.evidence.reading import table
 from tmelt.evidence.schema import PLAN
 from tmelt.files import sha256_json, sha256_text
@@ -121,6 +122,26 @@ def plan_confirmation(
             }
         )
     return table(rows, PLAN), candidates
+
+
+def organisms_to_leave_out(proteins: pl.DataFrame) -> list[str]:
+    """The organisms whose absence from training can be measured, in alphabetical order.
+
+    They have test proteins enough for a rank correlation, were trained on at all, and leave something to fit and to
+    stop on.
+
+    Args:
+        proteins: proteins.parquet.
+    """
+    counts = proteins.filter(pl.col("split") == "test")["organism"].drop_nulls().value_counts()
+    tested = counts.filter(pl.col("count") >= ORGANISM_MIN)["organism"].sort()
+    training = proteins.filter(pl.col("split").is_in(["fit", "stop"]))
+    found = []
+    for organism in tested:
+        left = training.filter(pl.col("organism").ne_missing(pl.lit(organism)))
+        if len(left) < len(training) and set(left["split"]) == {"fit", "stop"}:
+            found.append(organism)
+    return found
 
 
 def write_candidates(folder: Path, plan: pl.DataFrame, candidates: Mapping[str, Candidate]) -> None:

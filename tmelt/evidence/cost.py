@@ -74,7 +74,7 @@ def cost(trials: pl.DataFrame, runs: pl.DataFrame, won: pl.DataFrame, prices: Pr
                 "fit_s": part["fit_s"].sum(),
                 "cpu_s": part["cpu_s"].sum(),
                 "device_s": part["device_s"].sum(),
-                "gpu": device,
+                "gpu": device or None,
                 "gpu_usd": compute,
                 "llm_usd": llm,
                 "llm_calls": part["llm_calls"].sum(),

@@ -169,7 +169,7 @@ EFFICIENCY = pa.schema([
     _column("target", F, "validation MAE in °C to reach: the median over all searches of their final one"),
     _column("time_to_target", F, "position on the axis where the incumbent first reaches it; null if never"),
     _column("reached", B, "whether it does within this search"),
-    _column("spent", F, "what the whole search used"),
+    _column("spent", F, "what the whole search used; null when unknown"),
     _NOTE,
 ])  # fmt: skip
 
@@ -342,7 +342,7 @@ IMPROVEMENTS = pa.schema([
     _column("seeds", N, "pairs of fresh seeds behind it"),
     _column("found_in", N, "searches whose winner has the same change"),
     _column("cost_fit_s", F, "seconds of training it adds per run; negative: saves"),
-    _column("evidence", S, "confirmed, harmful (Bonferroni over the winner's changes; ≥ 2 seeds), suggestive, none, not run"),
+    _column("evidence", S, "confirmed or harmful (Bonferroni; two seeds or more), suggestive, none, not run"),
     _column("diff", S, "unified diff of the script; empty for a knob"),
 ])  # fmt: skip
 

@@ -60,7 +60,7 @@ def read_labels(proteins: Path, val: Path, test: Path) -> pl.DataFrame:
     ]
     truth = pl.concat(parts).rename({"tm": "measured"})
     hidden = frame.filter(pl.col("split").is_in(["val", "test"]))
-    joined = hidden.join(truth, on=["protein_id", "split"], how="inner")
+    joined = hidden.join(truth, on=["protein_id", "split"], how="inner", maintain_order="left")
     if len(joined) != len(truth) or len(hidden) != len(truth):
         raise InputError(
             f"{proteins}: {len(hidden)} val and test proteins, but {len(truth)} labels, {len(joined)} in common"

@@ -14,7 +14,7 @@ from tmelt.evidence.reading import table
 from tmelt.evidence.schema import BASELINE, STRATEGIES, WINNER_PREDICTIONS, WINNERS
 
 _SHOWN_SCORES = ("rmse", "r2", "spearman", "within_rho")
-FEW_NOTE = "fewer than 5 searches: intervals only, no significance"
+_FEW_NOTE = f"fewer than {statistics.FEW} searches: intervals only, no significance"
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ def strategies(
         area = efficiency.filter((pl.col("strategy") == strategy) & (pl.col("axis") == "trials"))["auc"]
         errors = errors_by_search(won, strategy, confirmed, "test")
         count = own["trajectory"].n_unique()
-        notes = [] if count >= statistics.FEW else [FEW_NOTE]
+        notes = [] if count >= statistics.FEW else [_FEW_NOTE]
         interval = statistics.Interval(float("nan"), None, None)
         if len(errors):
             interval = statistics.mean_interval(
