@@ -72,7 +72,7 @@ def test_incumbents_follow_decisions_and_costs_add_up(read):
     paid = read("cost").sort("strategy", "trajectory")
     spent = read("dollar_efficiency").sort("strategy", "trajectory")["spent"]
     assert spent.to_list() == pytest.approx(paid["total_usd"].to_list())
-    assert paid["gpu_usd"].to_list() == pytest.approx(
+    assert paid["compute_usd"].to_list() == pytest.approx(
         (paid["cpu_s"] / 3600 * read_prices().cpu_core_hour).to_list(), rel=1e-4
     )
 
@@ -373,7 +373,7 @@ def test_unequal_numbers_of_searches_have_no_mirror_images():
 def test_an_unpriced_gpu_makes_costs_unknown_and_says_so(read):
     runs = read("runs").with_columns(device=pl.lit("Abacus 9000"), device_s=pl.col("cpu_s"))
     table = cost.cost(read("trials"), runs, read("winners"), read_prices())
-    assert table["gpu_usd"].null_count() == table["total_usd"].null_count() == len(table)
+    assert table["compute_usd"].null_count() == table["total_usd"].null_count() == len(table)
     assert table["note"].str.contains("no price for Abacus 9000").all()
     curves, crossovers = cost.cost_curves(read("trials"), runs, read("incumbents"), read_prices())
     assert len(curves) == len(crossovers) == 0

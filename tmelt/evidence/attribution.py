@@ -84,7 +84,6 @@ def changes(
                     "gain_share": effect / gain if gain < 0 else None,
                     "in_space_share": share,
                     "in_space_basis": basis,
-                    "on_path": True,
                     "rationale": json.loads(tried[after]["proposal"])["rationale"],
                     "diff": change.diff,
                 }
@@ -146,8 +145,11 @@ def attribution(
             notes.append("no gain over the baseline in validation")
         if path[0] != 0:
             notes.append(f"the baseline failed: measured from trial {path[0]}")
-        if unknown:
+        unsplit = own.filter(pl.col("in_space_share").is_null())["kind"].to_list()
+        if "mixed" in unsplit:
             notes.append("some changes of script and knobs together were not split")
+        if unknown and "none" in unsplit:
+            notes.append("trainings of the same code and knobs differed")
         winner = candidate_of(plan, "winner", strategy, trajectory)
         projected = plan.filter(
             (pl.col("purpose") == "projection")

@@ -19,7 +19,7 @@ from scipy import stats
 
 LEVEL = 0.95
 DRAWS = 4000
-FEW = 5  # searches below which no significance is stated
+FEW = 5  # searches per strategy below which nothing is said about which strategy is better
 _SPLITS = 50_000
 _TAIL = (1 - LEVEL) / 2
 _Z = stats.norm.ppf(1 - _TAIL)

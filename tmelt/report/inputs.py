@@ -15,7 +15,6 @@ from tmelt.schema import CLEANING, as_frame, read_table
 
 # Order in which strategies are shown: by what searches, never by how well.
 _KINDS = ("random", "bo", "centaur", "ra", "ua", "ra_bo", "ua_bo")
-FEW = 5  # searches per strategy below which nothing is said about which strategy is better
 
 
 @dataclass(frozen=True)

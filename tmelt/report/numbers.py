@@ -182,12 +182,13 @@ def behaviour_table(study: Study) -> Table:
             continue
         edited = own.filter(pl.col("script_change").fill_null(0) > 0)
         scored = own.filter(pl.col("status") == "ok")
+        changed = own["changed_knobs"].median()
         rows.append(
             [
                 name,
                 str(len(own)),
-                f"{own['changed_knobs'].drop_nulls().median() or 0:g}",
-                number(own["step"].drop_nulls().median()),
+                DASH if changed is None else f"{changed:g}",
+                number(own["step"].median()),
                 f"{100 * len(edited) / len(own):.0f} %",
                 str(own["duplicate_of"].drop_nulls().len()),
                 f"{100 * (1 - len(scored) / len(own)):.0f} %",
@@ -228,7 +229,7 @@ def cost_table(study: Study) -> Table:
                 name,
                 seconds(mean("fit_s")),
                 seconds(mean("device_s")),
-                dollars(mean("gpu_usd")),
+                dollars(mean("compute_usd")),
                 number(mean("llm_calls"), 1),
                 "unknown" if None in tokens else f"{tokens[0]:,.0f} / {tokens[1]:,.0f}",
                 dollars(mean("llm_usd")),

@@ -5,8 +5,9 @@ from typing import Any
 
 import polars as pl
 
+from tmelt.evidence.statistics import FEW
 from tmelt.report.figures.winners import BASELINE
-from tmelt.report.inputs import FEW, Study
+from tmelt.report.inputs import Study
 from tmelt.report.words import count, dollars, interval, listing, number, seconds, shortened
 
 
@@ -242,7 +243,7 @@ def _against_floors(study: Study) -> list[str]:
     if best["test_within_rho"] is not None:
         rho = best["test_within_rho"]
         meaning = (
-            "it mostly tells organisms apart"
+            "it hardly ranks proteins within an organism"
             if rho < 0.2
             else "it also ranks proteins within an organism"
             if rho >= 0.4
@@ -350,11 +351,10 @@ def _optimism(study: Study) -> list[str]:
     if not len(values):
         return []
     mean = float(values.mean())
-    word = "too low" if mean > 0 else "too high"
-    return [
-        f"The searches' own validation scores of their winners were {number(abs(mean))} °C {word} on average "
-        f"({count(len(values), 'winner')})."
-    ]
+    off = f"{number(abs(mean))} °C {'too low' if mean > 0 else 'too high'} on average"
+    if number(mean) == number(0):
+        off = "right on average"
+    return [f"The searches' own validation scores of their winners were {off} ({count(len(values), 'winner')})."]
 
 
 def _failures(study: Study) -> list[str]:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 DASH = "–"
@@ -45,6 +46,12 @@ def seconds(value: float | None) -> str:
 def count(value: int, noun: str, plural: str | None = None) -> str:
     """`1 trial`, `2 trials`."""
     return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
+
+
+def counts(values: Iterable[int], noun: str) -> str:
+    """`2 seeds` where all values are 2, else `1 to 2 seeds`."""
+    known = sorted(set(values)) or [0]
+    return count(known[-1], noun) if len(known) == 1 else f"{known[0]:,} to {count(known[-1], noun)}"
 
 
 def listing(names: list[str]) -> str:

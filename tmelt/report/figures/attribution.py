@@ -19,13 +19,15 @@ from tmelt.report.figures.theme import (
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, number, shortened, tidied
 
+# Colour and shape of a kind of change by its label.
 KINDS = {
-    "in space (knobs)": PALETTE[0],
-    "out of space (script)": PALETTE[3],
-    "mixed, not split": FAINT,
+    "in space (knobs)": (PALETTE[0], "circle"),
+    "out of space (script)": (PALETTE[3], "diamond"),
+    "mixed, not split": (FAINT, "square"),
+    "comments or layout only": (MUTED, "cross"),
 }
 EVIDENCE = {"confirmed": PALETTE[2], "suggestive": PALETTE[0], "none": MUTED, "harmful": PALETTE[3], "not run": FAINT}
-_KIND_OF = {"in_space": "in space (knobs)", "out_of_space": "out of space (script)", "mixed": "mixed, not split"}
+_KIND_OF = dict(zip(("in_space", "out_of_space", "mixed", "none"), KINDS, strict=True))
 _TOP = 15
 
 
@@ -44,7 +46,7 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         rows = rows.group_by("strategy").agg(pl.col("in_space", "out_of_space", "unknown").mean())
         rows = rows.with_columns(label=pl.col("strategy"))
         labels = [name for name in study.strategies if name in rows["label"].to_list()]
-    parts = {"in_space": "in space (knobs)", "out_of_space": "out of space (script)", "unknown": "mixed, not split"}
+    parts = dict(zip(("in_space", "out_of_space", "unknown"), KINDS, strict=False))
     long = (
         rows.select("label", *parts)
         .unpivot(on=list(parts), index="label", variable_name="part", value_name="gain")
@@ -67,7 +69,7 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
                 title="gain in validation MAE over the baseline (°C)",
                 axis=alt.Axis(tickCount=4 if width < 500 else 6),
             ),
-            color=_colour("kind", KINDS, width),
+            color=_colour("kind", {label: KINDS[label][0] for label in parts.values()}, width),
             description="words:N",
         )
         .properties(width=width - (140 if width < 500 else 200), height=alt.Step(19))
@@ -93,7 +95,7 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
 
 def figure_changes(study: Study, width: int) -> Figure | None:
     """Kept changes on the winners' paths: when they came, and how much they gained."""
-    rows = study["changes"].filter(pl.col("on_path")).drop_nulls("effect")
+    rows = study["changes"].drop_nulls("effect")
     if not len(rows):
         return None
     labels = [
@@ -103,7 +105,7 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     ]
     drawn = linked(rows.select("strategy", "trajectory", "iteration", "effect", "effect_se", "kind")).with_columns(
         words=pl.Series(labels),
-        kind=pl.col("kind").replace_strict(_KIND_OF, default="mixed, not split"),
+        kind=pl.col("kind").replace_strict(_KIND_OF),
         low=pl.col("effect") - pl.col("effect_se"),
         high=pl.col("effect") + pl.col("effect_se"),
     )
@@ -112,9 +114,12 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     last = int(study["trials"]["iteration"].max())
     x = alt.X("iteration:Q", title="trial", scale=alt.Scale(domain=[0, last]), axis=trial_axis(last))
     y = alt.Y("effect:Q", title="change (°C)", axis=alt.Axis(tickCount=4))
-    colour = _colour("kind", KINDS, width)
+    shown = {kind: look for kind, look in KINDS.items() if kind != _KIND_OF["none"] or kind in drawn["kind"].to_list()}
+    colour = _colour("kind", {kind: tint for kind, (tint, _) in shown.items()}, width)
     shape = alt.Shape(
-        "kind:N", scale=alt.Scale(domain=list(KINDS), range=["circle", "diamond", "square"]), legend=colour["legend"]
+        "kind:N",
+        scale=alt.Scale(domain=list(shown), range=[form for _, form in shown.values()]),
+        legend=colour["legend"],
     )
     bars = (
         alt.Chart()

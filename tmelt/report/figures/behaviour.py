@@ -20,6 +20,7 @@ from tmelt.report.figures.theme import (
     panel_width,
     pointing,
     scale_of,
+    span_of,
     styled,
     trial_axis,
 )
@@ -196,7 +197,11 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
     shown, beyond = drawn.filter(pl.col("val_mae") <= top), drawn.filter(pl.col("val_mae") > top)
     scale = scale_of(study)
     few = len(drawn) <= MANY
-    y = alt.Y("val_mae:Q", title="validation MAE (°C)", scale=alt.Scale(zero=False, padding=6))
+    y = alt.Y(
+        "val_mae:Q",
+        title="validation MAE (°C)",
+        scale=alt.Scale(domain=span_of(shown["val_mae"]), nice=True, zero=False),
+    )
     panels = []
     for column, title, form in _SIZES:
         own = shown.filter(pl.col(column) > 0)

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from tmelt.evidence.cost import RECORDED
-from tmelt.report.figures.theme import INK, Figure, panel_width, scale_of, styled
+from tmelt.report.figures.theme import INK, Figure, panel_width, scale_of, span_of, styled
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, dollars
 
@@ -53,7 +53,7 @@ def figure_cost(study: Study, width: int) -> Figure | None:
     if not len(shown):
         return None
     small = width < 500
-    if small:  # a phone has room for one column: the device as listed
+    if small:  # a phone has room for one column: the middle price, as listed unless the factors were changed
         shown = shown.filter(pl.col("compute_usd_per_h") == devices[len(devices) // 2])
     heads = {price: f"device {dollars(price)}/h" for price in devices}
     names = {level: token_name(level) for level in levels}
@@ -63,15 +63,24 @@ def figure_cost(study: Study, width: int) -> Figure | None:
     )
     kept = shown["compute_usd_per_h"].unique().sort().to_list()
     scale = scale_of(study)
+    low, high = float(shown["usd"].min()), float(shown["usd"].max())
+    most = 3 if len(kept) > 1 else 4
     # Not at the very edge of a panel, where labels of neighbours would meet.
-    ticks = log_ticks(1.5 * float(shown["usd"].min()), float(shown["usd"].max()) / 1.5, 3 if len(kept) > 1 else 4)
+    ticks = log_ticks(1.5 * low, high / 1.5, most) or log_ticks(low, high, most)
     x = alt.X(
         "usd:Q",
         title="spent per search (USD)",
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(labelExpr="'$' + datum.value", values=ticks, grid=False, labelOverlap=False),
+        axis=alt.Axis(
+            labelExpr="'$' + datum.value", values=ticks, grid=False, labelOverlap="greedy", labelSeparation=6
+        ),
     )
-    y = alt.Y("median_val_mae:Q", title="validation MAE (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
+    y = alt.Y(
+        "median_val_mae:Q",
+        title="validation MAE (°C)",
+        scale=alt.Scale(domain=span_of(shown["median_val_mae"]), nice=True, zero=False),
+        axis=alt.Axis(tickCount=4),
+    )
     changes = _lead_changes(shown, study.strategies)
     line = (
         alt.Chart()
@@ -104,7 +113,7 @@ def figure_cost(study: Study, width: int) -> Figure | None:
         ),
         spacing={"row": 26, "column": 16},
     )
-    lines = "Across: prices of the training device" + (" (on a phone only the listed one)" if len(devices) > 1 else "")
+    lines = "Across: prices of the training device" + (" (on a phone only the middle one)" if len(devices) > 1 else "")
     caption = (
         "Median validation MAE of the incumbent against money spent per search: the same searches, priced anew. "
         f"{lines}; down: prices of the LLM's tokens. ▾: from here on another strategy has the lowest median. Prices "
@@ -146,7 +155,8 @@ def _lead_changes(shown: pl.DataFrame, order: list[str]) -> pl.DataFrame:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """At most about `most` round numbers between two positive ones, for an axis in the logarithm."""
+    """At most about `most` round numbers between two positive ones, for an axis in the logarithm; one in the middle
+    where they are too close for any, and none where they are not apart."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     if low >= high:
         return []
@@ -154,5 +164,5 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
         ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
         inside = [tick for tick in ticks if low <= tick <= high]
         if len(inside) <= most + 1:
-            return inside
+            return inside or [float(f"{math.sqrt(low * high):.1e}")]
     return inside[:: -(-len(inside) // most)]

@@ -6,7 +6,7 @@ import polars as pl
 from tmelt.evidence.calibration import ALL, CONFORMAL, LEVEL, SPREAD
 from tmelt.report.figures.theme import FAINT, GRID, INK, Figure, beside, panel_width, scale_of, styled
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, number
+from tmelt.report.words import count, counts, number
 
 _KINDS = {SPREAD: "spread of seeds", CONFORMAL: "conformal"}
 
@@ -60,7 +60,7 @@ def figure_levels(study: Study, width: int) -> Figure | None:
     caption = (
         "The winners retrained with the same script and knobs on fresh seeds; mean over the winners of a strategy. "
         f"Intervals are in the table behind the figure. n = {count(searches, 'winner')}, "
-        f"{count(int(rows['seeds'].max()), 'fresh seed')} each."
+        f"{counts(rows['seeds'], 'fresh seed')} each."
     )
     return Figure(
         "generalisation",
@@ -245,7 +245,7 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
         "coverage:Q",
         title=f"share of proteins inside their {100 * LEVEL:.0f} % interval",
         scale=alt.Scale(zero=False, domainMax=1),
-        axis=alt.Axis(format=".0%", grid=False, tickCount=6),
+        axis=alt.Axis(format="%", grid=False, tickCount=6),
     )
     y = alt.Y(
         "label:N",

@@ -144,6 +144,16 @@ def faceted(panel: alt.TopLevelMixin, field: str, names: list[str], width: int) 
     return chart if full else chart.resolve_axis(x="independent")
 
 
+def span_of(values: pl.Series, least: float = 0.1) -> list[float]:
+    """The ends of an axis around these values, `least` wide at least.
+
+    Where all values are one, an axis without ends of its own has a single tick, labelled by a whole number: 7 for 6.54.
+    """
+    low, high = float(values.min()), float(values.max())
+    room = max(0.05 * (high - low), (least - (high - low)) / 2)
+    return [low - room, high + room]
+
+
 def trial_axis(last: int) -> alt.Axis:
     """An axis of trials whose ticks are whole numbers, each once."""
     step = next(

@@ -17,7 +17,7 @@ from tmelt.report.figures.theme import (
     styled,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, number
+from tmelt.report.words import count, counts, interval, number
 
 BASELINE = "baseline"
 DENSE = 400  # proteins per panel beyond which they are counted in squares
@@ -82,13 +82,13 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
         width=width - (190 if width < 500 else 330), height=alt.Step(23 if width > 500 else 22)
     )
     proteins = test_proteins(study)
-    seeds = study["winners"]["confirmed_seeds"].max() or 0
+    seeds = study["winners"].filter(pl.col("confirmed_seeds") > 0)["confirmed_seeds"]
     caption = (
         "Dots: mean over searches of the winners' test MAE on fresh seeds; ticks: single searches; bars: 95 % "
         "interval over protein families and searches. Squares: predictors that anybody can make from the sequence "
         "alone; diamonds: what no candidate can know. Strategies are listed by kind, not by rank. n = "
         f"{count(proteins, 'test protein')}, {count(len(winners), 'confirmed search', 'confirmed searches')}, "
-        f"{count(seeds, 'fresh seed')} each."
+        f"{counts(seeds, 'fresh seed')} each."
     )
     return Figure(
         "ranking",
