@@ -6,13 +6,15 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from tmelt.report import numbers, results, text
+from tmelt.report import numbers, results
 from tmelt.report.code import shown_diff
 from tmelt.report.figures.attribution import figure_changes
 from tmelt.report.figures.comparison import fewest_searches
 from tmelt.report.figures.cost import figure_cost, leaders, log_ticks
 from tmelt.report.figures.theme import span_of, trial_axis
+from tmelt.report.finding import finding, power
 from tmelt.report.inputs import Study
+from tmelt.report.methods import methods, methods_paragraph
 from tmelt.report.render import svg_of
 from tmelt.report.tables import noted
 
@@ -80,7 +82,7 @@ def test_the_fewest_searches_may_be_the_second_strategys():
 
 def test_a_low_correlation_within_organisms_is_called_no_more_than_that(whole):
     study = with_table(whole.read(), "strategies", test_within_rho=pl.lit(0.1))
-    said = text.finding(study)[0]
+    said = finding(study)[0]
     assert "0.10: it hardly ranks proteins within an organism" in said
 
 
@@ -91,7 +93,7 @@ def test_a_search_without_bias_is_not_said_to_have_one(whole):
         (0.2, "0.20 °C too low"),
     ):
         study = with_table(whole.read(), "winners", optimism=pl.lit(optimism))
-        assert words in text.finding(study)[1]
+        assert words in finding(study)[1]
 
 
 def test_what_is_unknown_of_the_proposals_is_a_dash(whole):
@@ -136,14 +138,14 @@ def test_numbers_beside_the_figures_are_those_of_the_tables(whole):
     base = study["baseline"].row(0, named=True)
     assert held[1] == f"{base['test_mae']:.2f}" and held[2] == f"{base['low']:.2f} to {base['high']:.2f}"
     assert held[6] == f"{base['test_within_rho']:.2f}"
-    assert len(numbers.attribution_table(study).rows) == 6 and "power of 80 %" in text.power(study)
+    assert len(numbers.attribution_table(study).rows) == 6 and "power of 80 %" in power(study)
 
 
 def test_methods_name_the_config_and_how_to_run_it(whole):
     study = replace(whole.read(), configs=("studies/mine.yaml",))
-    methods = dict(text.methods(study))
-    assert methods["Config file"] == "studies/mine.yaml"
-    assert "make study CONFIG=studies/mine.yaml" in methods["Commands"]
-    assert "Config file" not in dict(text.methods(whole.read()))
-    told = text.methods_paragraph(study)
+    described = dict(methods(study))
+    assert described["Config file"] == "studies/mine.yaml"
+    assert "make study CONFIG=studies/mine.yaml" in described["Commands"]
+    assert "Config file" not in dict(methods(whole.read()))
+    told = methods_paragraph(study)
     assert "3 strategies (random, ra and ua)" in told and "2 fresh seeds" in told and "6 trials" in told

@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from tmelt.evidence.comparison import BASELINE
 from tmelt.report.figures.cost import cost_curves, leaders, token_name
-from tmelt.report.figures.winners import BASELINE
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
 from tmelt.report.words import DASH, count, dollars, interval, number, seconds, value
@@ -133,8 +133,7 @@ def target_text(study: Study) -> str:
 
 def attribution_table(study: Study) -> Table:
     """Each search's gain, its in-space share, and what re-running the winner's knobs in the baseline's script gave."""
-    place = {name: i for i, name in enumerate(study.strategies)}
-    shares = study["attribution"].sort(pl.col("strategy").replace_strict(place, default=99), "trajectory")
+    shares = study["attribution"].sort(study.place(), "trajectory")
 
     def percent(share: float | None) -> str:
         return DASH if share is None else f"{100 * share:.0f} %"

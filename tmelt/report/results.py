@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
+from tmelt.evidence.comparison import BASELINE
 from tmelt.knobs import knobs_from_table
 from tmelt.report.code import Diff, diff_scripts, shown_diff
-from tmelt.report.figures.winners import BASELINE
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
 from tmelt.report.trial_page import knob_changes, read_script
@@ -95,8 +95,7 @@ def final_table(study: Study) -> Table:
 
 def winners_table(study: Study) -> Table:
     """One row per search: its winner and what the confirmation found."""
-    place = {name: i for i, name in enumerate(study.strategies)}
-    won = study["winners"].sort(pl.col("strategy").replace_strict(place, default=99), "trajectory")
+    won = study["winners"].sort(study.place(), "trajectory")
     rows = [
         [
             f"{row['strategy']}, search {row['trajectory']}",

@@ -90,8 +90,7 @@ def trial_sections(
     behaviour = {tuple(row[name] for name in key): row for row in study["behaviour"].iter_rows(named=True)}
     curves = dict(study["curves"].group_by(key, maintain_order=True))
     anchors = {anchor(*row) for row in shown.select(key).iter_rows()}
-    place = {name: i for i, name in enumerate(study.strategies)}
-    ordered = shown.sort(pl.col("strategy").replace_strict(place, default=99), "trajectory", "iteration")
+    ordered = shown.sort(study.place(), "trajectory", "iteration")
     return [
         _section(
             study, rows, rows[where], behaviour.get(where), curves.get(where), anchors, drawings.get(where, Markup(""))

@@ -38,8 +38,7 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         return None
     each = len(rows) <= 24
     if each:
-        place = {name: i for i, name in enumerate(study.strategies)}
-        rows = rows.sort(pl.col("strategy").replace_strict(place, default=99), "trajectory")
+        rows = rows.sort(study.place(), "trajectory")
         labels = [f"{row['strategy']}, search {row['trajectory']}" for row in rows.to_dicts()]
         rows = rows.with_columns(label=pl.Series(labels))
     else:

@@ -5,6 +5,7 @@ import math
 import altair as alt
 import polars as pl
 
+from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.statistics import FEW
 from tmelt.report.figures.theme import FAINT, INK, MUTED, Figure, styled
 from tmelt.report.inputs import Study
@@ -74,8 +75,7 @@ def fewest_searches(rows: pl.DataFrame) -> int:
 
 def _ordered(study: Study, rows: pl.DataFrame) -> pl.DataFrame:
     """Each pair as the later strategy minus the earlier one in the report's order; those with the baseline first."""
-    place = {name: i for i, name in enumerate(["baseline", *study.strategies])}
-    first, second = (pl.col(name).replace_strict(place, default=99) for name in ("a", "b"))
+    first, second = study.place("a"), study.place("b")
     turned = first < second
     swapped = {
         "a": pl.when(turned).then("b").otherwise("a"),
@@ -84,4 +84,4 @@ def _ordered(study: Study, rows: pl.DataFrame) -> pl.DataFrame:
         "low": pl.when(turned).then(-pl.col("high")).otherwise("low"),
         "high": pl.when(turned).then(-pl.col("low")).otherwise("high"),
     }
-    return rows.with_columns(**swapped, versus=pl.col("b") == "baseline").sort(second, first)
+    return rows.with_columns(**swapped, versus=pl.col("b") == BASELINE).sort(second, first)

@@ -86,10 +86,7 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
         f"{number(row['reference_mae'])} °C else"
         for row in means.to_dicts()
     ]
-    means = means.with_columns(
-        words=pl.Series(words),
-        place=pl.col("strategy").replace_strict({name: i for i, name in enumerate(study.strategies)}, default=99),
-    ).sort("organism", "place")
+    means = means.with_columns(words=pl.Series(words)).sort("organism", study.place())
     scale = scale_of(study)
     y = alt.Y(
         "organism:N", title=None, axis=alt.Axis(grid=True, labelColor=INK, labelLimit=130 if width < 500 else 220)
@@ -132,7 +129,7 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
         "An organism never trained on",
         caption,
         styled(chart, width),
-        {"left_out": means.drop("words", "place")},
+        {"left_out": means.drop("words")},
     )
 
 
@@ -230,10 +227,7 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
     means = rows.group_by("strategy", "group", "proteins").agg(
         pl.col("coverage", "half_width", "chance_low", "chance_high").mean()
     )
-    place = {name: i for i, name in enumerate(study.strategies)}
-    means = means.with_columns(
-        whole=pl.col("group") == ALL, place=pl.col("strategy").replace_strict(place, default=99)
-    ).sort(pl.col("whole").not_(), "group", "place")
+    means = means.sort(pl.col("group") != ALL, "group", study.place())
     labels = [f"{row['group'] if row['group'] != ALL else 'all'} ({row['proteins']})" for row in means.to_dicts()]
     words = [
         f"{row['strategy']} · {label}: {100 * row['coverage']:.0f} % inside"
@@ -274,5 +268,5 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
         "Where the intervals hold",
         caption,
         styled(chart.properties(width=width - (155 if width < 500 else 260), height=alt.Step(21)), width),
-        {"coverage_by_organism": means.drop("whole", "place")},
+        {"coverage_by_organism": means},
     )

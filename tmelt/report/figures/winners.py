@@ -4,6 +4,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
+from tmelt.evidence.comparison import BASELINE
 from tmelt.report.figures.theme import (
     FAINT,
     GRID,
@@ -19,7 +20,6 @@ from tmelt.report.figures.theme import (
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, counts, interval, number
 
-BASELINE = "baseline"
 DENSE = 400  # proteins per panel beyond which they are counted in squares
 BIN = 2.0  # °C, side of such a square
 _DIMENSIONS = {
@@ -312,11 +312,7 @@ def group_means(study: Study, dimension: str, column: str) -> pl.DataFrame:
     means = own.group_by("strategy", "group", "order", "proteins").agg(
         value=pl.col(column).mean(), low=pl.col("low").first(), high=pl.col("high").first(), winners=pl.len()
     )
-    place = {name: i for i, name in enumerate([BASELINE, *study.strategies])}
-    means = means.with_columns(
-        place=pl.col("strategy").replace_strict(place, default=99), winners=pl.col("winners").cast(pl.Int64)
-    )
-    return means.sort("order", "group", "place").drop("place")
+    return means.with_columns(pl.col("winners").cast(pl.Int64)).sort("order", "group", study.place())
 
 
 def _groups(
