@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 DASH = "–"
@@ -70,6 +70,16 @@ def value(item: Any) -> str:
     if isinstance(item, float):
         return f"{item:.3g}".replace("-", "−")
     return str(item)
+
+
+def search_name(row: Mapping[str, Any]) -> str:
+    """Which search a row is about: `ra · search 0`."""
+    return f"{row['strategy']} · search {row['trajectory']}"
+
+
+def trial_name(row: Mapping[str, Any]) -> str:
+    """Which trial a row is about: `ra · search 0, trial 3`."""
+    return f"{search_name(row)}, trial {row['iteration']}"
 
 
 def tidied(text: str) -> str:

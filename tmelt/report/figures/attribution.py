@@ -5,19 +5,21 @@ import polars as pl
 
 from tmelt.report.figures.theme import (
     FAINT,
-    INK,
     MUTED,
     PALETTE,
+    PHONE,
     Figure,
     columns_for,
+    described,
     faceted,
     linked,
+    names_axis,
     panel_width,
     styled,
     trial_axis,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, number, shortened, tidied
+from tmelt.report.words import count, interval, number, search_name, shortened, tidied, trial_name
 
 # Colour and shape of a kind of change by its label.
 KINDS = {
@@ -39,8 +41,8 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
     each = len(rows) <= 24
     if each:
         rows = rows.sort(study.place(), "trajectory")
-        labels = [f"{row['strategy']}, search {row['trajectory']}" for row in rows.to_dicts()]
-        rows = rows.with_columns(label=pl.Series(labels))
+        rows = rows.with_columns(label=pl.format("{}, search {}", "strategy", "trajectory"))
+        labels = rows["label"].to_list()
     else:
         rows = rows.group_by("strategy").agg(pl.col("in_space", "out_of_space", "unknown").mean())
         rows = rows.with_columns(label=pl.col("strategy"))
@@ -57,21 +59,20 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
     )
     if not len(long):
         return None
-    words = [f"{row['label']} · {row['kind']}: {number(row['gain'])} °C" for row in long.to_dicts()]
     chart = (
-        alt.Chart(long.with_columns(words=pl.Series(words)))
+        alt.Chart(described(long, lambda row: f"{row['label']} · {row['kind']}: {number(row['gain'])} °C"))
         .mark_bar(height=12)
         .encode(
-            y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(grid=False, labelColor=INK)),
+            y=names_axis("label", labels, grid=False),
             x=alt.X(
                 "gain:Q",
                 title="gain in validation MAE over the baseline (°C)",
-                axis=alt.Axis(tickCount=4 if width < 500 else 6),
+                axis=alt.Axis(tickCount=4 if width < PHONE else 6),
             ),
             color=_colour("kind", {label: KINDS[label][0] for label in parts.values()}, width),
             description="words:N",
         )
-        .properties(width=width - (140 if width < 500 else 200), height=alt.Step(19))
+        .properties(width=width - (140 if width < PHONE else 200), height=alt.Step(19))
     )
     caption = (
         "How much of each winner's gain in validation MAE came from knob values of the reference candidate (in "
@@ -97,13 +98,12 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     rows = study["changes"].drop_nulls("effect")
     if not len(rows):
         return None
-    labels = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: "
-        f"{number(row['effect'], signed=True)} °C, {row['kind'].replace('_', ' ')}"
-        for row in rows.to_dicts()
-    ]
-    drawn = linked(rows.select("strategy", "trajectory", "iteration", "effect", "effect_se", "kind")).with_columns(
-        words=pl.Series(labels),
+    rows = rows.select("strategy", "trajectory", "iteration", "effect", "effect_se", "kind")
+    drawn = described(
+        linked(rows),
+        lambda row: f"{trial_name(row)}: {number(row['effect'], signed=True)} °C, {row['kind'].replace('_', ' ')}",
+    )
+    drawn = drawn.with_columns(
         kind=pl.col("kind").replace_strict(_KIND_OF),
         low=pl.col("effect") - pl.col("effect_se"),
         high=pl.col("effect") + pl.col("effect_se"),
@@ -148,20 +148,16 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
     if not len(rows):
         return None
     top = rows.head(_TOP)
-    room = 22 if width < 500 else 50
+    room = 22 if width < PHONE else 50
     labels = [f"{row['rank']}. {shortened(tidied(row['change']), room)} ({row['strategy']})" for row in top.to_dicts()]
-    words = [
-        f"{row['strategy']} · search {row['trajectory']}: {shortened(tidied(row['change']), 80)}: "
-        f"{number(row['effect'], signed=True)} °C ({interval(row['low'], row['high'], signed=True) or 'no interval'})"
-        for row in top.to_dicts()
-    ]
-    top = linked(top.drop("diff")).with_columns(label=pl.Series(labels), words=pl.Series(words))
-    y = alt.Y(
-        "label:N",
-        sort=labels,
-        title=None,
-        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=165 if width < 500 else 380),
+    top = described(
+        linked(top.drop("diff")).with_columns(label=pl.Series(labels)),
+        lambda row: (
+            f"{search_name(row)}: {shortened(tidied(row['change']), 80)}: {number(row['effect'], signed=True)} °C "
+            f"({interval(row['low'], row['high'], signed=True) or 'no interval'})"
+        ),
     )
+    y = names_axis("label", labels, limit=165 if width < PHONE else 380)
     x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
     colour = _colour(
         "evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()}, width
@@ -179,7 +175,7 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
             "kind:N", scale=alt.Scale(domain=["in_space", "out_of_space"], range=["circle", "diamond"]), legend=None
         ),
     )
-    chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < 500 else 340), height=alt.Step(22))
+    chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < PHONE else 340), height=alt.Step(22))
     caption = (
         "Test MAE of a winner minus that of the winner without the one change, both on fresh seeds; bars: 95 % "
         "interval. Ranked by level of evidence, then by the cautious end of the interval. Confirmed: still below 0 "
@@ -203,16 +199,15 @@ def figure_importance(study: Study, width: int) -> Figure | None:
     if not len(rows):
         return None
     top = rows.head(12)
-    words = [f"{row['knob']}: {100 * row['importance']:.0f} %" for row in top.to_dicts()]
     chart = (
-        alt.Chart(top.with_columns(words=pl.Series(words)))
+        alt.Chart(described(top, lambda row: f"{row['knob']}: {100 * row['importance']:.0f} %"))
         .mark_bar(height=11, color=PALETTE[0])
         .encode(
-            y=alt.Y("knob:N", sort=top["knob"].to_list(), title=None, axis=alt.Axis(grid=False, labelColor=INK)),
+            y=names_axis("knob", top["knob"].to_list(), grid=False),
             x=alt.X("importance:Q", title="share of importance (PED-ANOVA)", axis=alt.Axis(format="%", tickCount=5)),
             description="words:N",
         )
-        .properties(width=width - (130 if width < 500 else 190), height=alt.Step(18))
+        .properties(width=width - (130 if width < PHONE else 190), height=alt.Step(18))
     )
     caption = (
         "PED-ANOVA over the in-space trials of all searches: which knobs tell the better trials from the others. "
@@ -226,6 +221,6 @@ def figure_importance(study: Study, width: int) -> Figure | None:
 
 def _colour(field: str, colours: dict[str, str], width: int) -> alt.Color:
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    room = {"columns": 2} if width < 500 else {}
+    room = {"columns": 2} if width < PHONE else {}
     legend = alt.Legend(title=None, orient="top", labelLimit=200, **room)
     return alt.Color(f"{field}:N", scale=scale, legend=legend)

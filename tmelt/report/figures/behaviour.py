@@ -11,12 +11,15 @@ from tmelt.report.figures.theme import (
     MANY,
     MUTED,
     PALETTE,
+    PHONE,
     SHAPES,
     Figure,
     beside,
     columns_for,
+    described,
     faceted,
     linked,
+    names_axis,
     panel_width,
     pointing,
     scale_of,
@@ -25,7 +28,7 @@ from tmelt.report.figures.theme import (
     trial_axis,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, number
+from tmelt.report.words import count, number, trial_name
 
 CATEGORIES = (*KNOB_CATEGORIES, "other")
 _THIRDS = ("first", "second", "last")
@@ -46,14 +49,14 @@ def figure_steps(study: Study, width: int) -> Figure | None:
     rows = study["behaviour"].drop_nulls("step")
     if not len(rows):
         return None
-    labels = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: {row['changed_knobs'] or 0} knobs"
-        + (f", {100 * row['script_change']:.0f} % of the script" if row["script_change"] else "")
-        for row in rows.to_dicts()
-    ]
-    drawn = linked(
-        rows.select("strategy", "trajectory", "iteration", "step", "changed_knobs", "script_change")
-    ).with_columns(words=pl.Series(labels), edited=pl.col("script_change").fill_null(0) > 0)
+    rows = rows.select("strategy", "trajectory", "iteration", "step", "changed_knobs", "script_change")
+    drawn = described(
+        linked(rows),
+        lambda row: (
+            f"{trial_name(row)}: {row['changed_knobs'] or 0} knobs"
+            + (f", {100 * row['script_change']:.0f} % of the script" if row["script_change"] else "")
+        ),
+    ).with_columns(edited=pl.col("script_change").fill_null(0) > 0)
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
     columns = columns_for(len(names), width)
     base = alt.Chart(drawn).encode(
@@ -89,22 +92,16 @@ def figure_failures(study: Study, width: int) -> Figure | None:
     rows = study["failures"].group_by("strategy", "status").agg(failed=pl.len()).join(total, on="strategy")
     rows = rows.with_columns(share=pl.col("failed") / pl.col("trials")).sort("strategy", "status")
     rows = rows.with_columns(failed=pl.col("failed").cast(pl.Int64), trials=pl.col("trials").cast(pl.Int64))
-    words = [
-        f"{row['strategy']} · {row['status']}: {row['failed']} of {row['trials']} trials" for row in rows.to_dicts()
-    ]
+    drawn = described(
+        rows, lambda row: f"{row['strategy']} · {row['status']}: {row['failed']} of {row['trials']} trials"
+    )
     used = {name: colour for name, colour in STATUSES.items() if name in rows["status"].to_list()}
     used |= {name: MUTED for name in rows["status"].unique().sort() if name not in used}
     chart = (
-        alt.Chart(rows.with_columns(words=pl.Series(words)))
+        alt.Chart(drawn)
         .mark_bar(height=13)
         .encode(
-            y=alt.Y(
-                "strategy:N",
-                sort=study.strategies,
-                title=None,
-                axis=alt.Axis(grid=False, labelColor=INK),
-                scale=alt.Scale(domain=study.strategies),
-            ),
+            y=names_axis("strategy", study.strategies, grid=False, scale=alt.Scale(domain=study.strategies)),
             x=alt.X("share:Q", title="share of trials that failed", axis=alt.Axis(format="%", tickCount=5)),
             color=alt.Color(
                 "status:N",
@@ -113,7 +110,7 @@ def figure_failures(study: Study, width: int) -> Figure | None:
             ),
             description="words:N",
         )
-        .properties(width=width - (110 if width < 500 else 160), height=alt.Step(21))
+        .properties(width=width - (110 if width < PHONE else 160), height=alt.Step(21))
     )
     failed, trials = len(study["failures"]), len(study["trials"])
     caption = (
@@ -128,15 +125,14 @@ def figure_expectations(study: Study, width: int) -> Figure | None:
     rows = study["behaviour"].drop_nulls(["expected_effect", "effect"])
     if not len(rows):
         return None
-    labels = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: expected "
-        f"{number(row['expected_effect'], signed=True)}, observed {number(row['effect'], signed=True)} °C"
-        for row in rows.to_dicts()
-    ]
-    drawn = linked(
-        rows.select("strategy", "trajectory", "iteration", "expected_effect", "effect", "effect_se", "came_true")
+    rows = rows.select("strategy", "trajectory", "iteration", "expected_effect", "effect", "effect_se", "came_true")
+    drawn = described(
+        linked(rows),
+        lambda row: (
+            f"{trial_name(row)}: expected {number(row['expected_effect'], signed=True)}, observed "
+            f"{number(row['effect'], signed=True)} °C"
+        ),
     )
-    drawn = drawn.with_columns(words=pl.Series(labels))
     limit = float(drawn["effect"].abs().quantile(0.95) or 1) + 0.2
     beyond = drawn.filter(pl.col("effect").abs() > limit)
     shown = drawn.filter(pl.col("effect").abs() <= limit)
@@ -184,15 +180,14 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
     rows = study["behaviour"].drop_nulls(["val_mae", "parameter_count"]).filter(pl.col("parameter_count") > 0)
     if not len(rows):
         return None
-    labels = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: {number(row['val_mae'])} °C, "
-        f"{row['parameter_count']:,} parameters, {number(row['predict_s'])} s to predict"
-        for row in rows.to_dicts()
-    ]
-    drawn = linked(
-        rows.select("strategy", "trajectory", "iteration", "val_mae", "parameter_count", "predict_s", "pareto")
+    rows = rows.select("strategy", "trajectory", "iteration", "val_mae", "parameter_count", "predict_s", "pareto")
+    drawn = described(
+        linked(rows),
+        lambda row: (
+            f"{trial_name(row)}: {number(row['val_mae'])} °C, {row['parameter_count']:,} parameters, "
+            f"{number(row['predict_s'])} s to predict"
+        ),
     )
-    drawn = drawn.with_columns(words=pl.Series(labels))
     top = float(drawn["val_mae"].quantile(0.92)) + 0.2
     shown, beyond = drawn.filter(pl.col("val_mae") <= top), drawn.filter(pl.col("val_mae") > top)
     scale = scale_of(study)
@@ -224,7 +219,7 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
         panels.append(
             alt.layer(
                 plain.encode(**pointing(len(drawn))), front.encode(href="link:N", description="words:N")
-            ).properties(width=panel_width(width, 1 if width < 500 else 2), height=230)
+            ).properties(width=panel_width(width, 1 if width < PHONE else 2), height=230)
         )
     caption = (
         "Every trial's error against its size (left; on a phone: above) and against the time of one prediction pass "
@@ -269,11 +264,13 @@ def figure_categories(study: Study, width: int) -> Figure | None:
     )
     order = {name: place for place, name in enumerate([*study.strategies, *_THIRDS, *kinds])}
     shares = shares.sort(pl.col(key).replace_strict(order) for key in ("strategy", "third", "category"))
-    words = [
-        f"{row['strategy']}, {row['third']} third: {row['touching']} of {row['trials']} trials touch {row['category']}"
-        for row in shares.to_dicts()
-    ]
-    drawn = shares.with_columns(words=pl.Series(words, dtype=pl.String))
+    drawn = described(
+        shares,
+        lambda row: (
+            f"{row['strategy']}, {row['third']} third: {row['touching']} of {row['trials']} trials touch "
+            f"{row['category']}"
+        ),
+    )
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
     places = range(len(CATEGORIES))
     range_of = {"color": [PALETTE[i] for i in places], "shape": [SHAPES[i] for i in places]}
@@ -328,8 +325,7 @@ def figure_complexity(study: Study, width: int) -> Figure | None:
         known = medians.drop_nulls(column).filter(pl.col(column) > 0)
         if not len(known):
             continue
-        words = [f"{row['strategy']}: {row[column]:,.0f}" for row in known.to_dicts()]
-        chart = alt.Chart(known.with_columns(words=pl.Series(words, dtype=pl.String)))
+        chart = alt.Chart(described(known, lambda row, column=column: f"{row['strategy']}: {row[column]:,.0f}"))
         low, high = float(known[column].min()), float(known[column].max())
         y = alt.Y(
             f"{column}:Q",
@@ -350,7 +346,7 @@ def figure_complexity(study: Study, width: int) -> Figure | None:
                 ends.mark_point(size=50, filled=True, opacity=1).encode(
                     x=x, y=y, color=scale["color"], shape=scale["shape"], description="words:N"
                 ),
-            ).properties(width=panel_width(width, 1 if width < 500 else 2, 80), height=200)
+            ).properties(width=panel_width(width, 1 if width < PHONE else 2, 80), height=200)
         )
     caption = (
         "Median over the searches of a strategy: how large the incumbent's model is (left; on a phone: above) and how "

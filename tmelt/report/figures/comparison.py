@@ -7,9 +7,11 @@ import polars as pl
 
 from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.statistics import FEW
-from tmelt.report.figures.theme import FAINT, INK, MUTED, Figure, styled
+from tmelt.report.figures.theme import FAINT, INK, MUTED, PHONE, Figure, described, names_axis, styled
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, number
+
+_DECIDED = ("a better", "b better")
 
 
 def figure_comparison(study: Study, width: int) -> Figure | None:
@@ -18,18 +20,18 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
     if not len(rows):
         return None
     rows = _ordered(study, rows)
-    labels = [f"{row['a']} − {row['b']}" for row in rows.to_dicts()]
-    words = [
-        f"{row['a']} − {row['b']}: {number(row['difference'], signed=True)} °C"
-        + (f" ({interval(row['low'], row['high'], signed=True)})" if row["low"] is not None else "")
-        for row in rows.to_dicts()
-    ]
-    rows = rows.with_columns(label=pl.Series(labels), words=pl.Series(words))
-    rows = rows.with_columns(
-        colour=pl.when(pl.col("verdict").is_in(["a better", "b better"])).then(pl.lit(INK)).otherwise(pl.lit(MUTED))
+    rows = described(
+        rows.with_columns(
+            label=pl.format("{} − {}", "a", "b"),
+            colour=pl.when(pl.col("verdict").is_in(_DECIDED)).then(pl.lit(INK)).otherwise(pl.lit(MUTED)),
+        ),
+        lambda row: (
+            f"{row['label']}: {number(row['difference'], signed=True)} °C"
+            + (f" ({interval(row['low'], row['high'], signed=True)})" if row["low"] is not None else "")
+        ),
     )
     base = alt.Chart(rows)
-    y = alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(grid=True, labelColor=INK))
+    y = names_axis("label", rows["label"].to_list())
     x = alt.X(
         "difference:Q", title="difference in test MAE (°C); left of 0: the first is better", axis=alt.Axis(grid=False)
     )
@@ -37,9 +39,9 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
     colour = alt.Color("colour:N", scale=None)
     bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
     dots = base.mark_point(size=60, filled=True, opacity=1).encode(x=x, y=y, color=colour, description="words:N")
-    chart = alt.layer(zero, bars, dots).properties(width=width - (150 if width < 500 else 210), height=alt.Step(21))
+    chart = alt.layer(zero, bars, dots).properties(width=width - (150 if width < PHONE else 210), height=alt.Step(21))
     few = fewest_searches(rows)
-    decided = int(rows["verdict"].is_in(["a better", "b better"]).sum())
+    decided = int(rows["verdict"].is_in(_DECIDED).sum())
     caption = (
         "Difference of mean confirmed test MAE; bars: 95 % interval over searches and protein families, paired over "
         "proteins. "

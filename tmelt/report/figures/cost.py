@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from tmelt.evidence.cost import RECORDED
-from tmelt.report.figures.theme import INK, Figure, panel_width, scale_of, span_of, styled
+from tmelt.report.figures.theme import INK, PHONE, Figure, panel_width, scale_of, span_of, styled
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, dollars
 
@@ -52,7 +52,7 @@ def figure_cost(study: Study, width: int) -> Figure | None:
     shown, devices, levels = cost_curves(study)
     if not len(shown):
         return None
-    small = width < 500
+    small = width < PHONE
     if small:  # a phone has room for one column: the middle price, as listed unless the factors were changed
         shown = shown.filter(pl.col("compute_usd_per_h") == devices[len(devices) // 2])
     heads = {price: f"device {dollars(price)}/h" for price in devices}

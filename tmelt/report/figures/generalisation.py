@@ -1,10 +1,24 @@
 """How far the winners carry: more budget, less data, an organism never trained on; whether they know their error."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
 from tmelt.evidence.calibration import ALL, CONFORMAL, LEVEL, SPREAD
-from tmelt.report.figures.theme import FAINT, GRID, INK, Figure, beside, panel_width, scale_of, styled
+from tmelt.report.figures.theme import (
+    FAINT,
+    GRID,
+    INK,
+    PHONE,
+    Figure,
+    beside,
+    described,
+    names_axis,
+    panel_width,
+    scale_of,
+    styled,
+)
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, counts, number
 
@@ -26,8 +40,7 @@ def figure_levels(study: Study, width: int) -> Figure | None:
         )
         .sort("kind", "strategy", "level")
     )
-    words = [f"{row['strategy']} · {row['level']:g}×: {number(row['test_mae'])} °C" for row in means.to_dicts()]
-    means = means.with_columns(words=pl.Series(words))
+    means = described(means, lambda row: f"{row['strategy']} · {row['level']:g}×: {number(row['test_mae'])} °C")
     scale = scale_of(study)
     titles = {"budget": "training budget (× the search's)", "fraction": "share of the training proteins"}
     kinds = [kind for kind in titles if kind in means["kind"].to_list()]
@@ -54,7 +67,7 @@ def figure_levels(study: Study, width: int) -> Figure | None:
             (
                 base.mark_line(strokeWidth=1.8, aria=False).encode(strokeDash=scale["dash"])
                 + base.mark_point(size=48, filled=True, opacity=1).encode(shape=scale["shape"], description="words:N")
-            ).properties(width=panel_width(width, 1 if width < 500 else len(kinds)), height=200)
+            ).properties(width=panel_width(width, 1 if width < PHONE else len(kinds)), height=200)
         )
     searches = rows.select("strategy", "trajectory").n_unique()
     caption = (
@@ -79,17 +92,18 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
     means = (
         rows.group_by("strategy", "organism")
         .agg(pl.col("test_mae", "reference_mae").mean())
-        .sort("organism", "strategy")
+        .sort("organism", study.place())
     )
-    words = [
-        f"{row['strategy']} · {row['organism']}: {number(row['test_mae'])} °C left out, "
-        f"{number(row['reference_mae'])} °C else"
-        for row in means.to_dicts()
-    ]
-    means = means.with_columns(words=pl.Series(words)).sort("organism", study.place())
+    means = described(
+        means,
+        lambda row: (
+            f"{row['strategy']} · {row['organism']}: {number(row['test_mae'])} °C left out, "
+            f"{number(row['reference_mae'])} °C else"
+        ),
+    )
     scale = scale_of(study)
     y = alt.Y(
-        "organism:N", title=None, axis=alt.Axis(grid=True, labelColor=INK, labelLimit=130 if width < 500 else 220)
+        "organism:N", title=None, axis=alt.Axis(grid=True, labelColor=INK, labelLimit=130 if width < PHONE else 220)
     )
     offset = alt.YOffset("strategy:N", sort=study.strategies, scale=alt.Scale(domain=study.strategies))
     base = alt.Chart(means)
@@ -115,7 +129,7 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
     gone = base.mark_point(size=42, filled=True, opacity=1).encode(
         y=y, yOffset=offset, x=x, color=scale["color"], shape=scale["shape"], description="words:N"
     )
-    chart = alt.layer(lines, there, gone).properties(width=width - (150 if width < 500 else 230), height=alt.Step(9))
+    chart = alt.layer(lines, there, gone).properties(width=width - (150 if width < PHONE else 230), height=alt.Step(9))
     note = rows["note"].drop_nulls().unique().sort().to_list()
     caption = (
         "Marks: MAE on all validation and test proteins of an organism when the winner was trained without it; "
@@ -141,16 +155,16 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
         return None
     scale = scale_of(study)
     kinds = [kind for kind in _KINDS if kind in whole["kind"].to_list()]
-    size = {"width": panel_width(width, 1 if width < 500 else len(kinds) + bool(len(bins))), "height": 200}
+    size = {"width": panel_width(width, 1 if width < PHONE else len(kinds) + bool(len(bins))), "height": 200}
     charts = []
     if len(bins):
         means = bins.group_by("strategy", "bin").agg(pl.col("sd", "mae").mean()).sort("strategy", "bin")
         x = alt.X("sd:Q", title="spread over fresh seeds (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(grid=False))
         y = alt.Y("mae:Q", title="test MAE (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
-        words = [
-            f"{row['strategy']}: spread {number(row['sd'])}, MAE {number(row['mae'])} °C" for row in means.to_dicts()
-        ]
-        charts.append(_curve(means, x, y, scale, words).properties(**size, title="error by spread"))
+        means = described(
+            means, lambda row: f"{row['strategy']}: spread {number(row['sd'])}, MAE {number(row['mae'])} °C"
+        )
+        charts.append(_curve(means, x, y, scale).properties(**size, title="error by spread"))
     shares = (
         whole.group_by("strategy", "kind", "level")
         .agg(pl.col("coverage", "half_width").mean())
@@ -172,14 +186,16 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
             scale=alt.Scale(domain=[lowest, 1], nice=False),
             axis=alt.Axis(format=".0%", tickCount=5),
         )
-        words = [
-            f"{row['strategy']}: {100 * row['coverage']:.0f} % within ±{number(row['half_width'])} °C, should be "
-            f"{100 * row['level']:.0f} %"
-            for row in own.to_dicts()
-        ]
+        own = described(
+            own,
+            lambda row: (
+                f"{row['strategy']}: {100 * row['coverage']:.0f} % within ±{number(row['half_width'])} °C, "
+                f"should be {100 * row['level']:.0f} %"
+            ),
+        )
         ideal = alt.Chart(ends).mark_line(strokeDash=[3, 3], color=FAINT, strokeWidth=1, aria=False, clip=True)
         charts.append(
-            alt.layer(ideal.encode(x=x, y=y), _curve(own, x, y, scale, words)).properties(**size, title=_KINDS[kind])
+            alt.layer(ideal.encode(x=x, y=y), _curve(own, x, y, scale)).properties(**size, title=_KINDS[kind])
         )
     rho = bins.filter(pl.col("bin") == 0)["rho"].drop_nulls()
     caption = (
@@ -210,9 +226,9 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
     )
 
 
-def _curve(frame: pl.DataFrame, x: alt.X, y: alt.Y, scale: dict, words: list[str]) -> alt.LayerChart:
-    """A line and marks per strategy."""
-    base = alt.Chart(frame.with_columns(words=pl.Series(words, dtype=pl.String))).encode(x=x, y=y, color=scale["color"])
+def _curve(frame: pl.DataFrame, x: alt.X, y: alt.Y, scale: dict[str, Any]) -> alt.LayerChart:
+    """A line and marks per strategy; `frame` has `words`."""
+    base = alt.Chart(frame).encode(x=x, y=y, color=scale["color"])
     line = base.mark_line(strokeWidth=1.6, aria=False, clip=True).encode(strokeDash=scale["dash"])
     return line + base.mark_point(size=40, filled=True, opacity=1).encode(shape=scale["shape"], description="words:N")
 
@@ -228,12 +244,10 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
         pl.col("coverage", "half_width", "chance_low", "chance_high").mean()
     )
     means = means.sort(pl.col("group") != ALL, "group", study.place())
-    labels = [f"{row['group'] if row['group'] != ALL else 'all'} ({row['proteins']})" for row in means.to_dicts()]
-    words = [
-        f"{row['strategy']} · {label}: {100 * row['coverage']:.0f} % inside"
-        for row, label in zip(means.to_dicts(), labels, strict=True)
-    ]
-    drawn = means.with_columns(label=pl.Series(labels), words=pl.Series(words))
+    drawn = described(
+        means.with_columns(label=pl.format("{} ({})", "group", "proteins")),
+        lambda row: f"{row['strategy']} · {row['label']}: {100 * row['coverage']:.0f} % inside",
+    )
     scale = scale_of(study)
     x = alt.X(
         "coverage:Q",
@@ -241,12 +255,7 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
         scale=alt.Scale(zero=False, domainMax=1),
         axis=alt.Axis(format="%", grid=False, tickCount=6),
     )
-    y = alt.Y(
-        "label:N",
-        sort=drawn["label"].unique(maintain_order=True).to_list(),
-        title=None,
-        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=135 if width < 500 else 230),
-    )
+    y = names_axis("label", drawn["label"].unique(maintain_order=True).to_list(), limit=135 if width < PHONE else 230)
     base = alt.Chart(drawn)
     one = drawn.unique("label", keep="first", maintain_order=True)
     luck = alt.Chart(one).mark_rule(color=GRID, strokeWidth=7, aria=False)
@@ -267,6 +276,6 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
         "coverage_by_organism",
         "Where the intervals hold",
         caption,
-        styled(chart.properties(width=width - (155 if width < 500 else 260), height=alt.Step(21)), width),
+        styled(chart.properties(width=width - (155 if width < PHONE else 260), height=alt.Step(21)), width),
         {"coverage_by_organism": means},
     )

@@ -7,9 +7,11 @@ from tmelt.report.figures.theme import (
     FAINT,
     MANY,
     MUTED,
+    PHONE,
     Figure,
     beside,
     columns_for,
+    described,
     faceted,
     linked,
     panel_width,
@@ -18,7 +20,7 @@ from tmelt.report.figures.theme import (
     trial_axis,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, number
+from tmelt.report.words import count, number, trial_name
 
 AXES = {
     "trials": ("trials", "trials after the baseline"),
@@ -50,8 +52,7 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
     x = alt.X("x:Q", title=title, axis=_axis(axis, bands["x"]))
     y = alt.Y("median:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False))
     scale = scale_of(study)
-    words = [f"{row['strategy']}: {number(row['median'])} °C" for row in bands.iter_rows(named=True)]
-    bands = bands.with_columns(words=pl.Series(words, dtype=pl.String))
+    bands = described(bands, lambda row: f"{row['strategy']}: {number(row['median'])} °C")
     panels = []
     for split, label in _SPLITS.items():
         own = alt.Chart(bands.filter(pl.col("split") == split))
@@ -78,7 +79,7 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
             )
         panels.append(
             alt.layer(*layers).properties(
-                width=panel_width(width, 1 if width < 500 else 2), height=230 if width < 500 else 320, title=label
+                width=panel_width(width, 1 if width < PHONE else 2), height=230 if width < PHONE else 320, title=label
             )
         )
     searches = study["trials"].select("strategy", "trajectory").n_unique()
@@ -147,7 +148,7 @@ def figure_trials(study: Study, width: int) -> Figure | None:
         points_of("failed", shape=_CROSS, size=14, strokeWidth=1.3, opacity=0.9),
     ]
     panel = alt.layer(*layers, data=shown).properties(
-        width=panel_width(width, columns), height=150 if width < 500 else 200
+        width=panel_width(width, columns), height=150 if width < PHONE else 200
     )
     chart = faceted(panel, "strategy", study.strategies, width)
     caption = (
@@ -179,7 +180,7 @@ def trial_points(study: Study) -> pl.DataFrame:
         x=pl.col("iteration").cast(pl.Float64),
     )
     words = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: "
+        f"{trial_name(row)}: "
         + (f"{number(row['val_mae'])} °C, {row['decision']}" if row["val_mae"] is not None else row["status"])
         for row in frame.iter_rows(named=True)
     ]

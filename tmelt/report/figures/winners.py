@@ -8,17 +8,19 @@ from tmelt.evidence.comparison import BASELINE
 from tmelt.report.figures.theme import (
     FAINT,
     GRID,
-    INK,
     MUTED,
+    PHONE,
     Figure,
     columns_for,
+    described,
     faceted,
+    names_axis,
     panel_width,
     scale_of,
     styled,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, counts, interval, number
+from tmelt.report.words import count, counts, interval, number, search_name
 
 DENSE = 400  # proteins per panel beyond which they are counted in squares
 BIN = 2.0  # °C, side of such a square
@@ -39,16 +41,10 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
     order = shown["label"].to_list()
     winners = study["winners"].drop_nulls("test_mae").select("strategy", "trajectory", mae="test_mae")
     winners = winners.with_columns(label=pl.col("strategy")).filter(pl.col("label").is_in(order))
-    words = [f"{row['strategy']} · search {row['trajectory']}: {number(row['mae'])} °C" for row in winners.to_dicts()]
-    winners = winners.with_columns(words=pl.Series(words, dtype=pl.String))
+    winners = described(winners, lambda row: f"{search_name(row)}: {number(row['mae'])} °C")
     values = pl.concat([shown["mae"], shown["low"], shown["high"], winners["mae"]]).drop_nulls()
     x_scale = alt.Scale(domain=[max(0.0, float(values.min()) - 0.3), float(values.max()) + 0.3], nice=True, zero=False)
-    y = alt.Y(
-        "label:N",
-        sort=order,
-        title=None,
-        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=170 if width < 500 else 300),
-    )
+    y = names_axis("label", order, limit=170 if width < PHONE else 300)
     x = alt.X("mae:Q", title="test MAE (°C)", scale=x_scale, axis=alt.Axis(grid=False, tickCount=7))
     scale = scale_of(study)
     colour = alt.Color("colour:N", scale=None)
@@ -79,7 +75,7 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
             ),
         )
     chart = alt.layer(*layers).properties(
-        width=width - (190 if width < 500 else 330), height=alt.Step(23 if width > 500 else 22)
+        width=width - (190 if width < PHONE else 330), height=alt.Step(23 if width >= PHONE else 22)
     )
     proteins = test_proteins(study)
     seeds = study["winners"].filter(pl.col("confirmed_seeds") > 0)["confirmed_seeds"]
@@ -332,9 +328,8 @@ def _group_chart(
     study: Study, frame: pl.DataFrame, width: int, axis: str, title: str, *, zero: bool, last: bool
 ) -> alt.TopLevelMixin:
     """One row per group, one mark per strategy."""
-    labels = [f"{row['group']} ({row['proteins']})" for row in frame.to_dicts()]
-    words = [f"{row['strategy']} · {row['group']}: {number(row['value'])}" for row in frame.to_dicts()]
-    frame = frame.with_columns(label=pl.Series(labels), words=pl.Series(words))
+    frame = described(frame, lambda row: f"{row['strategy']} · {row['group']}: {number(row['value'])}")
+    frame = frame.with_columns(label=pl.format("{} ({})", "group", "proteins"))
     order = frame["label"].unique(maintain_order=True).to_list()
     names = [BASELINE, *study.strategies]
     scale = scale_of(study)
@@ -348,12 +343,7 @@ def _group_chart(
         scale=alt.Scale(domain=names, range=["stroke", *scale["shape"]["scale"]["range"]]),
         legend=scale["color"]["legend"],
     )
-    y = alt.Y(
-        "label:N",
-        sort=order,
-        title=None,
-        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=135 if width < 500 else 230),
-    )
+    y = names_axis("label", order, limit=135 if width < PHONE else 230)
     x = alt.X(
         "value:Q",
         title=axis if last else None,
@@ -373,7 +363,7 @@ def _group_chart(
     else:
         bars = base.transform_filter(f"datum.strategy == '{BASELINE}'").mark_rule(color=GRID, strokeWidth=7, aria=False)
         layers.insert(0, bars.encode(x=alt.X("low:Q", scale=alt.Scale(zero=False)), x2="high:Q", y=y))
-    inner = width - (155 if width < 500 else 260)
+    inner = width - (155 if width < PHONE else 260)
     return alt.layer(*layers).properties(width=inner, height=alt.Step(21), title=title)
 
 
