@@ -1,7 +1,8 @@
 """The winners on fresh seeds: their error beside what anybody can reach, and where they err."""
 
+from collections.abc import Iterable
+
 import altair as alt
-import numpy as np
 import polars as pl
 
 from tmelt.evidence.comparison import BASELINE
@@ -155,86 +156,66 @@ def test_proteins(study: Study) -> int:
 
 def figure_predicted(study: Study, width: int) -> Figure | None:
     """Predicted against measured Tm on test: the baseline and each strategy's winner."""
-    frames, heads, data = [], [], []
-    for name, frame in shown_predictions(study):
-        error = (frame["prediction"] - frame["tm"]).to_numpy()
-        heads.append(f"{name}: MAE {number(float(np.abs(error).mean()))} °C")
-        frames.append(frame.select("tm", "prediction", panel=pl.lit(heads[-1]), strategy=pl.lit(name)))
-        data.append(
-            frame.select(
-                strategy=pl.lit(name),
-                **{
-                    key: pl.col(key)
-                    for key in ("trajectory", "protein_id", "organism", "tm", "prediction", "prediction_sd")
-                },
-            )
-        )
-    if len(frames) < 2:  # the baseline alone tells nothing about winners
+    shown = shown_predictions(study)
+    if len(shown) < 2:  # the baseline alone tells nothing about winners
         return None
-    points = pl.concat(frames)
-    proteins = frames[0].height
-    ends = [
-        float(min(points["tm"].min(), points["prediction"].min())),
-        float(max(points["tm"].max(), points["prediction"].max())),
-    ]
-    columns = columns_for(len(frames), width)
-    side = min(235, panel_width(width, columns, 50))
+    heads = {
+        name: f"{name}: MAE {number((frame['prediction'] - frame['tm']).abs().mean())} °C" for name, frame in shown
+    }
+    points = pl.concat(
+        [
+            frame.select("tm", "prediction", panel=pl.lit(heads[name]), strategy=pl.lit(name), kind=pl.lit("mark"))
+            for name, frame in shown
+        ]
+    )
+    proteins = len(shown[0][1])
+    ends = [min(points["tm"].min(), points["prediction"].min()), max(points["tm"].max(), points["prediction"].max())]
     scale = alt.Scale(domain=[ends[0] - 1, ends[1] + 1], nice=False, zero=False)
     x = alt.X("tm:Q", title="measured Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4))
     y = alt.Y("prediction:Q", title="predicted Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4))
     colour = alt.Color(
         "strategy:N",
-        scale=alt.Scale(domain=[BASELINE, *study.strategies], range=[MUTED, *(_colours(study).values())]),
+        scale=alt.Scale(domain=[BASELINE, *study.strategies], range=[MUTED, *_colours(study).values()]),
         legend=None,
     )
+    marks = alt.Chart().transform_filter("datum.kind == 'mark'")
     if proteins > DENSE:
-        counted = _counted(points)
-        marks = (
-            alt.Chart(counted)
-            .mark_rect(aria=False)
-            .encode(
-                x=alt.X("tm:Q", title="measured Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4)),
-                x2="tm_end:Q",
-                y=alt.Y("prediction:Q", title="predicted Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4)),
-                y2="prediction_end:Q",
-                color=colour,
-                opacity=alt.Opacity("proteins:Q", scale=alt.Scale(type="sqrt", range=[0.12, 1]), legend=None),
-            )
+        drawn, how = _counted(points), f"darker squares of {BIN:g} °C hold more proteins"
+        opacity = alt.Opacity("proteins:Q", scale=alt.Scale(type="sqrt", range=[0.12, 1]), legend=None)
+        layer = marks.mark_rect(aria=False).encode(
+            x=x, x2="tm_end:Q", y=y, y2="prediction_end:Q", color=colour, opacity=opacity
         )
-        source, how = counted, f"darker squares of {BIN:g} °C hold more proteins"
     else:
-        marks = (
-            alt.Chart(points)
-            .mark_circle(size=13 if proteins > 150 else 20, opacity=0.55, aria=False)
-            .encode(x=x, y=y, color=colour)
+        drawn, how = points, "one dot per protein"
+        layer = marks.mark_circle(size=13 if proteins > 150 else 20, opacity=0.55, aria=False).encode(
+            x=x, y=y, color=colour
         )
-        source, how = points, "one dot per protein"
-    panels = source["panel"].unique(maintain_order=True).to_list()
-    diagonal = pl.concat(
-        [pl.DataFrame({"panel": [panel] * 2, "tm": ends, "prediction": ends, "strategy": BASELINE}) for panel in panels]
-    )
     line = (
-        alt.Chart(diagonal)
+        alt.Chart()
+        .transform_filter("datum.kind == 'line'")
         .mark_line(color=FAINT, strokeWidth=1, strokeDash=[3, 3], aria=False)
-        .encode(x=alt.X("tm:Q", scale=scale), y=alt.Y("prediction:Q", scale=scale))
+        .encode(x=x, y=y)
     )
-    together = pl.concat([source, diagonal.select(c for c in diagonal.columns if c in source.columns)], how="diagonal")
-    layered = alt.layer(
-        *(
-            layer.transform_filter(test)
-            for layer, test in ((_dataless(line), "datum.kind == 'line'"), (_dataless(marks), "datum.kind == 'mark'"))
-        ),
-        data=together.with_columns(kind=pl.Series(["mark"] * len(source) + ["line"] * len(diagonal))),
-    ).properties(width=side, height=side)
-    chart = faceted(layered, "panel", heads, width)
+    side = min(235, panel_width(width, columns_for(len(shown), width), 50))
+    panel = alt.layer(line, layer, data=pl.concat([drawn, _diagonals(heads.values(), ends)], how="diagonal"))
+    chart = faceted(panel.properties(width=side, height=side), "panel", list(heads.values()), width)
     caption = (
         f"Mean prediction over fresh seeds against measurement, {how}; dashed: perfect. Of each strategy the winner "
         "with the lowest validation error of its search; MAE of the mean prediction. n = "
         f"{count(proteins, 'test protein')} per panel."
     )
-    return Figure(
-        "predicted", "Predicted against measured", caption, styled(chart, width), {"predicted": pl.concat(data)}
-    )
+    columns = ("trajectory", "protein_id", "organism", "tm", "prediction", "prediction_sd")
+    behind = pl.concat([frame.select(pl.lit(name).alias("strategy"), *columns) for name, frame in shown])
+    return Figure("predicted", "Predicted against measured", caption, styled(chart, width), {"predicted": behind})
+
+
+def _diagonals(panels: Iterable[str], ends: list[float]) -> pl.DataFrame:
+    """Where prediction and measurement agree, in each panel."""
+    lines = [
+        pl.DataFrame({"panel": [panel] * 2, "tm": ends, "prediction": ends, "strategy": BASELINE, "kind": "line"})
+        for panel in panels
+    ]
+    return pl.concat(lines)
 
 
 def shown_predictions(study: Study) -> list[tuple[str, pl.DataFrame]]:
@@ -248,17 +229,12 @@ def shown_predictions(study: Study) -> list[tuple[str, pl.DataFrame]]:
     return [(name, frame) for name, frame in found if len(frame)]
 
 
-def _dataless(chart: alt.Chart) -> alt.Chart:
-    """The chart without data of its own: a facet's layers share the facet's."""
-    chart = chart.copy()
-    chart.data = alt.Undefined
-    return chart
-
-
 def _counted(points: pl.DataFrame) -> pl.DataFrame:
     """Proteins per square of BIN °C."""
     floor = {name: (pl.col(name) / BIN).floor() * BIN for name in ("tm", "prediction")}
-    counted = points.with_columns(**floor).group_by("panel", "strategy", "tm", "prediction", maintain_order=True)
+    counted = points.with_columns(**floor).group_by(
+        "panel", "strategy", "kind", "tm", "prediction", maintain_order=True
+    )
     ends = {f"{name}_end": pl.col(name) + BIN for name in ("tm", "prediction")}
     return counted.agg(proteins=pl.len()).with_columns(**ends, proteins=pl.col("proteins").cast(pl.Int64))
 
