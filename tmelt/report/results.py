@@ -1,6 +1,7 @@
 """The page's tables as rows of cells."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,79 +19,75 @@ _WINNER_DIFF_ROWS = 400
 _TOP = 12
 
 
+_FINAL_COLUMNS = (
+    "",
+    "test MAE, °C",
+    "95 % interval",
+    "gain over baseline, °C",
+    "95 % interval",
+    "val MAE, °C",
+    "ρ within organisms",
+    "optimism, °C",
+    "trials ok / failed",
+    "training per search",
+    "LLM cost per search",
+)
+
+
 def final_table(study: Study) -> Table:
     """What the study found: strategies, the baseline, trivial predictors, limits."""
-    by_name = {row["strategy"]: row for row in study["strategies"].to_dicts()}
-    gains = {
-        row["a"]: interval(row["low"], row["high"], signed=True)
-        for row in study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae")).to_dicts()
-    }
-    rows, groups = [], []
-    for name in study.strategies:
-        row = by_name.get(name)
-        if row is None:
-            continue
-        label = f"{name} (scripted)" if name in study.scripted else name
-        rows.append(
-            [
-                label,
-                number(row["test_mae"]),
-                interval(row["test_low"], row["test_high"]),
-                number(row["gain"], signed=True),
-                gains.get(name, ""),
-                number(row["val_mae"]),
-                number(row["test_within_rho"]),
-                number(row["optimism"], signed=True),
-                f"{row['ok']} / {row['failed']}",
-                seconds(row["fit_s"]),
-                dollars(row["cost_usd"]),
-            ]
-        )
-        groups.append("strategy")
+    rows = [("strategy", row) for row in _strategy_rows(study)]
     held = study.baseline
-    mae = held["test_mae"]
-    if mae is not None:
-        rows.append(
-            [
-                "baseline (trial 0)",
-                number(mae),
-                interval(held["low"], held["high"]),
-                "0",
-                "",
-                number(held["val_mae"]),
-                number(held["test_within_rho"]),
-                *[""] * 4,
-            ]
-        )
-        groups.append("baseline")
-    for row in study["floors"].to_dicts():
-        rows.append(
-            [
-                row["label"],
-                number(row["test_mae"]),
-                interval(row["low"], row["high"]),
-                number(row["test_mae"] - mae, signed=True) if None not in (mae, row["test_mae"]) else "",
-                "",
-                number(row["val_mae"]),
-                number(row["test_within_rho"]) if row["kind"] != "bound" else "",
-                *[""] * 4,
-            ]
-        )
-        groups.append(row["kind"])
-    columns = [
-        "",
-        "test MAE, °C",
-        "95 % interval",
-        "gain over baseline, °C",
-        "95 % interval",
-        "val MAE, °C",
-        "ρ within organisms",
-        "optimism, °C",
-        "trials ok / failed",
-        "training per search",
-        "LLM cost per search",
+    if held["test_mae"] is not None:
+        cells = [
+            "baseline (trial 0)",
+            number(held["test_mae"]),
+            interval(held["low"], held["high"]),
+            "0",
+            "",
+            number(held["val_mae"]),
+            number(held["test_within_rho"]),
+        ]
+        rows.append(("baseline", cells))
+    rows += [(row["kind"], _floor_cells(row, held["test_mae"])) for row in study["floors"].to_dicts()]
+    filled = [[*cells, *[""] * (len(_FINAL_COLUMNS) - len(cells))] for _, cells in rows]
+    return Table(_FINAL_COLUMNS, filled, [group for group, _ in rows])
+
+
+def _strategy_rows(study: Study) -> list[list[str]]:
+    """The cells of each strategy."""
+    against = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
+    gains = {row["a"]: interval(row["low"], row["high"], signed=True) for row in against.to_dicts()}
+    return [
+        [
+            f"{row['strategy']} (scripted)" if row["strategy"] in study.scripted else row["strategy"],
+            number(row["test_mae"]),
+            interval(row["test_low"], row["test_high"]),
+            number(row["gain"], signed=True),
+            gains.get(row["strategy"], ""),
+            number(row["val_mae"]),
+            number(row["test_within_rho"]),
+            number(row["optimism"], signed=True),
+            f"{row['ok']} / {row['failed']}",
+            seconds(row["fit_s"]),
+            dollars(row["cost_usd"]),
+        ]
+        for row in study["strategies"].sort(study.place()).to_dicts()
     ]
-    return Table(columns, rows, groups)
+
+
+def _floor_cells(row: Mapping[str, Any], baseline: float | None) -> list[str]:
+    """The cells of a trivial predictor or a limit; `baseline`: test MAE of the confirmed baseline."""
+    gain = None if None in (baseline, row["test_mae"]) else row["test_mae"] - baseline
+    return [
+        row["label"],
+        number(row["test_mae"]),
+        interval(row["low"], row["high"]),
+        "" if gain is None else number(gain, signed=True),
+        "",
+        number(row["val_mae"]),
+        number(row["test_within_rho"]) if row["kind"] != "bound" else "",
+    ]
 
 
 def winners_table(study: Study) -> Table:

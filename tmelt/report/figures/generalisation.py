@@ -155,48 +155,19 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
         return None
     scale = scale_of(study)
     kinds = [kind for kind in _KINDS if kind in whole["kind"].to_list()]
-    size = {"width": panel_width(width, 1 if width < PHONE else len(kinds) + bool(len(bins))), "height": 200}
-    charts = []
-    if len(bins):
-        means = bins.group_by("strategy", "bin").agg(pl.col("sd", "mae").mean()).sort("strategy", "bin")
-        x = alt.X("sd:Q", title="spread over fresh seeds (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(grid=False))
-        y = alt.Y("mae:Q", title="test MAE (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
-        means = described(
-            means, lambda row: f"{row['strategy']}: spread {number(row['sd'])}, MAE {number(row['mae'])} °C"
-        )
-        charts.append(_curve(means, x, y, scale).properties(**size, title="error by spread"))
+    panels = {"error by spread": _error_by_spread(bins, scale)} if len(bins) else {}
     shares = (
         whole.group_by("strategy", "kind", "level")
         .agg(pl.col("coverage", "half_width").mean())
         .sort("strategy", "kind", "level")
     )
-    ends = pl.DataFrame({"level": [0.45, 1.0], "coverage": [0.45, 1.0]})
     lowest = min(0.45, float(shares["coverage"].min()) - 0.03)
     for kind in kinds:
-        own = shares.filter(pl.col("kind") == kind)
-        x = alt.X(
-            "level:Q",
-            title="share that should lie inside",
-            scale=alt.Scale(domain=[0.45, 1], nice=False),
-            axis=alt.Axis(values=[0.5, 0.65, 0.8, 0.95], format=".0%", grid=False, labelOverlap="greedy"),
-        )
-        y = alt.Y(
-            "coverage:Q",
-            title="share that does, on test",
-            scale=alt.Scale(domain=[lowest, 1], nice=False),
-            axis=alt.Axis(format=".0%", tickCount=5),
-        )
-        own = described(
-            own,
-            lambda row: (
-                f"{row['strategy']}: {100 * row['coverage']:.0f} % within ±{number(row['half_width'])} °C, "
-                f"should be {100 * row['level']:.0f} %"
-            ),
-        )
-        ideal = alt.Chart(ends).mark_line(strokeDash=[3, 3], color=FAINT, strokeWidth=1, aria=False, clip=True)
-        charts.append(
-            alt.layer(ideal.encode(x=x, y=y), _curve(own, x, y, scale)).properties(**size, title=_KINDS[kind])
-        )
+        panels[_KINDS[kind]] = _held_against_promised(shares.filter(pl.col("kind") == kind), lowest, scale)
+    across = 1 if width < PHONE else len(panels)
+    charts = [
+        panel.properties(width=panel_width(width, across), height=200, title=title) for title, panel in panels.items()
+    ]
     rho = bins.filter(pl.col("bin") == 0)["rho"].drop_nulls()
     caption = (
         "Is there an honest interval around a single prediction? "
@@ -224,6 +195,41 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
         styled(beside(charts, width, color="shared", shape="shared", strokeDash="shared"), width),
         {"calibration": study["calibration"], "coverage": study["coverage"]},
     )
+
+
+def _error_by_spread(bins: pl.DataFrame, scale: dict[str, Any]) -> alt.LayerChart:
+    """Error of the test proteins in fifths by how much the fresh seeds disagree."""
+    means = bins.group_by("strategy", "bin").agg(pl.col("sd", "mae").mean()).sort("strategy", "bin")
+    x = alt.X("sd:Q", title="spread over fresh seeds (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(grid=False))
+    y = alt.Y("mae:Q", title="test MAE (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    means = described(means, lambda row: f"{row['strategy']}: spread {number(row['sd'])}, MAE {number(row['mae'])} °C")
+    return _curve(means, x, y, scale)
+
+
+def _held_against_promised(shares: pl.DataFrame, lowest: float, scale: dict[str, Any]) -> alt.LayerChart:
+    """How often intervals of one kind hold on test, by what they promise; the axis begins at `lowest`."""
+    shares = described(
+        shares,
+        lambda row: (
+            f"{row['strategy']}: {100 * row['coverage']:.0f} % within ±{number(row['half_width'])} °C, should "
+            f"be {100 * row['level']:.0f} %"
+        ),
+    )
+    x = alt.X(
+        "level:Q",
+        title="share that should lie inside",
+        scale=alt.Scale(domain=[0.45, 1], nice=False),
+        axis=alt.Axis(values=[0.5, 0.65, 0.8, 0.95], format=".0%", grid=False, labelOverlap="greedy"),
+    )
+    y = alt.Y(
+        "coverage:Q",
+        title="share that does, on test",
+        scale=alt.Scale(domain=[lowest, 1], nice=False),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
+    ends = pl.DataFrame({"level": [0.45, 1.0], "coverage": [0.45, 1.0]})
+    ideal = alt.Chart(ends).mark_line(strokeDash=[3, 3], color=FAINT, strokeWidth=1, aria=False, clip=True)
+    return alt.layer(ideal.encode(x=x, y=y), _curve(shares, x, y, scale))
 
 
 def _curve(frame: pl.DataFrame, x: alt.X, y: alt.Y, scale: dict[str, Any]) -> alt.LayerChart:
