@@ -10,8 +10,8 @@ from tmelt.report import numbers, results
 from tmelt.report.code import shown_diff
 from tmelt.report.figures.attribution import figure_changes
 from tmelt.report.figures.comparison import fewest_searches
-from tmelt.report.figures.cost import figure_cost, leaders, log_ticks
-from tmelt.report.figures.theme import span_of, trial_axis
+from tmelt.report.figures.cost import figure_cost, leaders
+from tmelt.report.figures.theme import log_ticks, span_of, trial_axis
 from tmelt.report.finding import finding, power
 from tmelt.report.inputs import Study
 from tmelt.report.methods import methods, methods_paragraph

@@ -4,7 +4,6 @@ import altair as alt
 import polars as pl
 
 from tmelt.evidence.difference import CATEGORIES as KNOB_CATEGORIES
-from tmelt.report.figures.cost import log_ticks
 from tmelt.report.figures.theme import (
     FAINT,
     INK,
@@ -19,6 +18,7 @@ from tmelt.report.figures.theme import (
     described,
     faceted,
     linked,
+    log_ticks,
     names_axis,
     panel_width,
     pointing,
@@ -239,31 +239,9 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
 
 def figure_categories(study: Study, width: int) -> Figure | None:
     """What the proposals touched, in thirds of the search."""
-    rows = study["behaviour"].drop_nulls("kind").select("strategy", "trajectory", "iteration", "categories")
-    last = rows.group_by("strategy", "trajectory").agg(last=pl.col("iteration").max())
-    rows = rows.join(last, on=["strategy", "trajectory"]).filter(pl.col("last") >= len(_THIRDS))
-    if not len(rows):
+    shares, trials = category_shares(study)
+    if not len(shares):
         return None
-    third = ((pl.col("iteration") - 1) * len(_THIRDS) // pl.col("last")).clip(0, len(_THIRDS) - 1)
-    rows = rows.with_columns(third=third.replace_strict(dict(enumerate(_THIRDS)), return_dtype=pl.String))
-    total = rows.group_by("strategy", "third").agg(trials=pl.len().cast(pl.Int64))
-    touched = (
-        rows.explode("categories")
-        .drop_nulls("categories")
-        .group_by("strategy", "third", category="categories")
-        .agg(touching=pl.len().cast(pl.Int64))
-    )
-    kinds = [name for name in CATEGORIES if name in touched["category"].to_list()]
-    if not kinds:
-        return None
-    shares = (
-        total.join(pl.DataFrame({"category": kinds}), how="cross")
-        .join(touched, on=["strategy", "third", "category"], how="left")
-        .with_columns(pl.col("touching").fill_null(0))
-        .with_columns(share=pl.col("touching") / pl.col("trials"))
-    )
-    order = {name: place for place, name in enumerate([*study.strategies, *_THIRDS, *kinds])}
-    shares = shares.sort(pl.col(key).replace_strict(order) for key in ("strategy", "third", "category"))
     drawn = described(
         shares,
         lambda row: (
@@ -293,7 +271,7 @@ def figure_categories(study: Study, width: int) -> Figure | None:
         "Share of proposals that touch each part of the candidate, in the first, second and last third of the search; "
         "a proposal may touch several. Knobs belong to a category each; changes of a script are assigned by the words "
         "in the changed lines, which is a heuristic. "
-        f"n = {count(len(rows), 'trial')} after the baseline."
+        f"n = {count(trials, 'trial')} after the baseline."
     )
     return Figure(
         "categories",
@@ -302,6 +280,35 @@ def figure_categories(study: Study, width: int) -> Figure | None:
         styled(faceted(panel, "strategy", names, width), width),
         {"categories": shares},
     )
+
+
+def category_shares(study: Study) -> tuple[pl.DataFrame, int]:
+    """(share of a strategy's trials that touch a category, by third of the search; how many trials they are of).
+
+    Searches shorter than three trials have no thirds; categories that nobody touched are left out.
+    """
+    rows = study["behaviour"].drop_nulls("kind").select("strategy", "trajectory", "iteration", "categories")
+    last = rows.group_by("strategy", "trajectory").agg(last=pl.col("iteration").max())
+    rows = rows.join(last, on=["strategy", "trajectory"]).filter(pl.col("last") >= len(_THIRDS))
+    third = ((pl.col("iteration") - 1) * len(_THIRDS) // pl.col("last")).clip(0, len(_THIRDS) - 1)
+    rows = rows.with_columns(third=third.replace_strict(dict(enumerate(_THIRDS)), return_dtype=pl.String))
+    total = rows.group_by("strategy", "third").agg(trials=pl.len().cast(pl.Int64))
+    touched = (
+        rows.explode("categories")
+        .drop_nulls("categories")
+        .group_by("strategy", "third", category="categories")
+        .agg(touching=pl.len().cast(pl.Int64))
+    )
+    kinds = [name for name in CATEGORIES if name in touched["category"].to_list()]
+    shares = (
+        total.join(pl.DataFrame({"category": kinds}, schema={"category": pl.String}), how="cross")
+        .join(touched, on=["strategy", "third", "category"], how="left")
+        .with_columns(pl.col("touching").fill_null(0))
+        .with_columns(share=pl.col("touching") / pl.col("trials"))
+    )
+    order = {name: place for place, name in enumerate([*_THIRDS, *CATEGORIES])}
+    third, category = (pl.col(key).replace_strict(order, return_dtype=pl.Int64) for key in ("third", "category"))
+    return shares.sort(study.place(), third, category), len(rows)
 
 
 def figure_complexity(study: Study, width: int) -> Figure | None:

@@ -1,5 +1,7 @@
 """The searches as they went: the incumbent's error against trials, seconds and dollars."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
@@ -56,27 +58,11 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
     panels = []
     for split, label in _SPLITS.items():
         own = alt.Chart(bands.filter(pl.col("split") == split))
-        line = own.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True, aria=False).encode(
-            x=x, y=y, color=scale["color"], strokeDash=scale["dash"]
-        )
-        ends = own.transform_joinaggregate(last="max(x)", groupby=["strategy"]).transform_filter(
-            "datum.x == datum.last"
-        )
-        mark = ends.mark_point(size=55, filled=True, opacity=1).encode(
-            x=x, y=y, color=scale["color"], shape=scale["shape"], description="words:N"
-        )
-        layers = [_references(lines.filter(pl.col("split") == split)), line, mark]
+        layers = [_references(lines.filter(pl.col("split") == split)), *_median_and_end(own, x, y, scale)]
         if spread:
             area = own.mark_area(interpolate="step-after", opacity=0.08, clip=True, aria=False)
-            layers.insert(
-                0,
-                area.encode(
-                    x=x,
-                    y=alt.Y("lower:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False)),
-                    y2="upper:Q",
-                    color=scale["color"],
-                ),
-            )
+            lower = alt.Y("lower:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False))
+            layers.insert(0, area.encode(x=x, y=lower, y2="upper:Q", color=scale["color"]))
         panels.append(
             alt.layer(*layers).properties(
                 width=panel_width(width, 1 if width < PHONE else 2), height=230 if width < PHONE else 320, title=label
@@ -98,6 +84,18 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
         styled(beside(panels, width, color="shared", shape="shared", strokeDash="shared"), width),
         {f"incumbents_{axis}": bands.drop("words")},
     )
+
+
+def _median_and_end(own: alt.Chart, x: alt.X, y: alt.Y, scale: dict[str, Any]) -> tuple[alt.Chart, alt.Chart]:
+    """A strategy's curve, and its mark at the end."""
+    line = own.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True, aria=False).encode(
+        x=x, y=y, color=scale["color"], strokeDash=scale["dash"]
+    )
+    end = own.transform_joinaggregate(last="max(x)", groupby=["strategy"]).transform_filter("datum.x == datum.last")
+    mark = end.mark_point(size=55, filled=True, opacity=1).encode(
+        x=x, y=y, color=scale["color"], shape=scale["shape"], description="words:N"
+    )
+    return line, mark
 
 
 def figure_trials(study: Study, width: int) -> Figure | None:

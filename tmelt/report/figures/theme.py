@@ -4,6 +4,7 @@ Colours are those of Okabe and Ito (2008), darkened where they are too pale on w
 replaced by a CSS variable of the same place in `COLOURS`, so that one drawing serves light and dark.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -172,6 +173,20 @@ def trial_axis(last: int) -> alt.Axis:
         step for step in (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000) if last <= 6 * step or step == 1000
     )
     return alt.Axis(grid=False, format="d", values=list(range(0, last + 1, step)))
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """At most about `most` round numbers between two positive ones, for an axis in the logarithm; one in the middle
+    where they are too close for any, and none where they are not apart."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    if low >= high:
+        return []
+    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
+        ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) <= most + 1:
+            return inside or [float(f"{math.sqrt(low * high):.1e}")]
+    return inside[:: -(-len(inside) // most)]
 
 
 def beside(charts: list[alt.Chart], width: int, **resolve: Any) -> alt.TopLevelMixin:
