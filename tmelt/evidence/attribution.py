@@ -15,7 +15,7 @@ from tmelt.errors import InputError
 from tmelt.evidence import statistics
 from tmelt.evidence.confirmation import incumbent_path
 from tmelt.evidence.difference import Change, compare, parts_of, unified_diff
-from tmelt.evidence.incumbents import searches, trial_scores
+from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
 from tmelt.evidence.reading import table
 from tmelt.evidence.schema import ATTRIBUTION, CHANGES, IMPROVEMENTS
 from tmelt.evidence.winners import Confirmed, candidate_of
@@ -40,10 +40,7 @@ def changes(
     trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed, study: Path, space: Space
 ) -> pl.DataFrame:
     """The table `changes`: each step from one incumbent to the next, in every search."""
-    exact = {
-        (row["strategy"], row["trajectory"], row["iteration"]): row["val_mae"]
-        for row in trial_scores(runs).iter_rows(named=True)
-    }
+    exact = _exact_mae(runs)
     names = [knob.name for knob in space]
     noise = seed_noise(trials.to_dicts())
     rows = []
@@ -91,6 +88,11 @@ def changes(
     return table(rows, CHANGES)
 
 
+def _exact_mae(runs: pl.DataFrame) -> dict[tuple[str, int, int], float]:
+    """Validation MAE of each trial by (strategy, trajectory, iteration), means over its seeds."""
+    return {tuple(key): mae for *key, mae in trial_scores(runs).select(*TRIAL_KEY, "val_mae").iter_rows()}
+
+
 def effect_error(noise: float, before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
     """Standard error of a difference of two trials' means over seeds; None where the seed noise is unknown."""
     counts = [len(trial["val_mae_by_seed"] or []) for trial in (before, after)]
@@ -105,13 +107,7 @@ def _in_space_share(
         return float(change.kind == "in_space"), "by kind"
     if change.kind == "none":
         return None, "unknown"
-    of_change = plan.filter(
-        (pl.col("purpose") == "projection")
-        & (pl.col("strategy") == strategy)
-        & (pl.col("trajectory") == trajectory)
-        & (pl.col("change") == iteration)
-    )
-    name = dict(of_change.select("part", "candidate").iter_rows())
+    name = _projections(plan, strategy, trajectory, iteration)
     if not all(name.get(part) in confirmed for part in ("parent", "projected", "child")):
         return None, "unknown"
     mae = {part: float(confirmed.errors(candidate, "val").mean()) for part, candidate in name.items()}
@@ -120,14 +116,22 @@ def _in_space_share(
     return float(np.clip((mae["projected"] - mae["parent"]) / (mae["child"] - mae["parent"]), 0, 1)), "by projection"
 
 
+def _projections(plan: pl.DataFrame, strategy: str, trajectory: int, change: int | None) -> dict[str, str]:
+    """The candidates that split one kept change (its iteration), or the whole winner (None), by their part."""
+    rows = plan.filter(
+        (pl.col("purpose") == "projection")
+        & (pl.col("strategy") == strategy)
+        & (pl.col("trajectory") == trajectory)
+        & pl.col("change").eq_missing(pl.lit(change, dtype=pl.Int64))
+    )
+    return dict(rows.select("part", "candidate").iter_rows())
+
+
 def attribution(
     changed: pl.DataFrame, trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed
 ) -> pl.DataFrame:
     """The table `attribution`: one row per search. `changed` is the table `changes`."""
-    exact = {
-        (row["strategy"], row["trajectory"], row["iteration"]): row["val_mae"]
-        for row in trial_scores(runs).iter_rows(named=True)
-    }
+    exact = _exact_mae(runs)
     baseline = candidate_of(plan, "baseline", None, None)
     rows = []
     for strategy, trajectory, search in searches(trials):
@@ -151,12 +155,7 @@ def attribution(
         if unknown and "none" in unsplit:
             notes.append("trainings of the same code and knobs differed")
         winner = candidate_of(plan, "winner", strategy, trajectory)
-        projected = plan.filter(
-            (pl.col("purpose") == "projection")
-            & (pl.col("strategy") == strategy)
-            & (pl.col("trajectory") == trajectory)
-            & pl.col("change").is_null()
-        )["candidate"].to_list()
+        projected = _projections(plan, strategy, trajectory, None).get("projected")
         rows.append(
             {
                 "strategy": strategy,
@@ -168,7 +167,7 @@ def attribution(
                 "unknown": unknown,
                 "in_space_share": inside / gain if gain < 0 and not unknown else None,
                 "confirmed_gain": _confirmed_gain(confirmed, winner, baseline),
-                "projected_gain": _confirmed_gain(confirmed, projected[0] if projected else None, baseline),
+                "projected_gain": _confirmed_gain(confirmed, projected, baseline),
                 "switch": touched.min() if len(touched) else None,
                 "note": "; ".join(notes) or None,
             }

@@ -239,8 +239,7 @@ def ablations(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[t
             continue
         known = {key: value for key, value in (dict(winner.knobs) | {name: default}).items() if key in space}
         own = {key: value for key, value in winner.knobs.items() if key not in space}
-        arrived = next(i for i, candidate in reversed(path) if _arrived(path, i, name))
-        yield arrived, name, replace(winner, knobs=space.complete(known) | own)
+        yield _arrival(path, name), name, replace(winner, knobs=space.complete(known) | own)
     for (_, before), (iteration, after) in itertools.pairwise(path):
         if not changed_parts(before.script, after.script):
             continue
@@ -252,13 +251,14 @@ def ablations(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[t
         yield iteration, "script", replace(winner, script=reverted, knobs=left)
 
 
-def _arrived(path: Sequence[tuple[int, Candidate]], iteration: int, name: str) -> bool:
-    """Whether the knob got the winner's value in this step of the path."""
-    position = next(p for p, (i, _) in enumerate(path) if i == iteration)
-    if position == 0:
-        return True
+def _arrival(path: Sequence[tuple[int, Candidate]], name: str) -> int:
+    """The iteration in which the knob last got the winner's value; the first of the path if it always had it."""
     final = path[-1][1].knobs[name]
-    return path[position][1].knobs.get(name) == final != path[position - 1][1].knobs.get(name)
+    steps = list(itertools.pairwise(path))
+    for (_, before), (iteration, after) in reversed(steps):
+        if after.knobs.get(name) == final != before.knobs.get(name):
+            return iteration
+    return path[0][0]
 
 
 def projections(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[tuple[int | None, str, Candidate]]:
