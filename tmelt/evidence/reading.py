@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tmelt.errors import InputError
-from tmelt.schema import CURVE, PREDICTIONS, RUN, as_frame
+from tmelt.files import atomic_path
+from tmelt.schema import CURVE, PREDICTIONS, RUN, TRIAL, as_frame, read_table
 
 CHUNK = 400  # files per scan: 400 × 2,500 predictions are some 40 MB
 
@@ -26,10 +28,6 @@ def table(rows: Sequence[dict], schema: pa.Schema) -> pl.DataFrame:
 
 def write(path: Path | str, frame: pl.DataFrame, schema: pa.Schema) -> None:
     """Write one table of tmelt.evidence.schema, with the meanings of its columns, atomically."""
-    import pyarrow.parquet as pq
-
-    from tmelt.files import atomic_path
-
     arrow = typed(frame, schema).to_arrow().cast(schema)
     with atomic_path(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd")
@@ -37,8 +35,6 @@ def write(path: Path | str, frame: pl.DataFrame, schema: pa.Schema) -> None:
 
 def concat_histories(paths: Sequence[Path]) -> pl.DataFrame:
     """The trials of all searches (tmelt.schema.TRIAL), one file per search, by strategy, trajectory and iteration."""
-    from tmelt.schema import TRIAL, read_table
-
     frames = [read_table(path, TRIAL) for path in paths]
     frame = typed(pl.concat(frames) if frames else pl.DataFrame(), TRIAL)
     return frame.sort("strategy", "trajectory", "iteration")

@@ -17,6 +17,8 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
+from tmelt.files import sha256_text
+
 LEVEL = 0.95
 DRAWS = 4000
 FEW = 5  # searches per strategy below which nothing is said about which strategy is better
@@ -41,8 +43,6 @@ class Interval:
 
 def generator(*names: object) -> np.random.Generator:
     """A random generator that depends on names alone, so that tables come out the same every time."""
-    from tmelt.files import sha256_text
-
     return np.random.default_rng(int(sha256_text("/".join(map(str, names)))[:16], 16))
 
 
