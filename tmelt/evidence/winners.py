@@ -272,7 +272,8 @@ def strategies(
         own = trials.filter(pl.col("strategy") == strategy)
         best = won.filter(pl.col("strategy") == strategy)
         proven = best.filter(pl.col("confirmed_seeds") > 0)
-        last = incumbent.filter(pl.col("strategy") == strategy).sort("iteration").group_by("trajectory").last()
+        path = incumbent.filter(pl.col("strategy") == strategy).sort("trajectory", "iteration")
+        last = path.group_by("trajectory", maintain_order=True).last()
         area = efficiency.filter((pl.col("strategy") == strategy) & (pl.col("axis") == "trials"))["auc"]
         errors = errors_by_search(won, strategy, confirmed, "test")
         count = own["trajectory"].n_unique()

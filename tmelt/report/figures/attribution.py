@@ -44,7 +44,7 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         rows = rows.with_columns(label=pl.format("{}, search {}", "strategy", "trajectory"))
         labels = rows["label"].to_list()
     else:
-        rows = rows.group_by("strategy").agg(pl.col("in_space", "out_of_space", "unknown").mean())
+        rows = rows.group_by("strategy", maintain_order=True).agg(pl.col("in_space", "out_of_space", "unknown").mean())
         rows = rows.with_columns(label=pl.col("strategy"))
         labels = [name for name in study.strategies if name in rows["label"].to_list()]
     parts = dict(zip(("in_space", "out_of_space", "unknown"), KINDS, strict=False))
