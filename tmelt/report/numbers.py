@@ -25,16 +25,12 @@ _AXES = {
 def power_table(study: Study) -> Table:
     """How many searches each difference would need."""
     rows = study["power"].to_dicts()
+    columns = [
+        "", "difference, °C", "SD between searches, °C", "searches now", "needed, power 80 %", "needed, power 90 %",
+        "detectable now, °C",
+    ]  # fmt: skip
     return noted(
-        [
-            "",
-            "difference, °C",
-            "SD between searches, °C",
-            "searches now",
-            "needed, power 80 %",
-            "needed, power 90 %",
-            "detectable now, °C",
-        ],
+        columns,
         [
             [
                 f"{row['a']} − {row['b']}",
@@ -76,21 +72,11 @@ def comparison_table(study: Study) -> Table:
                 row["note"] or "",
             ]
         )
-    return noted(
-        [
-            "",
-            "searches",
-            "test MAE, °C",
-            "95 % interval",
-            "P(first better)",
-            "p (Holm)",
-            "verdict",
-            "area under the curve, °C",
-            "95 % interval",
-        ],
-        rows,
-        texts=[6],
-    )
+    columns = [
+        "", "searches", "test MAE, °C", "95 % interval", "P(first better)", "p (Holm)", "verdict",
+        "area under the curve, °C", "95 % interval",
+    ]  # fmt: skip
+    return noted(columns, rows, texts=[6])
 
 
 def efficiency_table(study: Study) -> Table:
@@ -155,20 +141,11 @@ def attribution_table(study: Study) -> Table:
                 row["note"] or "",
             ]
         )
-    return noted(
-        [
-            "",
-            "kept changes",
-            "gain in validation, °C",
-            "by knobs",
-            "gain confirmed, °C",
-            "knobs alone, re-run, °C",
-            "by knobs, re-run",
-            "script first changed",
-        ],
-        rows,
-        texts=[7],
-    )
+    columns = [
+        "", "kept changes", "gain in validation, °C", "by knobs", "gain confirmed, °C", "knobs alone, re-run, °C",
+        "by knobs, re-run", "script first changed",
+    ]  # fmt: skip
+    return noted(columns, rows, texts=[7])
 
 
 def behaviour_table(study: Study) -> Table:
@@ -195,20 +172,11 @@ def behaviour_table(study: Study) -> Table:
                 f"{int(judged['came_true'].sum())} of {len(judged)}" if len(judged) else DASH,
             ]
         )
-    return Table(
-        [
-            "",
-            "trials",
-            "knobs changed (median)",
-            "step (median)",
-            "script edited",
-            "repeats",
-            "failed",
-            "kept",
-            "expectations come true",
-        ],
-        rows,
-    )
+    columns = [
+        "", "trials", "knobs changed (median)", "step (median)", "script edited", "repeats", "failed", "kept",
+        "expectations come true",
+    ]  # fmt: skip
+    return Table(columns, rows)
 
 
 def cost_table(study: Study) -> Table:
