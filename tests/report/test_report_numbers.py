@@ -86,6 +86,15 @@ def test_a_low_correlation_within_organisms_is_called_no_more_than_that(whole):
     assert "0.10: it hardly ranks proteins within an organism" in said
 
 
+def test_nothing_is_said_of_strategies_without_a_confirmed_winner(whole):
+    study = whole.read()
+    lost = (pl.col("a") == "ua") | (pl.col("b") == "ua")
+    rows = study["comparison"].with_columns(high=pl.lit(-0.1), low=pl.lit(-0.9))
+    assert "every strategy's winners improve" in finding(replace(study, tables={**study.tables, "comparison": rows}))[1]
+    said = finding(replace(study, tables={**study.tables, "comparison": rows.filter(~lost)}))[1]
+    assert "the winners of random and ra improve" in said and "every strategy" not in said
+
+
 def test_a_search_without_bias_is_not_said_to_have_one(whole):
     for optimism, words in (
         (0.001, "were right on average"),

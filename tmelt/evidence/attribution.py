@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -296,7 +296,7 @@ def _script_parts(before: str, after: str) -> Iterator[tuple[str, str | None]]:
             yield name, new.get(name)
 
 
-def _found_in(part: str, without: Proposal, winner: Proposal, winners, space: Space) -> int:
+def _found_in(part: str, without: Proposal, winner: Proposal, winners: Iterable[Proposal], space: Space) -> int:
     """How many searches' winners have this very change: the knob's new value, or every changed part of the script.
 
     Numbers count as the same within a twentieth of the knob's range, in the logarithm where its range is.

@@ -72,7 +72,16 @@ def compare_numbers(a: str, b: str, metric: str, left: np.ndarray, right: np.nda
     return _row(a, b, metric, left, right, interval, statistics.generator("comparison", a, b, metric))
 
 
-def _row(a, b, metric, left, right, interval: statistics.Interval, rng) -> dict[str, Any]:
+def _row(
+    a: str,
+    b: str,
+    metric: str,
+    left: np.ndarray,
+    right: np.ndarray,
+    interval: statistics.Interval,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """A row of the table from one number per search, `left` of a and `right` of b."""
     fewest = min(len(left), len(right))
     share, low, high = statistics.probability_of_improvement(left, right)
     notes = []

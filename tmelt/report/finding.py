@@ -87,8 +87,8 @@ def _against_baseline(study: Study) -> list[str]:
         return [
             f"The baseline has {number(base)} °C; there are too few proteins or searches for an interval of the gains."
         ]
-    if len(better) == len(rows):
-        who = "every strategy's winners improve" if len(rows) > 1 else f"the winners of {rows['a'][0]} improve"
+    if len(better) == len(study.strategies) > 1:
+        who = "every strategy's winners improve"
     elif len(better):
         who = f"the winners of {listing(strategies)} improve"
     else:
@@ -151,9 +151,10 @@ def _between(study: Study) -> list[str]:
     fewest = int(min(pairs["n_a"].min(), pairs["n_b"].min()))
     if fewest < FEW:
         searches = "one confirmed search" if fewest == 1 else f"{fewest} confirmed searches"
+        whose = "per strategy" if fewest == max(pairs["n_a"].max(), pairs["n_b"].max()) else "of some strategy"
         return [
-            f"With {searches} per strategy no ranking of the strategies is claimed: another set of searches may order "
-            "them differently."
+            f"With {searches} {whose} no ranking of the strategies is claimed: another set of searches may order them "
+            "differently."
         ]
     decided = pairs.filter(pl.col("verdict").is_in(["a better", "b better"]))
     if not len(decided):
