@@ -422,7 +422,7 @@ BEHAVIOUR = pa.schema([
     _column("parameter_count", N, "trainable parameters, as the candidate reports them"),
     _column("script_lines", N, "lines of the training script"),
     _column("predict_s", F, "mean over seeds: seconds of a prediction pass"),
-    _column("pareto", B, "no other ok trial of the study is at least as good in error, parameters and latency"),
+    _column("pareto", B, "no other ok trial is better in error, parameters or latency without being worse in another"),
 ])  # fmt: skip
 
 TABLES: dict[str, pa.Schema] = {

@@ -13,7 +13,7 @@ from tmelt.report.code import Diff, diff_scripts, shown_diff
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
 from tmelt.report.trial_page import knob_changes, read_script
-from tmelt.report.words import anchor, count, dollars, interval, number, seconds, shortened, tidied, value
+from tmelt.report.words import DASH, anchor, count, dollars, interval, number, seconds, shortened, tidied, value
 
 _WINNER_DIFF_ROWS = 400
 _TOP = 12
@@ -48,14 +48,16 @@ def final_table(study: Study) -> Table:
 def _strategy_rows(study: Study) -> list[list[str]]:
     """The cells of each strategy."""
     against = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
-    gains = {row["a"]: interval(row["low"], row["high"], signed=True) for row in against.to_dicts()}
+    gains = {
+        row["a"]: (number(row["difference"], signed=True), interval(row["low"], row["high"], signed=True))
+        for row in against.to_dicts()
+    }
     return [
         [
             f"{row['strategy']} (scripted)" if row["strategy"] in study.scripted else row["strategy"],
             number(row["test_mae"]),
             interval(row["test_low"], row["test_high"]),
-            number(row["gain"], signed=True),
-            gains.get(row["strategy"], ""),
+            *gains.get(row["strategy"], (DASH, "")),
             number(row["val_mae"]),
             number(row["test_within_rho"]),
             number(row["optimism"], signed=True),

@@ -223,9 +223,13 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
         )
     caption = (
         "Every trial's error against its size (left; on a phone: above) and against the time of one prediction pass "
-        f"(right). Filled: the {int(drawn['pareto'].sum())} trials that no other trial equals or beats in error, "
-        "parameters and time at once. "
-        + (f"{count(len(beyond), 'trial')} above the axis. " if len(beyond) else "")
+        f"(right). Filled: the {count(int(drawn['pareto'].sum()), 'trial')} than which none is better in error, "
+        "parameters or time without being worse in another. "
+        + (
+            f"{count(len(beyond), 'trial')} above the axis ({int(beyond['pareto'].sum())} filled). "
+            if len(beyond)
+            else ""
+        )
         + f"n = {count(len(drawn), 'trial')} with a score."
     )
     return Figure(
