@@ -9,7 +9,7 @@ import pytest
 from tmelt.report import numbers, results
 from tmelt.report.code import shown_diff
 from tmelt.report.figures.attribution import figure_changes
-from tmelt.report.figures.comparison import fewest_searches
+from tmelt.report.figures.comparison import fewest_searches, figure_comparison
 from tmelt.report.figures.cost import figure_cost, leaders
 from tmelt.report.figures.theme import log_ticks, span_of, trial_axis
 from tmelt.report.finding import finding, power
@@ -78,6 +78,16 @@ def test_the_fewest_searches_may_be_the_second_strategys():
     )
     assert fewest_searches(pairs) == 3
     assert fewest_searches(pairs.filter("versus")) == 6
+
+
+def test_a_strategy_with_few_searches_does_not_hide_the_tests_of_others(whole):
+    tested = pl.when((pl.col("b") != "baseline") & (pl.col("a") != "ua") & (pl.col("b") != "ua")).then(0.004)
+    study = with_table(whole.read(), "comparison", p_value=tested)
+    caption = figure_comparison(study, 920).caption
+    assert "pairs with fewer than 5 searches of a strategy are not tested" in caption and "no test" not in caption
+    assert (
+        "With 2 searches per strategy no test of significance is made" in figure_comparison(whole.read(), 920).caption
+    )
 
 
 def test_a_low_correlation_within_organisms_is_called_no_more_than_that(whole):

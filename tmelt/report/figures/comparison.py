@@ -41,24 +41,9 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
     dots = base.mark_point(size=60, filled=True, opacity=1).encode(x=x, y=y, color=colour, description="words:N")
     chart = alt.layer(zero, bars, dots).properties(width=width - (150 if width < PHONE else 210), height=alt.Step(21))
     few = fewest_searches(rows)
-    decided = int(rows["verdict"].is_in(_DECIDED).sum())
     caption = (
         "Difference of mean confirmed test MAE; bars: 95 % interval over searches and protein families, paired over "
-        "proteins. "
-        + (
-            f"Dark: {decided} pairs that an exact permutation test over searches, corrected for all pairs (Holm), "
-            "separates. "
-            if few >= FEW
-            else f"With {count(few, 'search', 'searches')} per strategy no test of significance is made: "
-            + (
-                "one search each tells nothing about how searches vary, so the bars cover proteins only. "
-                if few == 1
-                else f"an exact permutation test of {few} against {few} cannot fall below p = "
-                f"{2 / math.comb(2 * few, few):.2g}, and an interval from so few that excludes 0 speaks about these "
-                "searches. "
-            )
-        )
-        + f"n = {count(few, 'search', 'searches')} per strategy at least."
+        f"proteins. {_told_significance(rows, few)} n = {count(few, 'search', 'searches')} per strategy at least."
     )
     return Figure(
         "comparison",
@@ -66,6 +51,26 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
         caption,
         styled(chart, width),
         {"comparison": study["comparison"]},
+    )
+
+
+def _told_significance(rows: pl.DataFrame, few: int) -> str:
+    """What was tested, and why not everything."""
+    if few >= FEW or rows["p_value"].drop_nulls().len():
+        decided = int(rows["verdict"].is_in(_DECIDED).sum())
+        left_out = f"; pairs with fewer than {FEW} searches of a strategy are not tested" if few < FEW else ""
+        return (
+            f"Dark: {decided} pairs that an exact permutation test over searches, corrected for all pairs (Holm), "
+            f"separates{left_out}."
+        )
+    most = int(max(rows["n_a"].max(), rows["n_b"].max()))
+    whose = "per strategy" if few == most else "of some strategy"
+    untested = f"With {count(few, 'search', 'searches')} {whose} no test of significance is made: "
+    if most == 1:
+        return f"{untested}one search each tells nothing about how searches vary, so the bars cover proteins only."
+    return (
+        f"{untested}an exact permutation test of {few} against {few} cannot fall below p = "
+        f"{2 / math.comb(2 * few, few):.2g}, and an interval from so few that excludes 0 speaks about these searches."
     )
 
 
