@@ -11,6 +11,7 @@ from tmelt.report.code import shown_diff
 from tmelt.report.figures.attribution import figure_changes
 from tmelt.report.figures.comparison import fewest_searches, figure_comparison
 from tmelt.report.figures.cost import figure_cost, leaders
+from tmelt.report.figures.search import figure_incumbents
 from tmelt.report.figures.theme import log_ticks, span_of, trial_axis
 from tmelt.report.finding import finding, power
 from tmelt.report.inputs import Study
@@ -22,6 +23,12 @@ from tmelt.report.tables import noted
 def with_table(study: Study, name: str, **columns: pl.Expr) -> Study:
     """The study with other columns in a table."""
     return replace(study, tables={**study.tables, name: study[name].with_columns(**columns)})
+
+
+def axis_labels(svg: str) -> list[list[str]]:
+    """The labels of each axis of a drawing."""
+    axes = re.findall(r'<g class="mark-text role-axis-label".*?</g>', svg, re.DOTALL)
+    return [re.findall(r">([^<>]+)</text>", axis) for axis in axes]
 
 
 def test_the_lead_changes_where_another_curve_is_lower_and_ties_keep_it():
@@ -65,11 +72,20 @@ def test_labels_of_a_flat_curve_are_distinct_and_right(whole, spread):
     study = whole.read()
     near = 6.541 + spread * (pl.col("median_val_mae") - pl.col("median_val_mae").min())
     svg = svg_of(figure_cost(with_table(study, "cost_curves", median_val_mae=near), 920))
-    axes = re.findall(r'<g class="mark-text role-axis-label".*?</g>', svg, re.DOTALL)
-    labels = [re.findall(r">([^<>]+)</text>", axis) for axis in axes]
+    labels = axis_labels(svg)
     assert all(len(set(texts)) == len(texts) for texts in labels)
     errors = [texts for texts in labels if not texts[0].startswith("$")]
     assert errors and all(abs(float(text) - 6.541) < 0.15 for texts in errors for text in texts)
+
+
+@pytest.mark.parametrize(("longest", "unit"), [(0.02, ""), (50, ""), (5e6, "M")])
+def test_seconds_on_an_axis_are_never_read_as_minutes(whole, longest, unit):
+    study = whole.read()
+    study = with_table(study, "bands", x=pl.col("x") * longest / study["bands"].filter(axis="fit_s")["x"].max())
+    svg = svg_of(figure_incumbents(study, 920, axis="fit_s"))
+    texts = axis_labels(svg)[0]
+    assert len(set(texts)) == len(texts) > 2
+    assert all(re.fullmatch(rf"\d+(\.\d+)?{unit}", text) for text in texts), texts
 
 
 def test_the_fewest_searches_may_be_the_second_strategys():

@@ -60,8 +60,8 @@ def _told_significance(rows: pl.DataFrame, few: int) -> str:
         decided = int(rows["verdict"].is_in(_DECIDED).sum())
         left_out = f"; pairs with fewer than {FEW} searches of a strategy are not tested" if few < FEW else ""
         return (
-            f"Dark: {decided} pairs that an exact permutation test over searches, corrected for all pairs (Holm), "
-            f"separates{left_out}."
+            f"Dark: {count(decided, 'pair')} that an exact permutation test over searches, corrected for all pairs "
+            f"(Holm), separates{left_out}."
         )
     most = int(max(rows["n_a"].max(), rows["n_b"].max()))
     whose = "per strategy" if few == most else "of some strategy"

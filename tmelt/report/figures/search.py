@@ -203,8 +203,10 @@ def reference_lines(study: Study) -> pl.DataFrame:
 def _axis(axis: str, places: pl.Series) -> alt.Axis:
     if axis == "trials":
         return trial_axis(int(places.max()))
-    formats = {"total_usd": {"labelExpr": "'$' + datum.value"}}
-    return alt.Axis(grid=False, tickCount=5, **formats.get(axis, {"format": "~s"}))
+    if axis == "total_usd":
+        return alt.Axis(grid=False, tickCount=5, labelExpr="'$' + datum.value")
+    # Thousands of seconds as k; parts of a second not as m, which people read as minutes.
+    return alt.Axis(grid=False, tickCount=5, **({"format": "~s"} if places.max() >= 1000 else {}))
 
 
 def _domain(curves: pl.Series, others: pl.Series, room: float = 0.75) -> tuple[float, float]:
