@@ -9,8 +9,8 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.evidence import attribution as tables
 from tmelt.evidence.protocol import read_space
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import ATTRIBUTION, CHANGES, CONFIRMED_RUNS, IMPROVEMENTS, PLAN, RUNS, TRIALS
+from tmelt.evidence.tables import write
 from tmelt.evidence.winners import Confirmed
 from tmelt.schema import read_table
 

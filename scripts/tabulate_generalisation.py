@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import generalisation as tables
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import GENERALISATION, PLAN
+from tmelt.evidence.tables import write
 from tmelt.evidence.winners import Confirmed
 from tmelt.schema import read_table
 

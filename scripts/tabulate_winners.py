@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import winners as tables
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import (
     BASELINE,
     EFFICIENCY,
@@ -20,6 +19,7 @@ from tmelt.evidence.schema import (
     WINNER_PREDICTIONS,
     WINNERS,
 )
+from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
 

@@ -16,8 +16,8 @@ from tmelt.evidence import statistics
 from tmelt.evidence.confirmation import incumbent_path
 from tmelt.evidence.difference import Change, compare, parts_of, unified_diff
 from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import ATTRIBUTION, CHANGES, IMPROVEMENTS
+from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed, candidate_of
 from tmelt.history import Proposal
 from tmelt.knobs import Space

@@ -13,8 +13,8 @@ from tmelt.decision import seed_noise
 from tmelt.evidence.attribution import effect_error, script_of
 from tmelt.evidence.difference import compare, script_identity, similarity
 from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import BEHAVIOUR, FAILURES
+from tmelt.evidence.tables import table
 from tmelt.files import canonical_json
 from tmelt.knobs import Knob, Space, Value
 

@@ -9,8 +9,8 @@ import polars as pl
 
 from tmelt.evidence import statistics
 from tmelt.evidence.metrics import none_if_nan
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import COMPARISON, POWER
+from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed, candidate_of, errors_by_search
 
 BASELINE = "baseline"

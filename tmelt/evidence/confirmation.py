@@ -17,8 +17,8 @@ import polars as pl
 from tmelt.errors import InputError
 from tmelt.evidence.difference import changed_parts, compare, revert_change
 from tmelt.evidence.metrics import ORGANISM_MIN
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import PLAN
+from tmelt.evidence.tables import table
 from tmelt.files import sha256_json, sha256_text
 from tmelt.history import Proposal
 from tmelt.knobs import Space, Value

@@ -9,8 +9,8 @@ import polars as pl
 from tmelt.evidence.incumbents import SEARCH_KEY, TRIAL_KEY, at, known_sum, searches
 from tmelt.evidence.metrics import none_if_nan
 from tmelt.evidence.prices import Prices, with_compute_usd
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import COST, COST_CURVES, CROSSOVERS
+from tmelt.evidence.tables import table
 
 GRID = 80  # positions on the axis of dollars
 RECORDED = "recorded"

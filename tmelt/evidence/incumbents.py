@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from tmelt.evidence.metrics import none_if_nan
-from tmelt.evidence.reading import table, typed
 from tmelt.evidence.schema import BANDS, EFFICIENCY, INCUMBENTS
+from tmelt.evidence.tables import table, typed
 
 TRIAL_KEY = ["strategy", "trajectory", "iteration"]
 SEARCH_KEY = ["strategy", "trajectory"]

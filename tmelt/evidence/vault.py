@@ -11,8 +11,9 @@ import polars as pl
 
 from tmelt.errors import InputError
 from tmelt.evidence.metrics import SCORE_NAMES, score
-from tmelt.evidence.reading import read_predictions, read_runs, table, typed
+from tmelt.evidence.reading import read_predictions, read_runs
 from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, CONFIRMED_RUNS, OPENED_LABELS, RUNS
+from tmelt.evidence.tables import table, typed
 from tmelt.files import read_json, sha256_file, write_json
 from tmelt.schema import LABELS, read_table
 

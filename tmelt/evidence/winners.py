@@ -12,7 +12,6 @@ from tmelt.evidence import statistics
 from tmelt.evidence.confirmation import incumbent_path, winners_of
 from tmelt.evidence.incumbents import SEARCH_KEY, trial_scores
 from tmelt.evidence.metrics import none_if_nan, score
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import (
     BASELINE,
     CONFIRMED_PREDICTIONS,
@@ -21,6 +20,7 @@ from tmelt.evidence.schema import (
     WINNER_PREDICTIONS,
     WINNERS,
 )
+from tmelt.evidence.tables import table
 from tmelt.schema import read_table
 
 _SHOWN_SCORES = ("rmse", "r2", "spearman", "within_rho")

@@ -1,4 +1,4 @@
-"""The page's tables as rows of cells."""
+"""The tables of what was found and done: final, winners, their knobs and scripts, improvements, data, openings."""
 
 import json
 from collections.abc import Mapping
