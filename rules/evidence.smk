@@ -49,7 +49,7 @@ checkpoint plan_confirmation:
     shell:
         "python scripts/plan_confirmation.py --study {params.study:q} --trials {input.trials:q}"
         " --protocol {input.protocol:q} --proteins {input.proteins:q} --seeds {params.seeds}"
-        " --purposes {params.purposes} {params.every_search} --plan {output.plan:q} 2> {log:q}"
+        " --purposes {params.purposes:q} {params.every_search} --plan {output.plan:q} 2> {log:q}"
 
 
 rule confirm_candidate:
@@ -127,7 +127,7 @@ rule tabulate_curves:
         study=folder_of_study,
         seeds=SEEDS,
     shell:
-        "python scripts/tabulate_curves.py --study {params.study} --seeds {params.seeds}"
+        "python scripts/tabulate_curves.py --study {params.study:q} --seeds {params.seeds}"
         " --trials {input.trials:q} --curves {output.curves:q} 2> {log:q}"
 
 
@@ -303,7 +303,7 @@ rule tabulate_changes:
     params:
         study=folder_of_study,
     shell:
-        "python scripts/tabulate_changes.py --study {params.study} --trials {input.trials:q}"
+        "python scripts/tabulate_changes.py --study {params.study:q} --trials {input.trials:q}"
         " --runs {input.runs:q} --confirmed-runs {input.confirmed_runs:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
         " --protocol {input.protocol:q} --changes {output.changes:q} --attribution {output.attribution:q}"
@@ -328,7 +328,7 @@ rule tabulate_behaviour:
     params:
         study=folder_of_study,
     shell:
-        "python scripts/tabulate_behaviour.py --study {params.study} --trials {input.trials:q}"
+        "python scripts/tabulate_behaviour.py --study {params.study:q} --trials {input.trials:q}"
         " --runs {input.runs:q} --protocol {input.protocol:q} --behaviour {output.behaviour:q}"
         " --failures {output.failures:q} 2> {log:q}"
 

@@ -43,5 +43,5 @@ rule write_report:
         configs=CONFIG_FILES,
     shell:
         "python scripts/write_report.py --study {params.study:q} --tables {params.tables:q} --protocol {input.protocol:q}"
-        " --data $(dirname {input.data:q}) --folder {params.folder:q}"
+        ' --data "$(dirname {input.data:q})" --folder {params.folder:q}'
         " --configs {params.configs:q} 2> {log:q}"

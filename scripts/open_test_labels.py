@@ -8,8 +8,9 @@ Writes  runs, confirmed_runs (tables/), labels, confirmed_predictions (evidence/
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.evidence.reading import search_runs, write
+from tmelt.evidence.reading import search_runs
 from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, CONFIRMED_RUNS, OPENED_LABELS, PLAN, RUNS, TRIALS
+from tmelt.evidence.tables import write
 from tmelt.evidence.vault import read_labels, record_opening, score_confirmation, score_search
 from tmelt.files import read_json
 from tmelt.protocol import check_labels

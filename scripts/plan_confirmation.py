@@ -6,14 +6,11 @@ Writes  plan (confirm/plan_*.parquet); {study}/confirm/{candidate}/proposal.json
 
 from pathlib import Path
 
-import polars as pl
-
 from tmelt.command import run_command
 from tmelt.evidence import confirmation
-from tmelt.evidence.metrics import ORGANISM_MIN
 from tmelt.evidence.protocol import read_space
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import PLAN, TRIALS
+from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
 
@@ -31,8 +28,7 @@ def plan_confirmation(
     """Write the plan and a proposal for each candidate to train."""
     organisms = []
     if "organism" in purposes and proteins is not None:
-        counts = read_table(proteins).filter(pl.col("split") == "test")["organism"].drop_nulls().value_counts()
-        organisms = sorted(counts.filter(pl.col("count") >= ORGANISM_MIN)["organism"])
+        organisms = confirmation.organisms_to_leave_out(read_table(proteins))
     planned, candidates = confirmation.plan_confirmation(
         read_table(trials, TRIALS),
         study,

@@ -9,18 +9,8 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.evidence import attribution as tables
 from tmelt.evidence.protocol import read_space
-from tmelt.evidence.reading import write
-from tmelt.evidence.schema import (
-    ATTRIBUTION,
-    CHANGES,
-    CONFIRMED_PREDICTIONS,
-    CONFIRMED_RUNS,
-    IMPROVEMENTS,
-    OPENED_LABELS,
-    PLAN,
-    RUNS,
-    TRIALS,
-)
+from tmelt.evidence.schema import ATTRIBUTION, CHANGES, CONFIRMED_RUNS, IMPROVEMENTS, PLAN, RUNS, TRIALS
+from tmelt.evidence.tables import write
 from tmelt.evidence.winners import Confirmed
 from tmelt.schema import read_table
 
@@ -41,9 +31,7 @@ def tabulate_changes(
 ) -> None:
     """Kept changes in and out of the search space, their share of the gain, and what each is worth."""
     tried, ran, planned = read_table(trials, TRIALS), read_table(runs, RUNS), read_table(plan, PLAN)
-    confirmed = Confirmed.of(
-        read_table(confirmed_predictions, CONFIRMED_PREDICTIONS), read_table(labels, OPENED_LABELS)
-    )
+    confirmed = Confirmed.read(confirmed_predictions, labels)
     space = read_space(protocol)
     changed = tables.changes(tried, ran, planned, confirmed, study, space)
     write(changes, changed, CHANGES)

@@ -8,17 +8,8 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import comparison as tables
-from tmelt.evidence.reading import write
-from tmelt.evidence.schema import (
-    COMPARISON,
-    CONFIRMED_PREDICTIONS,
-    EFFICIENCY,
-    OPENED_LABELS,
-    PLAN,
-    POWER,
-    TRIALS,
-    WINNERS,
-)
+from tmelt.evidence.schema import COMPARISON, EFFICIENCY, PLAN, POWER, TRIALS, WINNERS
+from tmelt.evidence.tables import write
 from tmelt.evidence.winners import Confirmed
 from tmelt.schema import read_table
 
@@ -37,9 +28,7 @@ def tabulate_comparison(
     """Differences of every pair of strategies, and how many searches they would need."""
     strategies = read_table(trials, TRIALS)["strategy"].unique(maintain_order=True).to_list()
     won = read_table(winners, WINNERS)
-    confirmed = Confirmed.of(
-        read_table(confirmed_predictions, CONFIRMED_PREDICTIONS), read_table(labels, OPENED_LABELS)
-    )
+    confirmed = Confirmed.read(confirmed_predictions, labels)
     found = tables.comparison(strategies, won, read_table(efficiency, EFFICIENCY), read_table(plan, PLAN), confirmed)
     write(comparison, found, COMPARISON)
     write(power, tables.power(strategies, won), POWER)

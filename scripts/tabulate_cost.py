@@ -10,8 +10,8 @@ from tmelt.command import run_command
 from tmelt.evidence import cost as tables
 from tmelt.evidence.incumbents import bands, efficiency
 from tmelt.evidence.prices import read_prices
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import BANDS, COST, COST_CURVES, CROSSOVERS, EFFICIENCY, INCUMBENTS, RUNS, TRIALS, WINNERS
+from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
 

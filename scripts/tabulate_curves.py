@@ -7,8 +7,9 @@ Writes  curves: tables/curves.parquet
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.evidence.reading import read_curves, search_runs, write
+from tmelt.evidence.reading import read_curves, search_runs
 from tmelt.evidence.schema import CURVES, TRIALS
+from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
 

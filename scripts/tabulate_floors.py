@@ -9,8 +9,8 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.evidence import floors as tables
 from tmelt.evidence.protocol import read_data_facts
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import FLOORS, OPENED_LABELS, WINNER_PREDICTIONS
+from tmelt.evidence.tables import write
 from tmelt.schema import PROTEINS, read_table
 
 

@@ -8,17 +8,15 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import generalisation as tables
-from tmelt.evidence.reading import write
-from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, GENERALISATION, OPENED_LABELS, PLAN
+from tmelt.evidence.schema import GENERALISATION, PLAN
+from tmelt.evidence.tables import write
 from tmelt.evidence.winners import Confirmed
 from tmelt.schema import read_table
 
 
 def tabulate_generalisation(*, plan: Path, confirmed_predictions: Path, labels: Path, generalisation: Path) -> None:
     """Test MAE by budget, by share of the training set, and on an organism left out of training."""
-    confirmed = Confirmed.of(
-        read_table(confirmed_predictions, CONFIRMED_PREDICTIONS), read_table(labels, OPENED_LABELS)
-    )
+    confirmed = Confirmed.read(confirmed_predictions, labels)
     write(generalisation, tables.generalisation(read_table(plan, PLAN), confirmed), GENERALISATION)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.evidence import importance as tables
 from tmelt.evidence.protocol import read_reference, read_space
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import IMPORTANCE, TRIALS
+from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
 

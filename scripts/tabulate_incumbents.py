@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import incumbents as tables
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import BANDS, EFFICIENCY, INCUMBENTS, RUNS, TRIALS
+from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
 

@@ -11,8 +11,8 @@ import polars as pl
 from tmelt.command import run_command
 from tmelt.evidence import calibration as sureness
 from tmelt.evidence import subgroups as tables
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import CALIBRATION, COVERAGE, OPENED_LABELS, SUBGROUPS, WINNER_PREDICTIONS
+from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
 

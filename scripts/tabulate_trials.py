@@ -7,8 +7,9 @@ Writes  trials: tables/trials.parquet
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.evidence.reading import concat_histories, write
+from tmelt.evidence.reading import concat_histories
 from tmelt.evidence.schema import TRIALS
+from tmelt.evidence.tables import write
 
 
 def tabulate_trials(*, histories: list[Path], trials: Path) -> None:

@@ -8,13 +8,10 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import winners as tables
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import (
     BASELINE,
-    CONFIRMED_PREDICTIONS,
     EFFICIENCY,
     INCUMBENTS,
-    OPENED_LABELS,
     PLAN,
     RUNS,
     STRATEGIES,
@@ -22,6 +19,7 @@ from tmelt.evidence.schema import (
     WINNER_PREDICTIONS,
     WINNERS,
 )
+from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
 
@@ -41,9 +39,7 @@ def tabulate_winners(
 ) -> None:
     """Confirmed errors with intervals, optimism and overtuning, per search and per strategy."""
     tried, planned = read_table(trials, TRIALS), read_table(plan, PLAN)
-    confirmed = tables.Confirmed.of(
-        read_table(confirmed_predictions, CONFIRMED_PREDICTIONS), read_table(labels, OPENED_LABELS)
-    )
+    confirmed = tables.Confirmed.read(confirmed_predictions, labels)
     won = tables.winners(tried, read_table(runs, RUNS), planned, confirmed)
     write(winners, won, WINNERS)
     write(baseline, tables.baseline(tried, planned, confirmed), BASELINE)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tmelt.bundle import write
 from tmelt.command import run_command
 from tmelt.embed.settings import parse_backbone
-from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, FLOORS, OPENED_LABELS, PLAN, TRIALS
+from tmelt.evidence.schema import FLOORS, PLAN, TRIALS
 from tmelt.evidence.winners import Confirmed
 from tmelt.schema import read_table
 
@@ -40,9 +40,7 @@ def write_bundle(
         proteins=proteins,
         trials=read_table(trials, TRIALS),
         plan=read_table(plan, PLAN),
-        confirmed=Confirmed.of(
-            read_table(confirmed_predictions, CONFIRMED_PREDICTIONS), read_table(labels, OPENED_LABELS)
-        ),
+        confirmed=Confirmed.read(confirmed_predictions, labels),
         floors=read_table(floors, FLOORS),
         backbone=parse_backbone(backbone),
         nonstandard=nonstandard,

@@ -5,8 +5,8 @@ import pytest
 
 from tmelt.bundle.choose import Chosen, rank_winners
 from tmelt.errors import InputError
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, OPENED_LABELS, PLAN
+from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed
 
 PROTEINS = [("v", "val", 50.0), ("w", "val", 60.0), ("t", "test", 55.0)]

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from optuna.trial import TrialState
 
-from tmelt.evidence.reading import table
+from tmelt.evidence.tables import table
 from tmelt.export.csv_tables import write_csv
 from tmelt.export.optuna_storage import export_optuna
 from tmelt.knobs import Space

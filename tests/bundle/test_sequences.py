@@ -32,6 +32,15 @@ def test_tables_are_read_too(tmp_path):
         assert [(one.protein_id, one.sequence) for one in found] == [("a", "MKVLLA"), ("b", "MKVLLAW")]
 
 
+def test_proteins_of_a_parquet_file_may_be_numbered(tmp_path):
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"protein_id": [0, 1], "sequence": ["MKVLLA", "MKVLLAW"]}).write_parquet(path)
+    assert [one.protein_id for one in read_queries(path, ABOUT, set())] == ["0", "1"]
+    pl.DataFrame({"protein_id": [None, "b"], "sequence": ["MKVLLA", "MKVLLAW"]}).write_parquet(path)
+    with pytest.raises(InputError, match="row 1, column protein_id: is empty"):
+        read_queries(path, ABOUT, set())
+
+
 @pytest.mark.parametrize(
     ("sequence", "warning"),
     [

@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 
 from tmelt.evidence.confirmation import plan_confirmation, write_candidates
-from tmelt.evidence.reading import write
 from tmelt.evidence.schema import PLAN
+from tmelt.evidence.tables import write
 from tmelt.files import sha256_file, sha256_text, write_json, write_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space, Value

@@ -8,6 +8,7 @@ from tmelt.errors import InputError
 from tmelt.evidence.confirmation import (
     Candidate,
     ablations,
+    organisms_to_leave_out,
     plan_confirmation,
     projections,
     winners_of,
@@ -43,6 +44,25 @@ def test_candidates_are_written_as_proposals_that_can_be_trained(simulated):
         assert proposal.state["without_organism"] == row["without_organism"]
     assert set(plan["purpose"]) >= {"winner", "baseline", "ablation", "budget", "fraction", "organism"}
     assert plan.filter(pl.col("purpose") == "budget")["budget_factor"].unique().sort().to_list() == [2, 4]
+
+
+def _proteins(**splits):
+    """Proteins per organism: how many in fit, stop and test."""
+    rows = [
+        {"organism": None if name == "unnamed" else name, "split": split}
+        for name, counts in splits.items()
+        for split, count in zip(("fit", "stop", "test"), counts, strict=True)
+        for _ in range(count)
+    ]
+    return pl.DataFrame(rows, schema={"organism": pl.String, "split": pl.String})
+
+
+def test_an_organism_is_left_out_if_that_can_be_trained_and_tells_something():
+    proteins = _proteins(yeast=(9, 2, 8), coli=(5, 1, 20), rare=(3, 1, 7), unseen=(0, 0, 12), unnamed=(4, 2, 30))
+    assert organisms_to_leave_out(proteins) == ["coli", "yeast"]
+    assert organisms_to_leave_out(_proteins(yeast=(9, 2, 8))) == []
+    assert organisms_to_leave_out(_proteins(yeast=(9, 2, 8), coli=(5, 0, 20))) == ["coli"]
+    assert organisms_to_leave_out(_proteins(unnamed=(9, 2, 8))) == []
 
 
 def test_the_same_candidate_has_one_name():

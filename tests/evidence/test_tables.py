@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from make_tables import ORDER, SCRIPTS, make_tables
+from scipy import stats
 from simulated_study import REFERENCE, train_confirmation, true_mae, write_study
 
 from tmelt.evidence import attribution, comparison, cost, incumbents, schema
@@ -71,7 +72,7 @@ def test_incumbents_follow_decisions_and_costs_add_up(read):
     paid = read("cost").sort("strategy", "trajectory")
     spent = read("dollar_efficiency").sort("strategy", "trajectory")["spent"]
     assert spent.to_list() == pytest.approx(paid["total_usd"].to_list())
-    assert paid["gpu_usd"].to_list() == pytest.approx(
+    assert paid["compute_usd"].to_list() == pytest.approx(
         (paid["cpu_s"] / 3600 * read_prices().cpu_core_hour).to_list(), rel=1e-4
     )
 
@@ -149,14 +150,26 @@ def test_the_effect_of_a_change_is_near_the_true_one(simulated, read):
 
 
 def test_evidence_levels():
-    assert evidence_level(Interval(-1.0, -1.5, -0.5), 1) == "confirmed"
-    assert evidence_level(Interval(1.0, 0.5, 1.5), 1) == "harmful"
-    assert evidence_level(Interval(-0.5, -1.2, 0.2), 1) == "suggestive"
-    assert evidence_level(Interval(-0.1, -0.8, 0.6), 1) == "none"
-    assert evidence_level(Interval(-0.1, None, None), 1) == "none"
+    assert evidence_level(Interval(-1.0, -1.5, -0.5), 1, 3) == "confirmed"
+    assert evidence_level(Interval(1.0, 0.5, 1.5), 1, 3) == "harmful"
+    assert evidence_level(Interval(-0.5, -1.2, 0.2), 1, 3) == "suggestive"
+    assert evidence_level(Interval(-0.1, -0.8, 0.6), 1, 3) == "none"
+    assert evidence_level(Interval(-0.1, None, None), 1, 3) == "none"
     # 2.2 standard errors: enough for one change, not for one of ten.
-    assert evidence_level(Interval(-1.1, -2.08, -0.12), 1) == "confirmed"
-    assert evidence_level(Interval(-1.1, -2.08, -0.12), 10) == "suggestive"
+    assert evidence_level(Interval(-1.1, -2.08, -0.12), 1, 3) == "confirmed"
+    assert evidence_level(Interval(-1.1, -2.08, -0.12), 10, 3) == "suggestive"
+    # One pair of seeds says nothing about how seeds vary.
+    assert evidence_level(Interval(-1.0, -1.5, -0.5), 1, 1) == "suggestive"
+    assert evidence_level(Interval(1.0, 0.5, 1.5), 1, 1) == "none"
+
+
+def test_evidence_from_few_seeds_is_widened_by_students_t():
+    """With 2 degrees of freedom 5 % in ten parts is 14.1 standard errors; the normal distribution would say 2.8."""
+    usual, strict = stats.t.ppf(0.975, 2), stats.t.ppf(1 - 0.025 / 10, 2)
+    for errors, level in ((0.95 * strict, "suggestive"), (1.05 * strict, "confirmed")):
+        assert evidence_level(Interval(-errors, -errors - usual, -errors + usual, 2.0), 10, 3) == level
+    assert evidence_level(Interval(-1.1, -1.1 - usual, -1.1 + usual, 2.0), 1, 3) == "suggestive"
+    assert evidence_level(Interval(-0.9, -0.9 - usual, -0.9 + usual, 2.0), 1, 3) == "none"
 
 
 def test_behaviour_tells_repeats_kinds_and_steps(simulated, read):
@@ -347,10 +360,20 @@ def test_too_many_pairs_for_five_searches_is_said():
     assert all("cannot be significant among 10 comparisons" in row["note"] for row in rows)
 
 
+def test_unequal_numbers_of_searches_have_no_mirror_images():
+    """5 against 6 searches can fall to p = 1/462, which is below 0.05 / 20."""
+    rng = np.random.default_rng(0)
+    better, worse = rng.normal(4, 0.01, (5, 60)), np.concatenate([rng.normal(9, 0.01, (5, 60)), np.full((1, 60), 14.0)])
+    row = comparison.compare_errors("a", "b", "test_mae", better, worse, np.arange(60))
+    assert row["p_value"] == pytest.approx(1 / 462)
+    rows = comparison._with_verdicts([dict(row) for _ in range(20)])
+    assert all(row["verdict"] == "a better" and row["note"] is None for row in rows)
+
+
 def test_an_unpriced_gpu_makes_costs_unknown_and_says_so(read):
     runs = read("runs").with_columns(device=pl.lit("Abacus 9000"), device_s=pl.col("cpu_s"))
     table = cost.cost(read("trials"), runs, read("winners"), read_prices())
-    assert table["gpu_usd"].null_count() == table["total_usd"].null_count() == len(table)
+    assert table["compute_usd"].null_count() == table["total_usd"].null_count() == len(table)
     assert table["note"].str.contains("no price for Abacus 9000").all()
     curves, crossovers = cost.cost_curves(read("trials"), runs, read("incumbents"), read_prices())
     assert len(curves) == len(crossovers) == 0
@@ -369,6 +392,8 @@ def test_an_unknown_llm_price_stays_unknown(read):
     assert table.filter(pl.col("strategy") == "random")["cost_usd"].null_count() == 0
     dollars = incumbents.efficiency(table, cost.DOLLARS)
     assert dollars["auc"].null_count() == len(dollars) and dollars["note"].null_count() == 0
+    assert dollars.filter(pl.col("strategy") == "ra")["spent"].null_count() == 2
+    assert dollars.filter(pl.col("strategy") != "ra")["spent"].null_count() == 0
 
 
 def test_overtuning_by_hand():
@@ -396,6 +421,14 @@ def test_a_gpu_without_a_price_is_unknown_not_free():
     assert prices.hour("NVIDIA H100 80GB HBM3") == prices.gpu_hour["H100"]
     assert prices.hour("Abacus 9000") is None
     assert prices.tokens
+
+
+def test_a_gpu_is_priced_by_whole_words():
+    prices = read_prices()
+    for device, name in (("NVIDIA A100-SXM4-80GB", "A100"), ("NVIDIA L40S", "L40S"), ("Tesla T4", "T4")):
+        assert prices.hour(device) == prices.gpu_hour[name]
+    for device in ("NVIDIA L40", "NVIDIA RTX A1000 Laptop GPU", "Quadro T400", "NVIDIA GH200 480GB", "NVIDIA A10G"):
+        assert prices.hour(device) is None, device
 
 
 def test_knob_distance_by_hand():

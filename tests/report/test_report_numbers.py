@@ -1,13 +1,34 @@
 """Who leads for the money, ticks, differences, and what the page says in numbers."""
 
+import re
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
-from tmelt.report import numbers, results, text
+from tmelt.report import numbers, results
 from tmelt.report.code import shown_diff
-from tmelt.report.figures.cost import leaders, log_ticks
-from tmelt.report.figures.theme import trial_axis
+from tmelt.report.figures.attribution import figure_changes
+from tmelt.report.figures.comparison import fewest_searches, figure_comparison
+from tmelt.report.figures.cost import figure_cost, leaders
+from tmelt.report.figures.search import figure_incumbents
+from tmelt.report.figures.theme import log_ticks, span_of, trial_axis
+from tmelt.report.finding import finding, power
+from tmelt.report.inputs import Study
+from tmelt.report.methods import methods, methods_paragraph
+from tmelt.report.render import svg_of
 from tmelt.report.tables import noted
+
+
+def with_table(study: Study, name: str, **columns: pl.Expr) -> Study:
+    """The study with other columns in a table."""
+    return replace(study, tables={**study.tables, name: study[name].with_columns(**columns)})
+
+
+def axis_labels(svg: str) -> list[list[str]]:
+    """The labels of each axis of a drawing."""
+    axes = re.findall(r'<g class="mark-text role-axis-label".*?</g>', svg, re.DOTALL)
+    return [re.findall(r">([^<>]+)</text>", axis) for axis in axes]
 
 
 def test_the_lead_changes_where_another_curve_is_lower_and_ties_keep_it():
@@ -37,6 +58,90 @@ def test_ticks_in_the_logarithm_are_few_and_inside():
         ticks = log_ticks(low, high, 5)
         assert 2 <= len(ticks) <= 6 and low <= min(ticks) and max(ticks) <= high
     assert log_ticks(1.0, 1.0, 5) == []
+    (tick,) = log_ticks(1.62e-5, 1.91e-5, 3)  # no round number lies between
+    assert 1.62e-5 < tick < 1.91e-5
+
+
+def test_an_axis_around_equal_values_has_room():
+    assert span_of(pl.Series([6.54, 6.54])) == pytest.approx([6.49, 6.59])
+    assert span_of(pl.Series([4.0, 6.0])) == pytest.approx([3.9, 6.1])
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-4])
+def test_labels_of_a_flat_curve_are_distinct_and_right(whole, spread):
+    study = whole.read()
+    near = 6.541 + spread * (pl.col("median_val_mae") - pl.col("median_val_mae").min())
+    svg = svg_of(figure_cost(with_table(study, "cost_curves", median_val_mae=near), 920))
+    labels = axis_labels(svg)
+    assert all(len(set(texts)) == len(texts) for texts in labels)
+    errors = [texts for texts in labels if not texts[0].startswith("$")]
+    assert errors and all(abs(float(text) - 6.541) < 0.15 for texts in errors for text in texts)
+
+
+@pytest.mark.parametrize(("longest", "unit"), [(0.02, ""), (50, ""), (5e6, "M")])
+def test_seconds_on_an_axis_are_never_read_as_minutes(whole, longest, unit):
+    study = whole.read()
+    study = with_table(study, "bands", x=pl.col("x") * longest / study["bands"].filter(axis="fit_s")["x"].max())
+    svg = svg_of(figure_incumbents(study, 920, axis="fit_s"))
+    texts = axis_labels(svg)[0]
+    assert len(set(texts)) == len(texts) > 2
+    assert all(re.fullmatch(rf"\d+(\.\d+)?{unit}", text) for text in texts), texts
+
+
+def test_the_fewest_searches_may_be_the_second_strategys():
+    pairs = pl.DataFrame(
+        {"a": ["ua", "ua"], "b": ["ra", "baseline"], "n_a": [6, 6], "n_b": [3, 1], "versus": [False, True]}
+    )
+    assert fewest_searches(pairs) == 3
+    assert fewest_searches(pairs.filter("versus")) == 6
+
+
+def test_a_strategy_with_few_searches_does_not_hide_the_tests_of_others(whole):
+    tested = pl.when((pl.col("b") != "baseline") & (pl.col("a") != "ua") & (pl.col("b") != "ua")).then(0.004)
+    study = with_table(whole.read(), "comparison", p_value=tested)
+    caption = figure_comparison(study, 920).caption
+    assert "pairs with fewer than 5 searches of a strategy are not tested" in caption and "no test" not in caption
+    assert (
+        "With 2 searches per strategy no test of significance is made" in figure_comparison(whole.read(), 920).caption
+    )
+
+
+def test_a_low_correlation_within_organisms_is_called_no_more_than_that(whole):
+    study = with_table(whole.read(), "strategies", test_within_rho=pl.lit(0.1))
+    said = finding(study)[0]
+    assert "0.10: it hardly ranks proteins within an organism" in said
+
+
+def test_nothing_is_said_of_strategies_without_a_confirmed_winner(whole):
+    study = whole.read()
+    lost = (pl.col("a") == "ua") | (pl.col("b") == "ua")
+    rows = study["comparison"].with_columns(high=pl.lit(-0.1), low=pl.lit(-0.9))
+    assert "every strategy's winners improve" in finding(replace(study, tables={**study.tables, "comparison": rows}))[1]
+    said = finding(replace(study, tables={**study.tables, "comparison": rows.filter(~lost)}))[1]
+    assert "the winners of random and ra improve" in said and "every strategy" not in said
+
+
+def test_a_search_without_bias_is_not_said_to_have_one(whole):
+    for optimism, words in (
+        (0.001, "were right on average"),
+        (-0.2, "were 0.20 °C too high"),
+        (0.2, "0.20 °C too low"),
+    ):
+        study = with_table(whole.read(), "winners", optimism=pl.lit(optimism))
+        assert words in finding(study)[1]
+
+
+def test_what_is_unknown_of_the_proposals_is_a_dash(whole):
+    study = with_table(
+        whole.read(), "behaviour", changed_knobs=pl.lit(None, dtype=pl.Int64), step=pl.lit(None, pl.Float64)
+    )
+    assert {(row[2], row[3]) for row in numbers.behaviour_table(study).rows} == {("–", "–")}
+
+
+def test_a_kept_change_of_comments_is_called_neither_knobs_nor_script(whole):
+    study = with_table(whole.read(), "changes", kind=pl.lit("none"))
+    drawn = figure_changes(study, 920).data["changes"]
+    assert set(drawn["kind"]) == {"comments or layout only"}
 
 
 def test_notes_are_said_once():
@@ -68,16 +173,14 @@ def test_numbers_beside_the_figures_are_those_of_the_tables(whole):
     base = study["baseline"].row(0, named=True)
     assert held[1] == f"{base['test_mae']:.2f}" and held[2] == f"{base['low']:.2f} to {base['high']:.2f}"
     assert held[6] == f"{base['test_within_rho']:.2f}"
-    assert len(numbers.attribution_table(study).rows) == 6 and "power of 80 %" in text.power(study)
+    assert len(numbers.attribution_table(study).rows) == 6 and "power of 80 %" in power(study)
 
 
 def test_methods_name_the_config_and_how_to_run_it(whole):
-    from dataclasses import replace
-
     study = replace(whole.read(), configs=("studies/mine.yaml",))
-    methods = dict(text.methods(study))
-    assert methods["Config file"] == "studies/mine.yaml"
-    assert "make study CONFIG=studies/mine.yaml" in methods["Commands"]
-    assert "Config file" not in dict(text.methods(whole.read()))
-    told = text.methods_paragraph(study)
+    described = dict(methods(study))
+    assert described["Config file"] == "studies/mine.yaml"
+    assert "make study CONFIG=studies/mine.yaml" in described["Commands"]
+    assert "Config file" not in dict(methods(whole.read()))
+    told = methods_paragraph(study)
     assert "3 strategies (random, ra and ua)" in told and "2 fresh seeds" in told and "6 trials" in told

@@ -9,8 +9,9 @@ import pytest
 from small_studies import edit_json, edit_table, make_study
 
 from tmelt.errors import InputError
-from tmelt.report import text
+from tmelt.report.cautions import cautions
 from tmelt.report.figures.cost import figure_cost
+from tmelt.report.finding import finding
 from tmelt.report.page import SECTIONS, draw
 from tmelt.report.render import svg_of
 
@@ -40,16 +41,16 @@ def test_whole_study_has_every_section_and_figure(whole, page):
 
 def test_finding_says_the_numbers_of_the_tables_and_claims_no_ranking(whole):
     study = whole.read()
-    finding = " ".join(text.finding(study))
+    said = " ".join(finding(study))
     best = study["strategies"].sort("test_mae").row(0, named=True)
-    assert f"{best['test_mae']:.2f} °C" in finding and best["strategy"] in finding
-    assert "no ranking of the strategies is claimed" in finding
-    assert f"{len(study['failures'])} of {len(study['trials'])} trials failed" in finding
-    titles = [caution.title for caution in text.cautions(study)]
+    assert f"{best['test_mae']:.2f} °C" in said and best["strategy"] in said
+    assert "no ranking of the strategies is claimed" in said
+    assert f"{len(study['failures'])} of {len(study['trials'])} trials failed" in said
+    titles = [caution.title for caution in cautions(study)]
     assert titles[0] == "No sandbox." and "Synthetic data." in titles
-    (scripted,) = (caution for caution in text.cautions(study) if caution.title == "Scripted agents.")
+    (scripted,) = (caution for caution in cautions(study) if caution.title == "Scripted agents.")
     assert "ra and ua" in scripted.text and "no LLM" in scripted.text
-    assert "the scripted ra and ua" in finding
+    assert "the scripted ra and ua" in said
 
 
 def test_an_established_difference_is_stated_and_only_that(tmp_path):
@@ -64,7 +65,7 @@ def test_an_established_difference_is_stated_and_only_that(tmp_path):
         return row | {"n_a": 6, "n_b": 6, "verdict": "undecided"}
 
     edit_table(made, "comparison", decided)
-    main, _ = text.finding(made.read())
+    main, _ = finding(made.read())
     assert "ua over random by 1.25 °C (0.60 to 1.90; p = 0.012)" in main
     assert "2 pairs of 3 remain undecided" in main and "no ranking" not in main
 
@@ -72,7 +73,7 @@ def test_an_established_difference_is_stated_and_only_that(tmp_path):
 def test_without_a_verdict_no_difference_is_stated(tmp_path):
     made = make_study(tmp_path, trajectories=1, iterations=2, purposes=("winner", "baseline"))
     edit_table(made, "comparison", lambda row: row | {"n_a": 7, "n_b": 7, "verdict": "undecided"})
-    main, _ = text.finding(made.read())
+    main, _ = finding(made.read())
     assert "no difference between strategies is established" in main and not re.search(r"over \w+ by", main)
 
 
@@ -87,12 +88,12 @@ def test_cautions_follow_the_study(tmp_path):
         revisions=[{"at": "2026-02-03T00:00:00Z", "changes": ["budget.fit_s: 30 -> 60"], "before": {}}],
     )
     edit_json(made.data / "data.json", synthetic=False, source="mine.csv")
-    cautions = {caution.title: caution for caution in text.cautions(made.read())}
-    assert "No sandbox." not in cautions and "Synthetic data." not in cautions and "Scripted agents." not in cautions
-    assert "tiny has random weights" in cautions["Untrained backbone."].text
-    revised = cautions["The protocol was revised on 2026-02-03T00:00:00Z."]
+    found = {caution.title: caution for caution in cautions(made.read())}
+    assert "No sandbox." not in found and "Synthetic data." not in found and "Scripted agents." not in found
+    assert "tiny has random weights" in found["Untrained backbone."].text
+    revised = found["The protocol was revised on 2026-02-03T00:00:00Z."]
     assert "budget.fit_s: 30 -> 60" in revised.text
-    assert "untrained backbone (tiny)" in text.finding(made.read())[0].split(",")[0]
+    assert "untrained backbone (tiny)" in finding(made.read())[0].split(",")[0]
 
 
 @pytest.mark.slow

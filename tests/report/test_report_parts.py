@@ -5,7 +5,7 @@ import pytest
 from tmelt.report.code import diff_scripts
 from tmelt.report.figures.theme import COLOURS, PALETTE, SHAPES
 from tmelt.report.render import _VARIABLES
-from tmelt.report.words import DASH, anchor, count, dollars, interval, listing, number, seconds, tidied, value
+from tmelt.report.words import DASH, anchor, count, counts, dollars, interval, listing, number, seconds, tidied, value
 
 
 def test_numbers_as_people_read_them():
@@ -24,6 +24,11 @@ def test_long_decimals_in_a_text():
 
 def test_names():
     assert count(1, "search", "searches") == "1 search" and count(1200, "trial") == "1,200 trials"
+    assert (
+        counts([2, 2], "seed") == "2 seeds"
+        and counts([3, 1], "seed") == "1 to 3 seeds"
+        and counts([], "seed") == "0 seeds"
+    )
     assert listing([]) == "" and listing(["a", "b", "c"]) == "a, b and c"
     assert anchor('x"><b>', 1, 2) == "trial-x---b--t1-i2"
 

@@ -148,7 +148,7 @@ def _found(about: Mapping[str, Any]) -> list[str]:
             f"- `{search['strategy']}` ({search['kind']}{by}), search {search['trajectory']}, "
             f"trial {search['iteration']}, proposed by: {search['origin']}"
         )
-        if why := " ".join(json.loads(search["proposal"]).get("rationale", "").split()):
+        if why := " ".join((json.loads(search["proposal"]).get("rationale") or "").split()):
             line += f". In its words: “{why[:500]}”"
         lines.append(line)
     over = [
@@ -163,7 +163,7 @@ def _again(about: Mapping[str, Any]) -> str:
     software, harness, backbone = about["software"], about["harness"], about["backbone"]
     packages = ", ".join(f"{name} {version}" for name, version in sorted(software["packages"].items()))
     seeds = ", ".join(map(str, about["seeds"]))
-    revised = f", revised {about['revisions']} times" if about["revisions"] else ""
+    revised = f", revised {_many(about['revisions'], 'time')}" if about["revisions"] else ""
     return (
         f"Run the study `{about['study']}` again with its config (protocol `{about['protocol_sha256'][:12]}…`"
         f"{revised}); its rule `write_bundle` makes the bundle. Seeds {seeds}; {harness['precision']} on "

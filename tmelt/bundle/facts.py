@@ -9,7 +9,6 @@ import polars as pl
 from tmelt.bundle.choose import Chosen
 from tmelt.bundle.conformal import measured_coverage
 from tmelt.config import Backbone
-from tmelt.evidence import statistics
 from tmelt.evidence.winners import Confirmed, candidate_of
 from tmelt.files import read_json
 from tmelt.history import Proposal
@@ -121,8 +120,6 @@ def _errors(confirmed: Confirmed, candidate: str) -> dict[str, Any]:
     """MAE per split, the mean over seeds, with the intervals that the table `winners` has."""
     found: dict[str, Any] = {"seeds": len(confirmed.seeds[candidate])}
     for split in ("val", "test"):
-        interval = statistics.mean_interval(
-            confirmed.errors(candidate, split), confirmed.clusters(split), statistics.generator(split, candidate)
-        )
+        interval = confirmed.interval(candidate, split)
         found |= {f"{split}_mae": interval.estimate, f"{split}_low": interval.low, f"{split}_high": interval.high}
     return found

@@ -58,7 +58,7 @@ def _table(path: Path) -> list[tuple[int, str, str]]:
     places = [table.columns.index(name) for name in ("protein_id", "sequence")]
     entries = []
     for row, cells in table.rows:
-        name, sequence = (str(cells[place] or "").strip() for place in places)
+        name, sequence = ("" if cells[place] is None else str(cells[place]).strip() for place in places)
         if not name:
             raise table.fault(row, "protein_id", "is empty; name the protein")
         entries.append((row, name, sequence))

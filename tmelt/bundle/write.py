@@ -65,13 +65,7 @@ def write_bundle(
     chosen, checkpoints, passed_over = _best_that_can_be_kept(rank_winners(plan, confirmed), study, harness, cores)
     folder = study / "confirm" / chosen.candidate
     proposal = Proposal.read(folder)
-    about_harness = {
-        "device": harness.device,
-        "precision": _precision(harness),
-        "threads": harness.threads,
-        "budget": harness.budget.model_dump(mode="json"),
-        "pool_residues": int(read_view(embedding / "pool").offsets[-1]),
-    }
+    about_harness = _harness_facts(harness)
     _check(proposal, chosen, checkpoints, harness, about_harness, folder)
     residuals = sorted(_residuals(chosen, confirmed))
     frame = read_table(proteins, PROTEINS)
@@ -93,23 +87,28 @@ def write_bundle(
     }
     text = write_card(about)
     seen = frame.filter(pl.col("split").is_in(["fit", "stop"]))["sequence"]
-    write_archive(
-        bundle,
-        about,
-        {
-            CARD: text.encode(),
-            SCRIPT: proposal.script.encode(),
-            RESIDUALS: (json.dumps(residuals) + "\n").encode(),
-            SEQUENCES: "".join(f"{key}\n" for key in sorted(map(sha256_text, seen))).encode(),
-        }
-        | {
-            f"checkpoints/s{seed}/{name}": place / name
-            for seed, (place, hashes) in checkpoints.items()
-            for name in hashes
-        },
-    )
+    members: dict[str, bytes | Path] = {
+        CARD: text.encode(),
+        SCRIPT: proposal.script.encode(),
+        RESIDUALS: (json.dumps(residuals) + "\n").encode(),
+        SEQUENCES: "".join(f"{key}\n" for key in sorted(map(sha256_text, seen))).encode(),
+    }
+    for seed, (place, hashes) in checkpoints.items():
+        members |= {f"checkpoints/s{seed}/{name}": place / name for name in hashes}
+    write_archive(bundle, about, members)
     write_text(card, text)
     return chosen
+
+
+def _harness_facts(harness: Harness) -> dict[str, Any]:
+    """What `predict` needs to run the script as the study did."""
+    return {
+        "device": harness.device,
+        "precision": _precision(harness),
+        "threads": harness.threads,
+        "budget": harness.budget.model_dump(mode="json"),
+        "pool_residues": int(read_view(harness.embedding / "pool").offsets[-1]),
+    }
 
 
 def _best_that_can_be_kept(

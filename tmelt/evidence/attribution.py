@@ -3,22 +3,21 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 
 from tmelt.decision import seed_noise
 from tmelt.errors import InputError
 from tmelt.evidence import statistics
 from tmelt.evidence.confirmation import incumbent_path
 from tmelt.evidence.difference import Change, compare, parts_of, unified_diff
-from tmelt.evidence.incumbents import searches, trial_scores
-from tmelt.evidence.reading import table
+from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
 from tmelt.evidence.schema import ATTRIBUTION, CHANGES, IMPROVEMENTS
+from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed, candidate_of
 from tmelt.history import Proposal
 from tmelt.knobs import Space
@@ -41,10 +40,7 @@ def changes(
     trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed, study: Path, space: Space
 ) -> pl.DataFrame:
     """The table `changes`: each step from one incumbent to the next, in every search."""
-    exact = {
-        (row["strategy"], row["trajectory"], row["iteration"]): row["val_mae"]
-        for row in trial_scores(runs).iter_rows(named=True)
-    }
+    exact = _exact_mae(runs)
     names = [knob.name for knob in space]
     noise = seed_noise(trials.to_dicts())
     rows = []
@@ -85,12 +81,16 @@ def changes(
                     "gain_share": effect / gain if gain < 0 else None,
                     "in_space_share": share,
                     "in_space_basis": basis,
-                    "on_path": True,
                     "rationale": json.loads(tried[after]["proposal"])["rationale"],
                     "diff": change.diff,
                 }
             )
     return table(rows, CHANGES)
+
+
+def _exact_mae(runs: pl.DataFrame) -> dict[tuple[str, int, int], float]:
+    """Validation MAE of each trial by (strategy, trajectory, iteration), means over its seeds."""
+    return {tuple(key): mae for *key, mae in trial_scores(runs).select(*TRIAL_KEY, "val_mae").iter_rows()}
 
 
 def effect_error(noise: float, before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
@@ -107,13 +107,7 @@ def _in_space_share(
         return float(change.kind == "in_space"), "by kind"
     if change.kind == "none":
         return None, "unknown"
-    of_change = plan.filter(
-        (pl.col("purpose") == "projection")
-        & (pl.col("strategy") == strategy)
-        & (pl.col("trajectory") == trajectory)
-        & (pl.col("change") == iteration)
-    )
-    name = dict(of_change.select("part", "candidate").iter_rows())
+    name = _projections(plan, strategy, trajectory, iteration)
     if not all(name.get(part) in confirmed for part in ("parent", "projected", "child")):
         return None, "unknown"
     mae = {part: float(confirmed.errors(candidate, "val").mean()) for part, candidate in name.items()}
@@ -122,14 +116,22 @@ def _in_space_share(
     return float(np.clip((mae["projected"] - mae["parent"]) / (mae["child"] - mae["parent"]), 0, 1)), "by projection"
 
 
+def _projections(plan: pl.DataFrame, strategy: str, trajectory: int, change: int | None) -> dict[str, str]:
+    """The candidates that split one kept change (its iteration), or the whole winner (None), by their part."""
+    rows = plan.filter(
+        (pl.col("purpose") == "projection")
+        & (pl.col("strategy") == strategy)
+        & (pl.col("trajectory") == trajectory)
+        & pl.col("change").eq_missing(pl.lit(change, dtype=pl.Int64))
+    )
+    return dict(rows.select("part", "candidate").iter_rows())
+
+
 def attribution(
     changed: pl.DataFrame, trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed
 ) -> pl.DataFrame:
     """The table `attribution`: one row per search. `changed` is the table `changes`."""
-    exact = {
-        (row["strategy"], row["trajectory"], row["iteration"]): row["val_mae"]
-        for row in trial_scores(runs).iter_rows(named=True)
-    }
+    exact = _exact_mae(runs)
     baseline = candidate_of(plan, "baseline", None, None)
     rows = []
     for strategy, trajectory, search in searches(trials):
@@ -147,15 +149,13 @@ def attribution(
             notes.append("no gain over the baseline in validation")
         if path[0] != 0:
             notes.append(f"the baseline failed: measured from trial {path[0]}")
-        if unknown:
+        unsplit = own.filter(pl.col("in_space_share").is_null())["kind"].to_list()
+        if "mixed" in unsplit:
             notes.append("some changes of script and knobs together were not split")
+        if unknown and "none" in unsplit:
+            notes.append("trainings of the same code and knobs differed")
         winner = candidate_of(plan, "winner", strategy, trajectory)
-        projected = plan.filter(
-            (pl.col("purpose") == "projection")
-            & (pl.col("strategy") == strategy)
-            & (pl.col("trajectory") == trajectory)
-            & pl.col("change").is_null()
-        )["candidate"].to_list()
+        projected = _projections(plan, strategy, trajectory, None).get("projected")
         rows.append(
             {
                 "strategy": strategy,
@@ -167,7 +167,7 @@ def attribution(
                 "unknown": unknown,
                 "in_space_share": inside / gain if gain < 0 and not unknown else None,
                 "confirmed_gain": _confirmed_gain(confirmed, winner, baseline),
-                "projected_gain": _confirmed_gain(confirmed, projected[0] if projected else None, baseline),
+                "projected_gain": _confirmed_gain(confirmed, projected, baseline),
                 "switch": touched.min() if len(touched) else None,
                 "note": "; ".join(notes) or None,
             }
@@ -258,25 +258,26 @@ def _effect(
         "high": interval.high,
         "seeds": len(differences),
         "cost_fit_s": float(np.mean([seconds[(winner, seed)] - seconds[(without, seed)] for seed in common])),
-        "evidence": evidence_level(interval, changes),
+        "evidence": evidence_level(interval, changes, len(differences)),
     }
 
 
-def evidence_level(interval: statistics.Interval, changes: int) -> str:
+def evidence_level(interval: statistics.Interval, changes: int, seeds: int) -> str:
     """What an effect's 95 % interval allows to say, given how many changes of the same winner were tried.
 
     confirmed and harmful: still below or above 0 when widened to 1 − 0.05 / changes (Bonferroni; all these effects
     share the winner's own errors, so without it one lucky winner would confirm them all); suggestive: better by at
-    least one standard error.
+    least one standard error. With one pair of seeds the interval covers proteins only: nothing is confirmed or harmful.
     """
     if interval.low is None:
         return "none"
-    wider = float(norm.ppf(1 - 0.025 / changes) / norm.ppf(0.975))
-    if interval.estimate + wider * (interval.high - interval.estimate) < 0:
+    usual = interval.quantile(0.975)
+    wider = interval.quantile(1 - 0.025 / changes) / usual
+    if seeds > 1 and interval.estimate + wider * (interval.high - interval.estimate) < 0:
         return "confirmed"
-    if interval.estimate + wider * (interval.low - interval.estimate) > 0:
+    if seeds > 1 and interval.estimate + wider * (interval.low - interval.estimate) > 0:
         return "harmful"
-    standard_error = (interval.high - interval.low) / 4
+    standard_error = (interval.high - interval.low) / (2 * usual)
     return "suggestive" if interval.estimate < -standard_error else "none"
 
 
@@ -295,7 +296,7 @@ def _script_parts(before: str, after: str) -> Iterator[tuple[str, str | None]]:
             yield name, new.get(name)
 
 
-def _found_in(part: str, without: Proposal, winner: Proposal, winners, space: Space) -> int:
+def _found_in(part: str, without: Proposal, winner: Proposal, winners: Iterable[Proposal], space: Space) -> int:
     """How many searches' winners have this very change: the knob's new value, or every changed part of the script.
 
     Numbers count as the same within a twentieth of the knob's range, in the logarithm where its range is.

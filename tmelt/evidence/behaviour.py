@@ -13,10 +13,22 @@ from tmelt.decision import seed_noise
 from tmelt.evidence.attribution import effect_error, script_of
 from tmelt.evidence.difference import compare, script_identity, similarity
 from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import BEHAVIOUR, FAILURES
+from tmelt.evidence.tables import table
 from tmelt.files import canonical_json
 from tmelt.knobs import Knob, Space, Value
+
+# Of a trial without a parent, or without a score to compare.
+_UNMOVED = {
+    "kind": None,
+    "changed_knobs": None,
+    "step": None,
+    "script_change": None,
+    "categories": [],
+    "effect": None,
+    "effect_se": None,
+}
+_similarity = lru_cache(maxsize=4096)(similarity)  # searches compare the same pairs of scripts again and again
 
 
 def behaviour(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, space: Space) -> pl.DataFrame:
@@ -26,8 +38,6 @@ def behaviour(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, space: Spac
         for strategy, trajectory, iteration, predict_s in trial_scores(runs).select(*TRIAL_KEY, "predict_s").iter_rows()
     }
     noise = seed_noise(trials.to_dicts())
-    names = tuple(knob.name for knob in space)
-    alike = lru_cache(maxsize=4096)(similarity)
     rows = []
     for strategy, trajectory, search in searches(trials):
         tried = {row["iteration"]: row for row in search.iter_rows(named=True)}
@@ -39,16 +49,12 @@ def behaviour(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, space: Spac
                 scripts[row["script"]] = script_of(study, strategy, trajectory, iteration)
             script = scripts[row["script"]]
             parent = parent_of(row, tried)
-            proposal = json.loads(row["proposal"])
-            change = step = script_change = effect = error = None
+            expected = json.loads(row["proposal"])["expected_effect"]
+            moved = dict(_UNMOVED)
             if parent is not None:
                 before = scripts[tried[parent]["script"]]
-                change = compare(before, script, knobs[parent], knobs[iteration], names)
-                step = knob_distance(space, knobs[parent], knobs[iteration])
-                script_change = 0.0 if before == script else 1 - alike(before, script)
-                if row["val_mae"] is not None and tried[parent]["val_mae"] is not None:
-                    effect = row["val_mae"] - tried[parent]["val_mae"]
-                    error = effect_error(noise, tried[parent], row)
+                moved |= _movement(before, script, knobs[parent], knobs[iteration], space)
+                moved |= _effect(tried[parent], row, noise)
             identity = (script_identity(script), canonical_json(_plain(knobs[iteration])))
             rows.append(
                 {
@@ -59,16 +65,10 @@ def behaviour(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, space: Spac
                     "status": row["status"],
                     "decision": row["decision"],
                     "parent": parent,
-                    "kind": change.kind if change else None,
-                    "changed_knobs": len(change.knobs) + len(change.own_knobs) if change else None,
-                    "step": step,
-                    "script_change": script_change,
-                    "categories": list(change.categories) if change else [],
+                    **moved,
                     "duplicate_of": seen.get(identity),
-                    "expected_effect": proposal["expected_effect"],
-                    "effect": effect,
-                    "effect_se": error,
-                    "came_true": came_true(proposal["expected_effect"], effect, error),
+                    "expected_effect": expected,
+                    "came_true": came_true(expected, moved["effect"], moved["effect_se"]),
                     "val_mae": row["val_mae"],
                     "parameter_count": row["parameter_count"],
                     "script_lines": row["script_lines"],
@@ -81,6 +81,27 @@ def behaviour(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, space: Spac
     for index in pareto_front([(row["val_mae"], row["parameter_count"], row["predict_s"]) for row in rows]):
         rows[index]["pareto"] = True
     return table(rows, BEHAVIOUR)
+
+
+def _movement(
+    before: str, script: str, knobs_before: Mapping[str, Value], knobs: Mapping[str, Value], space: Space
+) -> dict[str, Any]:
+    """How far a candidate is from its parent, and what the change touches."""
+    change = compare(before, script, knobs_before, knobs, [knob.name for knob in space])
+    return {
+        "kind": change.kind,
+        "changed_knobs": len(change.knobs) + len(change.own_knobs),
+        "step": knob_distance(space, knobs_before, knobs),
+        "script_change": 0.0 if before == script else 1 - _similarity(before, script),
+        "categories": list(change.categories),
+    }
+
+
+def _effect(parent: Mapping[str, Any], row: Mapping[str, Any], noise: float) -> dict[str, float | None]:
+    """A trial's validation MAE minus its parent's, where both have one."""
+    if row["val_mae"] is None or parent["val_mae"] is None:
+        return {}
+    return {"effect": row["val_mae"] - parent["val_mae"], "effect_se": effect_error(noise, parent, row)}
 
 
 def parent_of(row: Mapping[str, Any], tried: Mapping[int, Mapping[str, Any]]) -> int | None:

@@ -12,8 +12,8 @@ from scipy import stats
 
 from tmelt.evidence.conformal import conformal_radius
 from tmelt.evidence.metrics import ORGANISM_MIN, none_if_nan, rank_correlation
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import CALIBRATION, COVERAGE
+from tmelt.evidence.tables import table
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 LEVEL = 0.9  # of the intervals that are looked at by organism and by spread

@@ -9,8 +9,8 @@ import polars as pl
 
 from tmelt.evidence import statistics
 from tmelt.evidence.metrics import none_if_nan
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import COMPARISON, POWER
+from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed, candidate_of, errors_by_search
 
 BASELINE = "baseline"
@@ -72,7 +72,16 @@ def compare_numbers(a: str, b: str, metric: str, left: np.ndarray, right: np.nda
     return _row(a, b, metric, left, right, interval, statistics.generator("comparison", a, b, metric))
 
 
-def _row(a, b, metric, left, right, interval: statistics.Interval, rng) -> dict[str, Any]:
+def _row(
+    a: str,
+    b: str,
+    metric: str,
+    left: np.ndarray,
+    right: np.ndarray,
+    interval: statistics.Interval,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """A row of the table from one number per search, `left` of a and `right` of b."""
     fewest = min(len(left), len(right))
     share, low, high = statistics.probability_of_improvement(left, right)
     notes = []
@@ -113,16 +122,17 @@ def _against_baseline(a: str, metric: str, errors: np.ndarray, reference: np.nda
 def _with_verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Holm's correction within a metric. A verdict needs both: p < 0.05, and an interval without 0.
 
-    The permutation test of n against m searches cannot give less than 2 / (n + m choose n): 5 against 5 are too few for
-    more than six pairs of strategies, and the note says so.
+    The permutation test of n against n searches cannot give less than 2 / (2n choose n), that of n against m not less
+    than 1 / (n + m choose n), for its splits have no mirror images: 5 against 5 are too few for more than six pairs of
+    strategies, and the note says so.
     """
     pairs = sum(row["p_value"] is not None for row in rows)
     for row, corrected in zip(rows, statistics.holm([row["p_value"] for row in rows]), strict=True):
         row["p_holm"] = corrected
         if corrected is None:
             continue
-        least = 2 / math.comb(row["n_a"] + row["n_b"], row["n_a"]) * pairs
-        if least >= 0.05:
+        extremes = 2 if row["n_a"] == row["n_b"] else 1
+        if extremes / math.comb(row["n_a"] + row["n_b"], row["n_a"]) * pairs >= 0.05:
             row["note"] = f"{row['n_a']} and {row['n_b']} searches cannot be significant among {pairs} comparisons"
         clear = corrected < 0.05 and row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
         row["verdict"] = ("a better" if row["difference"] < 0 else "b better") if clear else "undecided"

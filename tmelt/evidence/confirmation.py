@@ -16,8 +16,9 @@ import polars as pl
 
 from tmelt.errors import InputError
 from tmelt.evidence.difference import changed_parts, compare, revert_change
-from tmelt.evidence.reading import table
+from tmelt.evidence.metrics import ORGANISM_MIN
 from tmelt.evidence.schema import PLAN
+from tmelt.evidence.tables import table
 from tmelt.files import sha256_json, sha256_text
 from tmelt.history import Proposal
 from tmelt.knobs import Space, Value
@@ -123,6 +124,26 @@ def plan_confirmation(
     return table(rows, PLAN), candidates
 
 
+def organisms_to_leave_out(proteins: pl.DataFrame) -> list[str]:
+    """The organisms whose absence from training can be measured, in alphabetical order.
+
+    They have test proteins enough for a rank correlation, were trained on at all, and leave something to fit and to
+    stop on.
+
+    Args:
+        proteins: proteins.parquet.
+    """
+    counts = proteins.filter(pl.col("split") == "test")["organism"].drop_nulls().value_counts()
+    tested = counts.filter(pl.col("count") >= ORGANISM_MIN)["organism"].sort()
+    training = proteins.filter(pl.col("split").is_in(["fit", "stop"]))
+    found = []
+    for organism in tested:
+        left = training.filter(pl.col("organism").ne_missing(pl.lit(organism)))
+        if len(left) < len(training) and set(left["split"]) == {"fit", "stop"}:
+            found.append(organism)
+    return found
+
+
 def write_candidates(folder: Path, plan: pl.DataFrame, candidates: Mapping[str, Candidate]) -> None:
     """Write proposal.json and train.py of each candidate into {folder}/{candidate}/, ready to be trained."""
     reasons = plan.group_by("candidate", maintain_order=True).agg(pl.col("purpose").unique(maintain_order=True))
@@ -218,8 +239,7 @@ def ablations(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[t
             continue
         known = {key: value for key, value in (dict(winner.knobs) | {name: default}).items() if key in space}
         own = {key: value for key, value in winner.knobs.items() if key not in space}
-        arrived = next(i for i, candidate in reversed(path) if _arrived(path, i, name))
-        yield arrived, name, replace(winner, knobs=space.complete(known) | own)
+        yield _arrival(path, name), name, replace(winner, knobs=space.complete(known) | own)
     for (_, before), (iteration, after) in itertools.pairwise(path):
         if not changed_parts(before.script, after.script):
             continue
@@ -231,13 +251,14 @@ def ablations(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[t
         yield iteration, "script", replace(winner, script=reverted, knobs=left)
 
 
-def _arrived(path: Sequence[tuple[int, Candidate]], iteration: int, name: str) -> bool:
-    """Whether the knob got the winner's value in this step of the path."""
-    position = next(p for p, (i, _) in enumerate(path) if i == iteration)
-    if position == 0:
-        return True
+def _arrival(path: Sequence[tuple[int, Candidate]], name: str) -> int:
+    """The iteration in which the knob last got the winner's value; the first of the path if it always had it."""
     final = path[-1][1].knobs[name]
-    return path[position][1].knobs.get(name) == final != path[position - 1][1].knobs.get(name)
+    steps = list(itertools.pairwise(path))
+    for (_, before), (iteration, after) in reversed(steps):
+        if after.knobs.get(name) == final != before.knobs.get(name):
+            return iteration
+    return path[0][0]
 
 
 def projections(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[tuple[int | None, str, Candidate]]:

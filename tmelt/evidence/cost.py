@@ -9,8 +9,8 @@ import polars as pl
 from tmelt.evidence.incumbents import SEARCH_KEY, TRIAL_KEY, at, known_sum, searches
 from tmelt.evidence.metrics import none_if_nan
 from tmelt.evidence.prices import Prices, with_compute_usd
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import COST, COST_CURVES, CROSSOVERS
+from tmelt.evidence.tables import table
 
 GRID = 80  # positions on the axis of dollars
 RECORDED = "recorded"
@@ -43,7 +43,7 @@ def cost(trials: pl.DataFrame, runs: pl.DataFrame, won: pl.DataFrame, prices: Pr
         with_compute_usd(runs, prices)
         .group_by(SEARCH_KEY)
         .agg(
-            gpu=pl.col("device").drop_nulls().unique().sort().str.join(", "),
+            used=pl.col("device").drop_nulls().unique().sort().str.join(", "),
             unpriced=pl.col("compute_usd").is_null().any(),
         )
     )
@@ -52,7 +52,7 @@ def cost(trials: pl.DataFrame, runs: pl.DataFrame, won: pl.DataFrame, prices: Pr
     for strategy, trajectory, part in searches(priced):
         device, unpriced = (
             devices.filter((pl.col("strategy") == strategy) & (pl.col("trajectory") == trajectory))
-            .select("gpu", "unpriced")
+            .select("used", "unpriced")
             .row(0)
             if len(devices)
             else (None, False)
@@ -74,8 +74,8 @@ def cost(trials: pl.DataFrame, runs: pl.DataFrame, won: pl.DataFrame, prices: Pr
                 "fit_s": part["fit_s"].sum(),
                 "cpu_s": part["cpu_s"].sum(),
                 "device_s": part["device_s"].sum(),
-                "gpu": device,
-                "gpu_usd": compute,
+                "device": device or None,
+                "compute_usd": compute,
                 "llm_usd": llm,
                 "llm_calls": part["llm_calls"].sum(),
                 "prompt_tokens": None if part["prompt_tokens"].null_count() else part["prompt_tokens"].sum(),

@@ -9,8 +9,8 @@ import polars as pl
 from tmelt.errors import InputError
 from tmelt.evidence import statistics
 from tmelt.evidence.metrics import none_if_nan, score
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import FLOORS, WINNER_PREDICTIONS
+from tmelt.evidence.tables import table
 from tmelt.evidence.winners import predictions_frame
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"

@@ -7,8 +7,8 @@ import polars as pl
 
 from tmelt.evidence import statistics
 from tmelt.evidence.metrics import none_if_nan, within_organism_correlation
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import GENERALISATION
+from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed, candidate_of
 
 

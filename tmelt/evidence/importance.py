@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import IMPORTANCE
+from tmelt.evidence.tables import table
 from tmelt.knobs import Space
 from tmelt.strategies.optuna_space import distribution
 

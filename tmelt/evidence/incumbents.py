@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from tmelt.evidence.metrics import none_if_nan
-from tmelt.evidence.reading import table, typed
 from tmelt.evidence.schema import BANDS, EFFICIENCY, INCUMBENTS
+from tmelt.evidence.tables import table, typed
 
 TRIAL_KEY = ["strategy", "trajectory", "iteration"]
 SEARCH_KEY = ["strategy", "trajectory"]
@@ -139,12 +139,13 @@ def efficiency(frame: pl.DataFrame, axes: Sequence[str] = AXES) -> pl.DataFrame:
     usable, rows = used_axes(frame, axes), []
     for axis in axes:
         curves = {(s, t): steps(search, axis, "val_mae") for s, t, search in searches(frame)}
+        ends = {(s, t): search.select(position(axis)).to_series()[-1] for s, t, search in searches(frame)}
         started = [x[-1] for x, _ in curves.values() if len(x)]
         horizon = float(min(started)) if started and axis in usable else float("nan")
         for (strategy, trajectory), (x, y) in curves.items():
             note, auc, reached = None, float("nan"), None
             if axis not in usable:
-                note = "no search used any" if axis == "device_s" else "some search's use is unknown or nothing"
+                note = "some search's use is unknown or nothing"
             elif not len(x):
                 note = "no trial ran well"
             else:
@@ -161,7 +162,7 @@ def efficiency(frame: pl.DataFrame, axes: Sequence[str] = AXES) -> pl.DataFrame:
                     "target": none_if_nan(target),
                     "time_to_target": float(x[hit[0]]) if reached else None,
                     "reached": reached,
-                    "spent": float(x[-1]) if len(x) else None,
+                    "spent": ends[strategy, trajectory],
                     "note": note,
                 }
             )

@@ -1,5 +1,6 @@
 """What computing and tokens cost, by the price files `prices.yaml` here and in tmelt/llm."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,12 @@ class Prices:
         """USD per hour of a run's device; None for a GPU that the file does not list."""
         if device == "cpu":
             return self.cpu_core_hour
-        return next((price for name, price in self.gpu_hour.items() if name.lower() in device.lower()), None)
+        return next((price for name, price in self.gpu_hour.items() if _names(name, device)), None)
+
+
+def _names(name: str, device: str) -> bool:
+    """Whether a name of the price file is in a device's own as whole words: an L40 is no L4, an RTX A1000 no A100."""
+    return re.search(rf"\b{re.escape(name)}\b", device, re.IGNORECASE) is not None
 
 
 def read_prices(compute: Path = COMPUTE_FILE, tokens: Path = TOKEN_FILE) -> Prices:

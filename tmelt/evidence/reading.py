@@ -8,37 +8,14 @@ import polars as pl
 import pyarrow as pa
 
 from tmelt.errors import InputError
-from tmelt.schema import CURVE, PREDICTIONS, RUN, as_frame
+from tmelt.evidence.tables import typed
+from tmelt.schema import CURVE, PREDICTIONS, RUN, TRIAL, as_frame, read_table
 
 CHUNK = 400  # files per scan: 400 × 2,500 predictions are some 40 MB
 
 
-def typed(frame: pl.DataFrame, schema: pa.Schema) -> pl.DataFrame:
-    """The frame with exactly the schema's columns, order and types, so that an empty table has its columns, too."""
-    empty = as_frame([], schema)
-    return frame.select(empty.columns).cast(dict(empty.schema)) if frame.width else empty
-
-
-def table(rows: Sequence[dict], schema: pa.Schema) -> pl.DataFrame:
-    """Rows as a frame of the schema; no rows are an empty table with its columns."""
-    return as_frame(rows, schema)
-
-
-def write(path: Path | str, frame: pl.DataFrame, schema: pa.Schema) -> None:
-    """Write one table of tmelt.evidence.schema, with the meanings of its columns, atomically."""
-    import pyarrow.parquet as pq
-
-    from tmelt.files import atomic_path
-
-    arrow = typed(frame, schema).to_arrow().cast(schema)
-    with atomic_path(path) as temporary:
-        pq.write_table(arrow, temporary, compression="zstd")
-
-
 def concat_histories(paths: Sequence[Path]) -> pl.DataFrame:
     """The trials of all searches (tmelt.schema.TRIAL), one file per search, by strategy, trajectory and iteration."""
-    from tmelt.schema import TRIAL, read_table
-
     frames = [read_table(path, TRIAL) for path in paths]
     frame = typed(pl.concat(frames) if frames else pl.DataFrame(), TRIAL)
     return frame.sort("strategy", "trajectory", "iteration")

@@ -169,7 +169,7 @@ EFFICIENCY = pa.schema([
     _column("target", F, "validation MAE in °C to reach: the median over all searches of their final one"),
     _column("time_to_target", F, "position on the axis where the incumbent first reaches it; null if never"),
     _column("reached", B, "whether it does within this search"),
-    _column("spent", F, "what the whole search used"),
+    _column("spent", F, "what the whole search used; null when unknown"),
     _NOTE,
 ])  # fmt: skip
 
@@ -265,8 +265,8 @@ COST = pa.schema([
     _column("fit_s", F, "seconds of training, all seeds"),
     _column("cpu_s", F, "CPU seconds, all seeds"),
     _column("device_s", F, "seconds a GPU was held"),
-    _column("gpu", S, "device whose price applies"),
-    _column("gpu_usd", F, "at the listed price (on a CPU: CPU-core seconds)"),
+    _column("device", S, "whose price applies: cpu or the GPU's name"),
+    _column("compute_usd", F, "GPU seconds, or CPU-core seconds on a CPU, at the listed price; null without one"),
     _column("llm_usd", F, "LLM calls as recorded; null when unknown"),
     _column("llm_calls", N, "LLM calls"),
     _column("prompt_tokens", N, "tokens sent; null when unknown"),
@@ -311,7 +311,6 @@ CHANGES = pa.schema([
     _column("gain_share", F, "share of the search's whole gain in validation MAE"),
     _column("in_space_share", F, "share of this gain that in-space changes explain: 1, 0, or by the projection"),
     _column("in_space_basis", S, "by kind, by projection (re-run), or unknown"),
-    _column("on_path", B, "on the chain of incumbents that leads to the winner"),
     _column("rationale", S, "why, in the proposer's words"),
     _column("diff", S, "unified diff of the script against the parent's; empty if the same"),
 ])  # fmt: skip
@@ -322,7 +321,7 @@ ATTRIBUTION = pa.schema([
     _column("kept", N, "kept changes"),
     _column("in_space", F, "gain by in-space changes, °C"),
     _column("out_of_space", F, "gain by out-of-space changes, °C"),
-    _column("unknown", F, "gain by mixed changes that no projection has split, °C"),
+    _column("unknown", F, "gain by mixed changes that no projection has split, or by changes of text alone, °C"),
     _column("in_space_share", F, "share of the gain that in-space changes explain; null while some of it is unknown"),
     _column("confirmed_gain", F, "validation MAE of the winner minus the baseline's on fresh seeds"),
     _column("projected_gain", F, "the same for the baseline's script with the winner's knobs (re-run)"),
@@ -342,7 +341,7 @@ IMPROVEMENTS = pa.schema([
     _column("seeds", N, "pairs of fresh seeds behind it"),
     _column("found_in", N, "searches whose winner has the same change"),
     _column("cost_fit_s", F, "seconds of training it adds per run; negative: saves"),
-    _column("evidence", S, "confirmed (by Bonferroni over the winner's changes), suggestive, none, harmful, not run"),
+    _column("evidence", S, "confirmed or harmful (Bonferroni; two seeds or more), suggestive, none, not run"),
     _column("diff", S, "unified diff of the script; empty for a knob"),
 ])  # fmt: skip
 
@@ -395,7 +394,7 @@ GENERALISATION = pa.schema([
 
 IMPORTANCE = pa.schema([
     _column("scope", S, "all, or a strategy"),
-    _column("method", S, "ped_anova or fanova"),
+    _column("method", S, "ped_anova"),
     _column("knob", S, "knob of the reference space"),
     _column("importance", F, "share; sums to 1 within scope and method"),
     _column("rank", N, "1 is the most important"),
@@ -423,7 +422,7 @@ BEHAVIOUR = pa.schema([
     _column("parameter_count", N, "trainable parameters, as the candidate reports them"),
     _column("script_lines", N, "lines of the training script"),
     _column("predict_s", F, "mean over seeds: seconds of a prediction pass"),
-    _column("pareto", B, "no other ok trial of the study is at least as good in error, parameters and latency"),
+    _column("pareto", B, "no other ok trial is better in error, parameters or latency without being worse in another"),
 ])  # fmt: skip
 
 TABLES: dict[str, pa.Schema] = {

@@ -17,9 +17,11 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
+from tmelt.files import sha256_text
+
 LEVEL = 0.95
 DRAWS = 4000
-FEW = 5  # searches below which no significance is stated
+FEW = 5  # searches per strategy below which nothing is said about which strategy is better
 _SPLITS = 50_000
 _TAIL = (1 - LEVEL) / 2
 _Z = stats.norm.ppf(1 - _TAIL)
@@ -32,12 +34,15 @@ class Interval:
     estimate: float
     low: float | None
     high: float | None
+    freedom: float | None = None  # of the Student's t that the ends come from; None: the normal distribution
+
+    def quantile(self, share: float) -> float:
+        """In standard errors, where this share of the estimate's distribution lies below."""
+        return float(stats.norm.ppf(share) if self.freedom is None else stats.t.ppf(share, self.freedom))
 
 
 def generator(*names: object) -> np.random.Generator:
     """A random generator that depends on names alone, so that tables come out the same every time."""
-    from tmelt.files import sha256_text
-
     return np.random.default_rng(int(sha256_text("/".join(map(str, names)))[:16], 16))
 
 
@@ -138,7 +143,7 @@ def _bootstrap(
     freedom = _freedom(parts)
     widen = 1.0 if freedom is None else stats.t.ppf(1 - _TAIL, freedom) / _Z
     low, high = np.quantile(draws * widen, [_TAIL, 1 - _TAIL])
-    return Interval(estimate, estimate + float(low), estimate + float(high))
+    return Interval(estimate, estimate + float(low), estimate + float(high), freedom)
 
 
 def paired_interval(differences: np.ndarray, clusters: np.ndarray, rng: np.random.Generator) -> Interval:

@@ -7,8 +7,8 @@ import polars as pl
 
 from tmelt.evidence import statistics
 from tmelt.evidence.metrics import ORGANISM_MIN, none_if_nan, rank_correlation
-from tmelt.evidence.reading import table
 from tmelt.evidence.schema import SUBGROUPS
+from tmelt.evidence.tables import table
 
 TM_EDGES = (40, 50, 60, 70)
 LENGTH_EDGES = (100, 200, 400, 800)

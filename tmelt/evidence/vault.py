@@ -11,8 +11,9 @@ import polars as pl
 
 from tmelt.errors import InputError
 from tmelt.evidence.metrics import SCORE_NAMES, score
-from tmelt.evidence.reading import read_predictions, read_runs, table, typed
+from tmelt.evidence.reading import read_predictions, read_runs
 from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, CONFIRMED_RUNS, OPENED_LABELS, RUNS
+from tmelt.evidence.tables import table, typed
 from tmelt.files import read_json, sha256_file, write_json
 from tmelt.schema import LABELS, read_table
 
@@ -60,7 +61,7 @@ def read_labels(proteins: Path, val: Path, test: Path) -> pl.DataFrame:
     ]
     truth = pl.concat(parts).rename({"tm": "measured"})
     hidden = frame.filter(pl.col("split").is_in(["val", "test"]))
-    joined = hidden.join(truth, on=["protein_id", "split"], how="inner")
+    joined = hidden.join(truth, on=["protein_id", "split"], how="inner", maintain_order="left")
     if len(joined) != len(truth) or len(hidden) != len(truth):
         raise InputError(
             f"{proteins}: {len(hidden)} val and test proteins, but {len(truth)} labels, {len(joined)} in common"

@@ -2,19 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from tmelt.decision import seed_noise
 from tmelt.evidence import statistics
 from tmelt.evidence.confirmation import incumbent_path, winners_of
 from tmelt.evidence.incumbents import SEARCH_KEY, trial_scores
 from tmelt.evidence.metrics import none_if_nan, score
-from tmelt.evidence.reading import table
-from tmelt.evidence.schema import BASELINE, STRATEGIES, WINNER_PREDICTIONS, WINNERS
+from tmelt.evidence.schema import (
+    BASELINE,
+    CONFIRMED_PREDICTIONS,
+    OPENED_LABELS,
+    STRATEGIES,
+    WINNER_PREDICTIONS,
+    WINNERS,
+)
+from tmelt.evidence.tables import table
+from tmelt.schema import read_table
 
 _SHOWN_SCORES = ("rmse", "r2", "spearman", "within_rho")
-FEW_NOTE = "fewer than 5 searches: intervals only, no significance"
+_FEW_NOTE = f"fewer than {statistics.FEW} searches: intervals only, no significance"
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,15 @@ class Confirmed:
             matrices[candidate] = part["prediction"].to_numpy().reshape(len(seeds[candidate]), len(labels))
         return cls(labels, seeds, matrices)
 
+    @classmethod
+    def read(cls, predictions: Path, labels: Path) -> "Confirmed":
+        """From the files of these two tables.
+
+        Raises:
+            InputError: a file that is missing, damaged or has other columns.
+        """
+        return cls.of(read_table(predictions, CONFIRMED_PREDICTIONS), read_table(labels, OPENED_LABELS))
+
     def __contains__(self, candidate: str | None) -> bool:
         return candidate in self.predictions
 
@@ -51,6 +70,11 @@ class Confirmed:
         """(seeds, proteins) absolute errors in °C."""
         inside = self.inside(split)
         return np.abs(self.predictions[candidate][:, inside] - self.labels["tm"].to_numpy()[inside])
+
+    def interval(self, candidate: str, split: str) -> statistics.Interval:
+        """Its MAE in °C, mean over seeds, with the interval over families and seeds that all tables show."""
+        rng = statistics.generator(split, candidate)
+        return statistics.mean_interval(self.errors(candidate, split), self.clusters(split), rng)
 
     def paired_errors(self, candidate: str, other: str, split: str) -> np.ndarray:
         """(common seeds, proteins) absolute errors of `candidate` minus those of `other`."""
@@ -130,12 +154,7 @@ def _confirmation(
             "note": "every fresh seed failed",
         }
     seeds, notes = len(confirmed.seeds[candidate]), []
-    val = statistics.mean_interval(
-        confirmed.errors(candidate, "val"), confirmed.clusters("val"), statistics.generator("val", candidate)
-    )
-    test = statistics.mean_interval(
-        confirmed.errors(candidate, "test"), confirmed.clusters("test"), statistics.generator("test", candidate)
-    )
+    val, test = confirmed.interval(candidate, "val"), confirmed.interval(candidate, "test")
     scores = confirmed.scores(candidate, "test")
     inside = confirmed.inside("test")
     ensemble = confirmed.predictions[candidate][:, inside].mean(axis=0) - confirmed.labels["tm"].to_numpy()[inside]
@@ -173,9 +192,7 @@ def baseline(trials: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed) -> 
     candidate = candidate_of(plan, "baseline", None, None)
     if candidate not in confirmed:
         return table([], BASELINE)
-    test = statistics.mean_interval(
-        confirmed.errors(candidate, "test"), confirmed.clusters("test"), statistics.generator("test", candidate)
-    )
+    test = confirmed.interval(candidate, "test")
     scores, seeds = confirmed.scores(candidate, "test"), len(confirmed.seeds[candidate])
     sizes = trials.filter(pl.col("iteration") == 0)["parameter_count"].drop_nulls()
     row = {
@@ -250,18 +267,17 @@ def strategies(
     Args:
         won: the table `winners`; `incumbent` and `efficiency`: the tables of these names.
     """
-    from tmelt.decision import seed_noise
-
     rows = []
     for strategy in trials["strategy"].unique(maintain_order=True):
         own = trials.filter(pl.col("strategy") == strategy)
         best = won.filter(pl.col("strategy") == strategy)
         proven = best.filter(pl.col("confirmed_seeds") > 0)
-        last = incumbent.filter(pl.col("strategy") == strategy).sort("iteration").group_by("trajectory").last()
+        path = incumbent.filter(pl.col("strategy") == strategy).sort("trajectory", "iteration")
+        last = path.group_by("trajectory", maintain_order=True).last()
         area = efficiency.filter((pl.col("strategy") == strategy) & (pl.col("axis") == "trials"))["auc"]
         errors = errors_by_search(won, strategy, confirmed, "test")
         count = own["trajectory"].n_unique()
-        notes = [] if count >= statistics.FEW else [FEW_NOTE]
+        notes = [] if count >= statistics.FEW else [_FEW_NOTE]
         interval = statistics.Interval(float("nan"), None, None)
         if len(errors):
             interval = statistics.mean_interval(

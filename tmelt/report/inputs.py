@@ -9,13 +9,13 @@ from typing import Any
 import polars as pl
 
 from tmelt.errors import InputError
+from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.schema import TABLES
 from tmelt.files import read_json
 from tmelt.schema import CLEANING, as_frame, read_table
 
 # Order in which strategies are shown: by what searches, never by how well.
 _KINDS = ("random", "bo", "centaur", "ra", "ua", "ra_bo", "ua_bo")
-FEW = 5  # searches per strategy below which nothing is said about which strategy is better
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ class Study:
         counts = self["trials"].group_by("strategy").agg(pl.col("trajectory").n_unique())
         return int(counts["trajectory"].min() or 0)
 
+    @cached_property
+    def longest(self) -> int:
+        """Trials after the baseline in the longest search."""
+        return int(self["trials"]["iteration"].max() or 0)
+
     @property
     def synthetic(self) -> bool:
         """Whether the proteins were made by the project's generator."""
@@ -101,6 +106,16 @@ class Study:
         chosen = self["winners"].drop_nulls("search_val_mae").sort("search_val_mae", "trajectory")
         rows = chosen.unique("strategy", keep="first", maintain_order=True).to_dicts()
         return {row["strategy"]: row for row in rows}
+
+    @cached_property
+    def confirmed(self) -> pl.DataFrame:
+        """Strategies with a confirmed test error, in the order in which they are shown."""
+        return self["strategies"].drop_nulls("test_mae").sort(self.place())
+
+    def place(self, column: str = "strategy") -> pl.Expr:
+        """To sort by: the baseline first, then the strategies in the order in which they are shown."""
+        places = {name: place for place, name in enumerate([BASELINE, *self.strategies])}
+        return pl.col(column).replace_strict(places, default=len(places))
 
     @cached_property
     def baseline(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from tmelt.evidence.comparison import BASELINE
 from tmelt.report.figures.cost import cost_curves, leaders, token_name
-from tmelt.report.figures.winners import BASELINE
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
 from tmelt.report.words import DASH, count, dollars, interval, number, seconds, value
@@ -25,16 +25,12 @@ _AXES = {
 def power_table(study: Study) -> Table:
     """How many searches each difference would need."""
     rows = study["power"].to_dicts()
+    columns = [
+        "", "difference, °C", "SD between searches, °C", "searches now", "needed, power 80 %", "needed, power 90 %",
+        "detectable now, °C",
+    ]  # fmt: skip
     return noted(
-        [
-            "",
-            "difference, °C",
-            "SD between searches, °C",
-            "searches now",
-            "needed, power 80 %",
-            "needed, power 90 %",
-            "detectable now, °C",
-        ],
+        columns,
         [
             [
                 f"{row['a']} − {row['b']}",
@@ -76,21 +72,11 @@ def comparison_table(study: Study) -> Table:
                 row["note"] or "",
             ]
         )
-    return noted(
-        [
-            "",
-            "searches",
-            "test MAE, °C",
-            "95 % interval",
-            "P(first better)",
-            "p (Holm)",
-            "verdict",
-            "area under the curve, °C",
-            "95 % interval",
-        ],
-        rows,
-        texts=[6],
-    )
+    columns = [
+        "", "searches", "test MAE, °C", "95 % interval", "P(first better)", "p (Holm)", "verdict",
+        "area under the curve, °C", "95 % interval",
+    ]  # fmt: skip
+    return noted(columns, rows, texts=[6])
 
 
 def efficiency_table(study: Study) -> Table:
@@ -133,8 +119,7 @@ def target_text(study: Study) -> str:
 
 def attribution_table(study: Study) -> Table:
     """Each search's gain, its in-space share, and what re-running the winner's knobs in the baseline's script gave."""
-    place = {name: i for i, name in enumerate(study.strategies)}
-    shares = study["attribution"].sort(pl.col("strategy").replace_strict(place, default=99), "trajectory")
+    shares = study["attribution"].sort(study.place(), "trajectory")
 
     def percent(share: float | None) -> str:
         return DASH if share is None else f"{100 * share:.0f} %"
@@ -156,20 +141,11 @@ def attribution_table(study: Study) -> Table:
                 row["note"] or "",
             ]
         )
-    return noted(
-        [
-            "",
-            "kept changes",
-            "gain in validation, °C",
-            "by knobs",
-            "gain confirmed, °C",
-            "knobs alone, re-run, °C",
-            "by knobs, re-run",
-            "script first changed",
-        ],
-        rows,
-        texts=[7],
-    )
+    columns = [
+        "", "kept changes", "gain in validation, °C", "by knobs", "gain confirmed, °C", "knobs alone, re-run, °C",
+        "by knobs, re-run", "script first changed",
+    ]  # fmt: skip
+    return noted(columns, rows, texts=[7])
 
 
 def behaviour_table(study: Study) -> Table:
@@ -182,12 +158,13 @@ def behaviour_table(study: Study) -> Table:
             continue
         edited = own.filter(pl.col("script_change").fill_null(0) > 0)
         scored = own.filter(pl.col("status") == "ok")
+        changed = own["changed_knobs"].median()
         rows.append(
             [
                 name,
                 str(len(own)),
-                f"{own['changed_knobs'].drop_nulls().median() or 0:g}",
-                number(own["step"].drop_nulls().median()),
+                DASH if changed is None else f"{changed:g}",
+                number(own["step"].median()),
                 f"{100 * len(edited) / len(own):.0f} %",
                 str(own["duplicate_of"].drop_nulls().len()),
                 f"{100 * (1 - len(scored) / len(own)):.0f} %",
@@ -195,20 +172,11 @@ def behaviour_table(study: Study) -> Table:
                 f"{int(judged['came_true'].sum())} of {len(judged)}" if len(judged) else DASH,
             ]
         )
-    return Table(
-        [
-            "",
-            "trials",
-            "knobs changed (median)",
-            "step (median)",
-            "script edited",
-            "repeats",
-            "failed",
-            "kept",
-            "expectations come true",
-        ],
-        rows,
-    )
+    columns = [
+        "", "trials", "knobs changed (median)", "step (median)", "script edited", "repeats", "failed", "kept",
+        "expectations come true",
+    ]  # fmt: skip
+    return Table(columns, rows)
 
 
 def cost_table(study: Study) -> Table:
@@ -228,7 +196,7 @@ def cost_table(study: Study) -> Table:
                 name,
                 seconds(mean("fit_s")),
                 seconds(mean("device_s")),
-                dollars(mean("gpu_usd")),
+                dollars(mean("compute_usd")),
                 number(mean("llm_calls"), 1),
                 "unknown" if None in tokens else f"{tokens[0]:,.0f} / {tokens[1]:,.0f}",
                 dollars(mean("llm_usd")),

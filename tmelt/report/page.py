@@ -12,8 +12,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from tmelt.evidence.statistics import FEW
 from tmelt.files import write_text
-from tmelt.report import numbers, results, text
+from tmelt.report import numbers, results
+from tmelt.report.cautions import cautions
 from tmelt.report.code import syntax_css
 from tmelt.report.figures import (
     attribution,
@@ -26,7 +28,9 @@ from tmelt.report.figures import (
     winners,
 )
 from tmelt.report.figures.theme import NARROW, WIDE, Figure
+from tmelt.report.finding import finding, power
 from tmelt.report.inputs import Study, read_study
+from tmelt.report.methods import methods, methods_paragraph
 from tmelt.report.render import inline, svg_of, write_files
 from tmelt.report.trial_page import chosen_trials, trial_sections, validation_drawings
 from tmelt.report.words import shortened
@@ -183,16 +187,17 @@ def render_page(study: Study, sections: Sequence[Section], tabs: Sequence[Drawin
     title = study.protocol.get("title") or study.protocol["study"]
     return environment.get_template("page.html.j2").render(
         study=study,
+        few=FEW,
         title=title,
         short_title=shortened(title, 90),
         style=Markup(style),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        cautions=text.cautions(study),
-        finding=text.finding(study),
-        methods=text.methods(study),
-        methods_paragraph=text.methods_paragraph(study),
-        power=text.power(study),
+        cautions=cautions(study),
+        finding=finding(study),
+        methods=methods(study),
+        methods_paragraph=methods_paragraph(study),
+        power=power(study),
         sections=sections,
         tabs=tabs,
         results=results,

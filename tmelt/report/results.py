@@ -1,102 +1,91 @@
-"""The page's tables as rows of cells."""
+"""The tables of what was found and done: final, winners, their knobs and scripts, improvements, data, openings."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from tmelt.evidence.comparison import BASELINE
 from tmelt.knobs import knobs_from_table
 from tmelt.report.code import Diff, diff_scripts, shown_diff
-from tmelt.report.figures.winners import BASELINE
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
 from tmelt.report.trial_page import knob_changes, read_script
-from tmelt.report.words import anchor, count, dollars, interval, number, seconds, shortened, tidied, value
+from tmelt.report.words import DASH, anchor, count, dollars, interval, number, seconds, shortened, tidied, value
 
 _WINNER_DIFF_ROWS = 400
 _TOP = 12
 
 
+_FINAL_COLUMNS = (
+    "", "test MAE, °C", "95 % interval", "gain over baseline, °C", "95 % interval", "val MAE, °C",
+    "ρ within organisms", "optimism, °C", "trials ok / failed", "training per search", "LLM cost per search",
+)  # fmt: skip
+
+
 def final_table(study: Study) -> Table:
     """What the study found: strategies, the baseline, trivial predictors, limits."""
-    by_name = {row["strategy"]: row for row in study["strategies"].to_dicts()}
-    gains = {
-        row["a"]: interval(row["low"], row["high"], signed=True)
-        for row in study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae")).to_dicts()
-    }
-    rows, groups = [], []
-    for name in study.strategies:
-        row = by_name.get(name)
-        if row is None:
-            continue
-        label = f"{name} (scripted)" if name in study.scripted else name
-        rows.append(
-            [
-                label,
-                number(row["test_mae"]),
-                interval(row["test_low"], row["test_high"]),
-                number(row["gain"], signed=True),
-                gains.get(name, ""),
-                number(row["val_mae"]),
-                number(row["test_within_rho"]),
-                number(row["optimism"], signed=True),
-                f"{row['ok']} / {row['failed']}",
-                seconds(row["fit_s"]),
-                dollars(row["cost_usd"]),
-            ]
-        )
-        groups.append("strategy")
+    rows = [("strategy", row) for row in _strategy_rows(study)]
     held = study.baseline
-    mae = held["test_mae"]
-    if mae is not None:
-        rows.append(
-            [
-                "baseline (trial 0)",
-                number(mae),
-                interval(held["low"], held["high"]),
-                "0",
-                "",
-                number(held["val_mae"]),
-                number(held["test_within_rho"]),
-                *[""] * 4,
-            ]
-        )
-        groups.append("baseline")
-    for row in study["floors"].to_dicts():
-        rows.append(
-            [
-                row["label"],
-                number(row["test_mae"]),
-                interval(row["low"], row["high"]),
-                number(row["test_mae"] - mae, signed=True) if None not in (mae, row["test_mae"]) else "",
-                "",
-                number(row["val_mae"]),
-                number(row["test_within_rho"]) if row["kind"] != "bound" else "",
-                *[""] * 4,
-            ]
-        )
-        groups.append(row["kind"])
-    columns = [
-        "",
-        "test MAE, °C",
-        "95 % interval",
-        "gain over baseline, °C",
-        "95 % interval",
-        "val MAE, °C",
-        "ρ within organisms",
-        "optimism, °C",
-        "trials ok / failed",
-        "training per search",
-        "LLM cost per search",
+    if held["test_mae"] is not None:
+        cells = [
+            "baseline (trial 0)",
+            number(held["test_mae"]),
+            interval(held["low"], held["high"]),
+            "0",
+            "",
+            number(held["val_mae"]),
+            number(held["test_within_rho"]),
+        ]
+        rows.append(("baseline", cells))
+    rows += [(row["kind"], _floor_cells(row, held["test_mae"])) for row in study["floors"].to_dicts()]
+    filled = [[*cells, *[""] * (len(_FINAL_COLUMNS) - len(cells))] for _, cells in rows]
+    return Table(_FINAL_COLUMNS, filled, [group for group, _ in rows])
+
+
+def _strategy_rows(study: Study) -> list[list[str]]:
+    """The cells of each strategy."""
+    against = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
+    gains = {
+        row["a"]: (number(row["difference"], signed=True), interval(row["low"], row["high"], signed=True))
+        for row in against.to_dicts()
+    }
+    return [
+        [
+            f"{row['strategy']} (scripted)" if row["strategy"] in study.scripted else row["strategy"],
+            number(row["test_mae"]),
+            interval(row["test_low"], row["test_high"]),
+            *gains.get(row["strategy"], (DASH, "")),
+            number(row["val_mae"]),
+            number(row["test_within_rho"]),
+            number(row["optimism"], signed=True),
+            f"{row['ok']} / {row['failed']}",
+            seconds(row["fit_s"]),
+            dollars(row["cost_usd"]),
+        ]
+        for row in study["strategies"].sort(study.place()).to_dicts()
     ]
-    return Table(columns, rows, groups)
+
+
+def _floor_cells(row: Mapping[str, Any], baseline: float | None) -> list[str]:
+    """The cells of a trivial predictor or a limit; `baseline`: test MAE of the confirmed baseline."""
+    gain = None if None in (baseline, row["test_mae"]) else row["test_mae"] - baseline
+    return [
+        row["label"],
+        number(row["test_mae"]),
+        interval(row["low"], row["high"]),
+        "" if gain is None else number(gain, signed=True),
+        "",
+        number(row["val_mae"]),
+        number(row["test_within_rho"]) if row["kind"] != "bound" else "",
+    ]
 
 
 def winners_table(study: Study) -> Table:
     """One row per search: its winner and what the confirmation found."""
-    place = {name: i for i, name in enumerate(study.strategies)}
-    won = study["winners"].sort(pl.col("strategy").replace_strict(place, default=99), "trajectory")
+    won = study["winners"].sort(study.place(), "trajectory")
     rows = [
         [
             f"{row['strategy']}, search {row['trajectory']}",
@@ -114,23 +103,11 @@ def winners_table(study: Study) -> Table:
         ]
         for row in won.to_dicts()
     ]
-    return noted(
-        [
-            "",
-            "trial",
-            "proposed by",
-            "val MAE in the search",
-            "val MAE confirmed",
-            "test MAE confirmed",
-            "95 % interval",
-            "test MAE of the ensemble",
-            "ρ within organisms",
-            "overtuning",
-            "fresh seeds ok",
-        ],
-        rows,
-        texts=[2],
-    )
+    columns = [
+        "", "trial", "proposed by", "val MAE in the search", "val MAE confirmed", "test MAE confirmed",
+        "95 % interval", "test MAE of the ensemble", "ρ within organisms", "overtuning", "fresh seeds ok",
+    ]  # fmt: skip
+    return noted(columns, rows, texts=[2])
 
 
 @dataclass(frozen=True)
@@ -189,17 +166,12 @@ def winner_scripts(study: Study) -> list[WinnerScript]:
 def improvements_table(study: Study) -> Table:
     """The first changes by the cautious end of their interval."""
     rows = study["improvements"].sort("rank").head(_TOP)
+    columns = [
+        "", "found by", "effect on test MAE, °C", "95 % interval", "evidence", "seeds", "winners with it",
+        "training it adds per run",
+    ]  # fmt: skip
     return Table(
-        [
-            "",
-            "found by",
-            "effect on test MAE, °C",
-            "95 % interval",
-            "evidence",
-            "seeds",
-            "winners with it",
-            "training it adds per run",
-        ],
+        columns,
         [
             [
                 shortened(tidied(row["change"]), 60),

@@ -1,7 +1,7 @@
 """The section of one trial: what it changed and why, its script's difference, curves, outcome, transcript."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -85,22 +85,31 @@ def trial_sections(
     study: Study, shown: pl.DataFrame, drawings: Mapping[tuple[str, int, int], Markup]
 ) -> list[TrialSection]:
     """A section for each of these trials, in the report's order of strategies."""
-    key = _KEY
-    rows = {tuple(row[name] for name in key): row for row in study["trials"].iter_rows(named=True)}
-    behaviour = {tuple(row[name] for name in key): row for row in study["behaviour"].iter_rows(named=True)}
-    curves = dict(study["curves"].group_by(key, maintain_order=True))
-    anchors = {anchor(*row) for row in shown.select(key).iter_rows()}
-    place = {name: i for i, name in enumerate(study.strategies)}
-    ordered = shown.sort(pl.col("strategy").replace_strict(place, default=99), "trajectory", "iteration")
+    rows, behaviour = (
+        {tuple(row[name] for name in _KEY): row for row in study[table].iter_rows(named=True)}
+        for table in ("trials", "behaviour")
+    )
+    curves = dict(study["curves"].group_by(_KEY, maintain_order=True))
+    anchors = {anchor(*row) for row in shown.select(_KEY).iter_rows()}
+    ordered = shown.sort(study.place(), "trajectory", "iteration")
     return [
         _section(
             study, rows, rows[where], behaviour.get(where), curves.get(where), anchors, drawings.get(where, Markup(""))
         )
-        for where in ordered.select(key).iter_rows()
+        for where in ordered.select(_KEY).iter_rows()
     ]
 
 
-def _section(study, rows, row, behaved, curve, anchors, predictions) -> TrialSection:
+def _section(
+    study: Study,
+    rows: Mapping[tuple[str, int, int], Mapping[str, Any]],
+    row: Mapping[str, Any],
+    behaved: Mapping[str, Any] | None,
+    curve: pl.DataFrame | None,
+    anchors: Container[str],
+    predictions: Markup,
+) -> TrialSection:
+    """The section of the trial of `row`; `rows` has those of all trials, `anchors` the sections that there are."""
     strategy, trajectory, iteration = row["strategy"], row["trajectory"], row["iteration"]
     proposal = json.loads(row["proposal"])
     parent = behaved["parent"] if behaved else row["parent"]

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 DASH = "–"
@@ -47,6 +48,12 @@ def count(value: int, noun: str, plural: str | None = None) -> str:
     return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
 
 
+def counts(values: Iterable[int], noun: str) -> str:
+    """`2 seeds` where all values are 2, else `1 to 2 seeds`."""
+    known = sorted(set(values)) or [0]
+    return count(known[-1], noun) if len(known) == 1 else f"{known[0]:,} to {count(known[-1], noun)}"
+
+
 def listing(names: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     if len(names) < 2:
@@ -63,6 +70,16 @@ def value(item: Any) -> str:
     if isinstance(item, float):
         return f"{item:.3g}".replace("-", "−")
     return str(item)
+
+
+def search_name(row: Mapping[str, Any]) -> str:
+    """Which search a row is about: `ra · search 0`."""
+    return f"{row['strategy']} · search {row['trajectory']}"
+
+
+def trial_name(row: Mapping[str, Any]) -> str:
+    """Which trial a row is about: `ra · search 0, trial 3`."""
+    return f"{search_name(row)}, trial {row['iteration']}"
 
 
 def tidied(text: str) -> str:

@@ -5,27 +5,31 @@ import polars as pl
 
 from tmelt.report.figures.theme import (
     FAINT,
-    INK,
     MUTED,
     PALETTE,
+    PHONE,
     Figure,
     columns_for,
+    described,
     faceted,
     linked,
+    names_axis,
     panel_width,
     styled,
     trial_axis,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, number, shortened, tidied
+from tmelt.report.words import count, interval, number, search_name, shortened, tidied, trial_name
 
+# Colour and shape of a kind of change by its label.
 KINDS = {
-    "in space (knobs)": PALETTE[0],
-    "out of space (script)": PALETTE[3],
-    "mixed, not split": FAINT,
+    "in space (knobs)": (PALETTE[0], "circle"),
+    "out of space (script)": (PALETTE[3], "diamond"),
+    "mixed, not split": (FAINT, "square"),
+    "comments or layout only": (MUTED, "cross"),
 }
 EVIDENCE = {"confirmed": PALETTE[2], "suggestive": PALETTE[0], "none": MUTED, "harmful": PALETTE[3], "not run": FAINT}
-_KIND_OF = {"in_space": "in space (knobs)", "out_of_space": "out of space (script)", "mixed": "mixed, not split"}
+_KIND_OF = dict(zip(("in_space", "out_of_space", "mixed", "none"), KINDS, strict=True))
 _TOP = 15
 
 
@@ -36,15 +40,14 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         return None
     each = len(rows) <= 24
     if each:
-        place = {name: i for i, name in enumerate(study.strategies)}
-        rows = rows.sort(pl.col("strategy").replace_strict(place, default=99), "trajectory")
-        labels = [f"{row['strategy']}, search {row['trajectory']}" for row in rows.to_dicts()]
-        rows = rows.with_columns(label=pl.Series(labels))
+        rows = rows.sort(study.place(), "trajectory")
+        rows = rows.with_columns(label=pl.format("{}, search {}", "strategy", "trajectory"))
+        labels = rows["label"].to_list()
     else:
-        rows = rows.group_by("strategy").agg(pl.col("in_space", "out_of_space", "unknown").mean())
+        rows = rows.group_by("strategy", maintain_order=True).agg(pl.col("in_space", "out_of_space", "unknown").mean())
         rows = rows.with_columns(label=pl.col("strategy"))
         labels = [name for name in study.strategies if name in rows["label"].to_list()]
-    parts = {"in_space": "in space (knobs)", "out_of_space": "out of space (script)", "unknown": "mixed, not split"}
+    parts = dict(zip(("in_space", "out_of_space", "unknown"), KINDS, strict=False))
     long = (
         rows.select("label", *parts)
         .unpivot(on=list(parts), index="label", variable_name="part", value_name="gain")
@@ -56,21 +59,20 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
     )
     if not len(long):
         return None
-    words = [f"{row['label']} · {row['kind']}: {number(row['gain'])} °C" for row in long.to_dicts()]
     chart = (
-        alt.Chart(long.with_columns(words=pl.Series(words)))
+        alt.Chart(described(long, lambda row: f"{row['label']} · {row['kind']}: {number(row['gain'])} °C"))
         .mark_bar(height=12)
         .encode(
-            y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(grid=False, labelColor=INK)),
+            y=names_axis("label", labels, grid=False),
             x=alt.X(
                 "gain:Q",
                 title="gain in validation MAE over the baseline (°C)",
-                axis=alt.Axis(tickCount=4 if width < 500 else 6),
+                axis=alt.Axis(tickCount=4 if width < PHONE else 6),
             ),
-            color=_colour("kind", KINDS, width),
+            color=_colour("kind", {label: KINDS[label][0] for label in parts.values()}, width),
             description="words:N",
         )
-        .properties(width=width - (140 if width < 500 else 200), height=alt.Step(19))
+        .properties(width=width - (140 if width < PHONE else 200), height=alt.Step(19))
     )
     caption = (
         "How much of each winner's gain in validation MAE came from knob values of the reference candidate (in "
@@ -93,17 +95,16 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
 
 def figure_changes(study: Study, width: int) -> Figure | None:
     """Kept changes on the winners' paths: when they came, and how much they gained."""
-    rows = study["changes"].filter(pl.col("on_path")).drop_nulls("effect")
+    rows = study["changes"].drop_nulls("effect")
     if not len(rows):
         return None
-    labels = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: "
-        f"{number(row['effect'], signed=True)} °C, {row['kind'].replace('_', ' ')}"
-        for row in rows.to_dicts()
-    ]
-    drawn = linked(rows.select("strategy", "trajectory", "iteration", "effect", "effect_se", "kind")).with_columns(
-        words=pl.Series(labels),
-        kind=pl.col("kind").replace_strict(_KIND_OF, default="mixed, not split"),
+    rows = rows.select("strategy", "trajectory", "iteration", "effect", "effect_se", "kind")
+    drawn = described(
+        linked(rows),
+        lambda row: f"{trial_name(row)}: {number(row['effect'], signed=True)} °C, {row['kind'].replace('_', ' ')}",
+    )
+    drawn = drawn.with_columns(
+        kind=pl.col("kind").replace_strict(_KIND_OF),
         low=pl.col("effect") - pl.col("effect_se"),
         high=pl.col("effect") + pl.col("effect_se"),
     )
@@ -112,9 +113,12 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     last = int(study["trials"]["iteration"].max())
     x = alt.X("iteration:Q", title="trial", scale=alt.Scale(domain=[0, last]), axis=trial_axis(last))
     y = alt.Y("effect:Q", title="change (°C)", axis=alt.Axis(tickCount=4))
-    colour = _colour("kind", KINDS, width)
+    shown = {kind: look for kind, look in KINDS.items() if kind != _KIND_OF["none"] or kind in drawn["kind"].to_list()}
+    colour = _colour("kind", {kind: tint for kind, (tint, _) in shown.items()}, width)
     shape = alt.Shape(
-        "kind:N", scale=alt.Scale(domain=list(KINDS), range=["circle", "diamond", "square"]), legend=colour["legend"]
+        "kind:N",
+        scale=alt.Scale(domain=list(shown), range=[form for _, form in shown.values()]),
+        legend=colour["legend"],
     )
     bars = (
         alt.Chart()
@@ -144,20 +148,16 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
     if not len(rows):
         return None
     top = rows.head(_TOP)
-    room = 22 if width < 500 else 50
+    room = 22 if width < PHONE else 50
     labels = [f"{row['rank']}. {shortened(tidied(row['change']), room)} ({row['strategy']})" for row in top.to_dicts()]
-    words = [
-        f"{row['strategy']} · search {row['trajectory']}: {shortened(tidied(row['change']), 80)}: "
-        f"{number(row['effect'], signed=True)} °C ({interval(row['low'], row['high'], signed=True) or 'no interval'})"
-        for row in top.to_dicts()
-    ]
-    top = linked(top.drop("diff")).with_columns(label=pl.Series(labels), words=pl.Series(words))
-    y = alt.Y(
-        "label:N",
-        sort=labels,
-        title=None,
-        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=165 if width < 500 else 380),
+    top = described(
+        linked(top.drop("diff")).with_columns(label=pl.Series(labels)),
+        lambda row: (
+            f"{search_name(row)}: {shortened(tidied(row['change']), 80)}: {number(row['effect'], signed=True)} °C "
+            f"({interval(row['low'], row['high'], signed=True) or 'no interval'})"
+        ),
     )
+    y = names_axis("label", labels, limit=165 if width < PHONE else 380)
     x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
     colour = _colour(
         "evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()}, width
@@ -175,12 +175,13 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
             "kind:N", scale=alt.Scale(domain=["in_space", "out_of_space"], range=["circle", "diamond"]), legend=None
         ),
     )
-    chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < 500 else 340), height=alt.Step(22))
+    chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < PHONE else 340), height=alt.Step(22))
     caption = (
         "Test MAE of a winner minus that of the winner without the one change, both on fresh seeds; bars: 95 % "
         "interval. Ranked by level of evidence, then by the cautious end of the interval. Confirmed: still below 0 "
-        "when the interval is widened for the number of changes of that winner that were tried (Bonferroni); "
-        "suggestive: better by a standard error or more. Circles: knobs; diamonds: script; in brackets who found it. "
+        "when the interval is widened for the number of changes of that winner that were tried (Bonferroni), and seen "
+        "on two fresh seeds or more; suggestive: better by a standard error or more. Circles: knobs; diamonds: script; "
+        "in brackets who found it. "
         f"The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time."
     )
     return Figure(
@@ -194,25 +195,22 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
 
 def figure_importance(study: Study, width: int) -> Figure | None:
     """Importance of the reference knobs over all in-space trials."""
-    rows = study["importance"].filter(pl.col("scope") == "all").drop_nulls("importance").sort("method", "rank")
+    rows = study["importance"].filter(pl.col("scope") == "all").drop_nulls("importance").sort("rank")
     if not len(rows):
         return None
-    rows = rows.filter(pl.col("method") == rows["method"][0])
     top = rows.head(12)
-    words = [f"{row['knob']}: {100 * row['importance']:.0f} %" for row in top.to_dicts()]
-    method = {"ped_anova": "PED-ANOVA", "fanova": "fANOVA"}.get(rows["method"][0], rows["method"][0])
     chart = (
-        alt.Chart(top.with_columns(words=pl.Series(words)))
+        alt.Chart(described(top, lambda row: f"{row['knob']}: {100 * row['importance']:.0f} %"))
         .mark_bar(height=11, color=PALETTE[0])
         .encode(
-            y=alt.Y("knob:N", sort=top["knob"].to_list(), title=None, axis=alt.Axis(grid=False, labelColor=INK)),
-            x=alt.X("importance:Q", title=f"share of importance ({method})", axis=alt.Axis(format="%", tickCount=5)),
+            y=names_axis("knob", top["knob"].to_list(), grid=False),
+            x=alt.X("importance:Q", title="share of importance (PED-ANOVA)", axis=alt.Axis(format="%", tickCount=5)),
             description="words:N",
         )
-        .properties(width=width - (130 if width < 500 else 190), height=alt.Step(18))
+        .properties(width=width - (130 if width < PHONE else 190), height=alt.Step(18))
     )
     caption = (
-        f"{method} over the in-space trials of all searches: which knobs tell the better trials from the others. "
+        "PED-ANOVA over the in-space trials of all searches: which knobs tell the better trials from the others. "
         "Searches crowd where they expect gains, so this describes these trials, not the whole space. n = "
         f"{count(int(top['trials'].max()), 'trial')}; the {len(top)} first of {count(len(rows), 'knob')}."
     )
@@ -223,6 +221,6 @@ def figure_importance(study: Study, width: int) -> Figure | None:
 
 def _colour(field: str, colours: dict[str, str], width: int) -> alt.Color:
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    room = {"columns": 2} if width < 500 else {}
+    room = {"columns": 2} if width < PHONE else {}
     legend = alt.Legend(title=None, orient="top", labelLimit=200, **room)
     return alt.Color(f"{field}:N", scale=scale, legend=legend)

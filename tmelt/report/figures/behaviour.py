@@ -4,27 +4,31 @@ import altair as alt
 import polars as pl
 
 from tmelt.evidence.difference import CATEGORIES as KNOB_CATEGORIES
-from tmelt.report.figures.cost import log_ticks
 from tmelt.report.figures.theme import (
     FAINT,
     INK,
     MANY,
     MUTED,
     PALETTE,
+    PHONE,
     SHAPES,
     Figure,
     beside,
     columns_for,
+    described,
     faceted,
     linked,
+    log_ticks,
+    names_axis,
     panel_width,
     pointing,
     scale_of,
+    span_of,
     styled,
     trial_axis,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, number
+from tmelt.report.words import count, number, trial_name
 
 CATEGORIES = (*KNOB_CATEGORIES, "other")
 _THIRDS = ("first", "second", "last")
@@ -45,14 +49,14 @@ def figure_steps(study: Study, width: int) -> Figure | None:
     rows = study["behaviour"].drop_nulls("step")
     if not len(rows):
         return None
-    labels = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: {row['changed_knobs'] or 0} knobs"
-        + (f", {100 * row['script_change']:.0f} % of the script" if row["script_change"] else "")
-        for row in rows.to_dicts()
-    ]
-    drawn = linked(
-        rows.select("strategy", "trajectory", "iteration", "step", "changed_knobs", "script_change")
-    ).with_columns(words=pl.Series(labels), edited=pl.col("script_change").fill_null(0) > 0)
+    rows = rows.select("strategy", "trajectory", "iteration", "step", "changed_knobs", "script_change")
+    drawn = described(
+        linked(rows),
+        lambda row: (
+            f"{trial_name(row)}: {row['changed_knobs'] or 0} knobs"
+            + (f", {100 * row['script_change']:.0f} % of the script" if row["script_change"] else "")
+        ),
+    ).with_columns(edited=pl.col("script_change").fill_null(0) > 0)
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
     columns = columns_for(len(names), width)
     base = alt.Chart(drawn).encode(
@@ -88,22 +92,16 @@ def figure_failures(study: Study, width: int) -> Figure | None:
     rows = study["failures"].group_by("strategy", "status").agg(failed=pl.len()).join(total, on="strategy")
     rows = rows.with_columns(share=pl.col("failed") / pl.col("trials")).sort("strategy", "status")
     rows = rows.with_columns(failed=pl.col("failed").cast(pl.Int64), trials=pl.col("trials").cast(pl.Int64))
-    words = [
-        f"{row['strategy']} · {row['status']}: {row['failed']} of {row['trials']} trials" for row in rows.to_dicts()
-    ]
+    drawn = described(
+        rows, lambda row: f"{row['strategy']} · {row['status']}: {row['failed']} of {row['trials']} trials"
+    )
     used = {name: colour for name, colour in STATUSES.items() if name in rows["status"].to_list()}
     used |= {name: MUTED for name in rows["status"].unique().sort() if name not in used}
     chart = (
-        alt.Chart(rows.with_columns(words=pl.Series(words)))
+        alt.Chart(drawn)
         .mark_bar(height=13)
         .encode(
-            y=alt.Y(
-                "strategy:N",
-                sort=study.strategies,
-                title=None,
-                axis=alt.Axis(grid=False, labelColor=INK),
-                scale=alt.Scale(domain=study.strategies),
-            ),
+            y=names_axis("strategy", study.strategies, grid=False, scale=alt.Scale(domain=study.strategies)),
             x=alt.X("share:Q", title="share of trials that failed", axis=alt.Axis(format="%", tickCount=5)),
             color=alt.Color(
                 "status:N",
@@ -112,7 +110,7 @@ def figure_failures(study: Study, width: int) -> Figure | None:
             ),
             description="words:N",
         )
-        .properties(width=width - (110 if width < 500 else 160), height=alt.Step(21))
+        .properties(width=width - (110 if width < PHONE else 160), height=alt.Step(21))
     )
     failed, trials = len(study["failures"]), len(study["trials"])
     caption = (
@@ -127,15 +125,14 @@ def figure_expectations(study: Study, width: int) -> Figure | None:
     rows = study["behaviour"].drop_nulls(["expected_effect", "effect"])
     if not len(rows):
         return None
-    labels = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: expected "
-        f"{number(row['expected_effect'], signed=True)}, observed {number(row['effect'], signed=True)} °C"
-        for row in rows.to_dicts()
-    ]
-    drawn = linked(
-        rows.select("strategy", "trajectory", "iteration", "expected_effect", "effect", "effect_se", "came_true")
+    rows = rows.select("strategy", "trajectory", "iteration", "expected_effect", "effect", "effect_se", "came_true")
+    drawn = described(
+        linked(rows),
+        lambda row: (
+            f"{trial_name(row)}: expected {number(row['expected_effect'], signed=True)}, observed "
+            f"{number(row['effect'], signed=True)} °C"
+        ),
     )
-    drawn = drawn.with_columns(words=pl.Series(labels))
     limit = float(drawn["effect"].abs().quantile(0.95) or 1) + 0.2
     beyond = drawn.filter(pl.col("effect").abs() > limit)
     shown = drawn.filter(pl.col("effect").abs() <= limit)
@@ -183,20 +180,23 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
     rows = study["behaviour"].drop_nulls(["val_mae", "parameter_count"]).filter(pl.col("parameter_count") > 0)
     if not len(rows):
         return None
-    labels = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: {number(row['val_mae'])} °C, "
-        f"{row['parameter_count']:,} parameters, {number(row['predict_s'])} s to predict"
-        for row in rows.to_dicts()
-    ]
-    drawn = linked(
-        rows.select("strategy", "trajectory", "iteration", "val_mae", "parameter_count", "predict_s", "pareto")
+    rows = rows.select("strategy", "trajectory", "iteration", "val_mae", "parameter_count", "predict_s", "pareto")
+    drawn = described(
+        linked(rows),
+        lambda row: (
+            f"{trial_name(row)}: {number(row['val_mae'])} °C, {row['parameter_count']:,} parameters, "
+            f"{number(row['predict_s'])} s to predict"
+        ),
     )
-    drawn = drawn.with_columns(words=pl.Series(labels))
     top = float(drawn["val_mae"].quantile(0.92)) + 0.2
     shown, beyond = drawn.filter(pl.col("val_mae") <= top), drawn.filter(pl.col("val_mae") > top)
     scale = scale_of(study)
     few = len(drawn) <= MANY
-    y = alt.Y("val_mae:Q", title="validation MAE (°C)", scale=alt.Scale(zero=False, padding=6))
+    y = alt.Y(
+        "val_mae:Q",
+        title="validation MAE (°C)",
+        scale=alt.Scale(domain=span_of(shown["val_mae"]), nice=True, zero=False),
+    )
     panels = []
     for column, title, form in _SIZES:
         own = shown.filter(pl.col(column) > 0)
@@ -219,13 +219,17 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
         panels.append(
             alt.layer(
                 plain.encode(**pointing(len(drawn))), front.encode(href="link:N", description="words:N")
-            ).properties(width=panel_width(width, 1 if width < 500 else 2), height=230)
+            ).properties(width=panel_width(width, 1 if width < PHONE else 2), height=230)
         )
     caption = (
         "Every trial's error against its size (left; on a phone: above) and against the time of one prediction pass "
-        f"(right). Filled: the {int(drawn['pareto'].sum())} trials that no other trial equals or beats in error, "
-        "parameters and time at once. "
-        + (f"{count(len(beyond), 'trial')} above the axis. " if len(beyond) else "")
+        f"(right). Filled: the {count(int(drawn['pareto'].sum()), 'trial')} than which none is better in error, "
+        "parameters or time without being worse in another. "
+        + (
+            f"{count(len(beyond), 'trial')} above the axis ({int(beyond['pareto'].sum())} filled). "
+            if len(beyond)
+            else ""
+        )
         + f"n = {count(len(drawn), 'trial')} with a score."
     )
     return Figure(
@@ -239,36 +243,16 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
 
 def figure_categories(study: Study, width: int) -> Figure | None:
     """What the proposals touched, in thirds of the search."""
-    rows = study["behaviour"].drop_nulls("kind").select("strategy", "trajectory", "iteration", "categories")
-    last = rows.group_by("strategy", "trajectory").agg(last=pl.col("iteration").max())
-    rows = rows.join(last, on=["strategy", "trajectory"]).filter(pl.col("last") >= len(_THIRDS))
-    if not len(rows):
+    shares, trials = category_shares(study)
+    if not len(shares):
         return None
-    third = ((pl.col("iteration") - 1) * len(_THIRDS) // pl.col("last")).clip(0, len(_THIRDS) - 1)
-    rows = rows.with_columns(third=third.replace_strict(dict(enumerate(_THIRDS)), return_dtype=pl.String))
-    total = rows.group_by("strategy", "third").agg(trials=pl.len().cast(pl.Int64))
-    touched = (
-        rows.explode("categories")
-        .drop_nulls("categories")
-        .group_by("strategy", "third", category="categories")
-        .agg(touching=pl.len().cast(pl.Int64))
+    drawn = described(
+        shares,
+        lambda row: (
+            f"{row['strategy']}, {row['third']} third: {row['touching']} of {row['trials']} trials touch "
+            f"{row['category']}"
+        ),
     )
-    kinds = [name for name in CATEGORIES if name in touched["category"].to_list()]
-    if not kinds:
-        return None
-    shares = (
-        total.join(pl.DataFrame({"category": kinds}), how="cross")
-        .join(touched, on=["strategy", "third", "category"], how="left")
-        .with_columns(pl.col("touching").fill_null(0))
-        .with_columns(share=pl.col("touching") / pl.col("trials"))
-    )
-    order = {name: place for place, name in enumerate([*study.strategies, *_THIRDS, *kinds])}
-    shares = shares.sort(pl.col(key).replace_strict(order) for key in ("strategy", "third", "category"))
-    words = [
-        f"{row['strategy']}, {row['third']} third: {row['touching']} of {row['trials']} trials touch {row['category']}"
-        for row in shares.to_dicts()
-    ]
-    drawn = shares.with_columns(words=pl.Series(words, dtype=pl.String))
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
     places = range(len(CATEGORIES))
     range_of = {"color": [PALETTE[i] for i in places], "shape": [SHAPES[i] for i in places]}
@@ -291,7 +275,7 @@ def figure_categories(study: Study, width: int) -> Figure | None:
         "Share of proposals that touch each part of the candidate, in the first, second and last third of the search; "
         "a proposal may touch several. Knobs belong to a category each; changes of a script are assigned by the words "
         "in the changed lines, which is a heuristic. "
-        f"n = {count(len(rows), 'trial')} after the baseline."
+        f"n = {count(trials, 'trial')} after the baseline."
     )
     return Figure(
         "categories",
@@ -300,6 +284,35 @@ def figure_categories(study: Study, width: int) -> Figure | None:
         styled(faceted(panel, "strategy", names, width), width),
         {"categories": shares},
     )
+
+
+def category_shares(study: Study) -> tuple[pl.DataFrame, int]:
+    """(share of a strategy's trials that touch a category, by third of the search; how many trials they are of).
+
+    Searches shorter than three trials have no thirds; categories that nobody touched are left out.
+    """
+    rows = study["behaviour"].drop_nulls("kind").select("strategy", "trajectory", "iteration", "categories")
+    last = rows.group_by("strategy", "trajectory").agg(last=pl.col("iteration").max())
+    rows = rows.join(last, on=["strategy", "trajectory"]).filter(pl.col("last") >= len(_THIRDS))
+    third = ((pl.col("iteration") - 1) * len(_THIRDS) // pl.col("last")).clip(0, len(_THIRDS) - 1)
+    rows = rows.with_columns(third=third.replace_strict(dict(enumerate(_THIRDS)), return_dtype=pl.String))
+    total = rows.group_by("strategy", "third").agg(trials=pl.len().cast(pl.Int64))
+    touched = (
+        rows.explode("categories")
+        .drop_nulls("categories")
+        .group_by("strategy", "third", category="categories")
+        .agg(touching=pl.len().cast(pl.Int64))
+    )
+    kinds = [name for name in CATEGORIES if name in touched["category"].to_list()]
+    shares = (
+        total.join(pl.DataFrame({"category": kinds}, schema={"category": pl.String}), how="cross")
+        .join(touched, on=["strategy", "third", "category"], how="left")
+        .with_columns(pl.col("touching").fill_null(0))
+        .with_columns(share=pl.col("touching") / pl.col("trials"))
+    )
+    order = {name: place for place, name in enumerate([*_THIRDS, *CATEGORIES])}
+    third, category = (pl.col(key).replace_strict(order, return_dtype=pl.Int64) for key in ("third", "category"))
+    return shares.sort(study.place(), third, category), len(rows)
 
 
 def figure_complexity(study: Study, width: int) -> Figure | None:
@@ -323,8 +336,7 @@ def figure_complexity(study: Study, width: int) -> Figure | None:
         known = medians.drop_nulls(column).filter(pl.col(column) > 0)
         if not len(known):
             continue
-        words = [f"{row['strategy']}: {row[column]:,.0f}" for row in known.to_dicts()]
-        chart = alt.Chart(known.with_columns(words=pl.Series(words, dtype=pl.String)))
+        chart = alt.Chart(described(known, lambda row, column=column: f"{row['strategy']}: {row[column]:,.0f}"))
         low, high = float(known[column].min()), float(known[column].max())
         y = alt.Y(
             f"{column}:Q",
@@ -345,7 +357,7 @@ def figure_complexity(study: Study, width: int) -> Figure | None:
                 ends.mark_point(size=50, filled=True, opacity=1).encode(
                     x=x, y=y, color=scale["color"], shape=scale["shape"], description="words:N"
                 ),
-            ).properties(width=panel_width(width, 1 if width < 500 else 2, 80), height=200)
+            ).properties(width=panel_width(width, 1 if width < PHONE else 2, 80), height=200)
         )
     caption = (
         "Median over the searches of a strategy: how large the incumbent's model is (left; on a phone: above) and how "

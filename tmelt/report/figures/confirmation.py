@@ -3,9 +3,9 @@
 import altair as alt
 import polars as pl
 
-from tmelt.report.figures.theme import FAINT, INK, Figure, beside, panel_width, scale_of, styled
+from tmelt.report.figures.theme import FAINT, INK, PHONE, Figure, beside, described, panel_width, scale_of, styled
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, number
+from tmelt.report.words import count, number, search_name
 
 _PANELS = {
     "optimism": "optimism (°C): confirmed minus search validation MAE",
@@ -23,15 +23,14 @@ def figure_optimism(study: Study, width: int) -> Figure | None:
     panels = []
     for place, (column, title) in enumerate(_PANELS.items()):
         own = rows.drop_nulls(column).select("strategy", "trajectory", value=column)
-        words = [f"{row['strategy']} · search {row['trajectory']}: {number(row['value'])} °C" for row in own.to_dicts()]
-        own = own.with_columns(words=pl.Series(words, dtype=pl.String))
+        own = described(own, lambda row: f"{search_name(row)}: {number(row['value'])} °C")
         means = own.group_by("strategy", maintain_order=True).agg(pl.col("value").mean())
         y = alt.Y(
             "strategy:N",
             sort=names,
             title=None,
             scale=alt.Scale(domain=names),
-            axis=alt.Axis(grid=True, labelColor=INK, labels=place == 0 or width < 500),
+            axis=alt.Axis(grid=True, labelColor=INK, labels=place == 0 or width < PHONE),
         )
         ends = [min(0.0, own["value"].min() or 0.0), max(0.1, own["value"].max() or 0.0)]
         x = alt.X(
@@ -45,7 +44,7 @@ def figure_optimism(study: Study, width: int) -> Figure | None:
         layers.append(dots.encode(x=x, y=y, color=colour))
         panels.append(
             alt.layer(*layers).properties(
-                width=width - 130 if width < 500 else panel_width(width, 2, 110), height=alt.Step(22)
+                width=width - 130 if width < PHONE else panel_width(width, 2, 110), height=alt.Step(22)
             )
         )
     caption = (

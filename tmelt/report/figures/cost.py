@@ -1,12 +1,10 @@
 """What the same money buys: the incumbent's error against dollars, at the prices listed and at others."""
 
-import math
-
 import altair as alt
 import polars as pl
 
 from tmelt.evidence.cost import RECORDED
-from tmelt.report.figures.theme import INK, Figure, panel_width, scale_of, styled
+from tmelt.report.figures.theme import INK, PHONE, Figure, log_ticks, panel_width, scale_of, span_of, styled
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, dollars
 
@@ -52,8 +50,7 @@ def figure_cost(study: Study, width: int) -> Figure | None:
     shown, devices, levels = cost_curves(study)
     if not len(shown):
         return None
-    small = width < 500
-    if small:  # a phone has room for one column: the device as listed
+    if width < PHONE:  # a phone has room for one column: the middle price, as listed unless the factors were changed
         shown = shown.filter(pl.col("compute_usd_per_h") == devices[len(devices) // 2])
     heads = {price: f"device {dollars(price)}/h" for price in devices}
     names = {level: token_name(level) for level in levels}
@@ -63,16 +60,13 @@ def figure_cost(study: Study, width: int) -> Figure | None:
     )
     kept = shown["compute_usd_per_h"].unique().sort().to_list()
     scale = scale_of(study)
-    # Not at the very edge of a panel, where labels of neighbours would meet.
-    ticks = log_ticks(1.5 * float(shown["usd"].min()), float(shown["usd"].max()) / 1.5, 3 if len(kept) > 1 else 4)
-    x = alt.X(
-        "usd:Q",
-        title="spent per search (USD)",
-        scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(labelExpr="'$' + datum.value", values=ticks, grid=False, labelOverlap=False),
+    x = _money_axis(shown["usd"], 3 if len(kept) > 1 else 4)
+    y = alt.Y(
+        "median_val_mae:Q",
+        title="validation MAE (°C)",
+        scale=alt.Scale(domain=span_of(shown["median_val_mae"]), nice=True, zero=False),
+        axis=alt.Axis(tickCount=4),
     )
-    y = alt.Y("median_val_mae:Q", title="validation MAE (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
-    changes = _lead_changes(shown, study.strategies)
     line = (
         alt.Chart()
         .transform_filter("datum.layer == 'curve'")
@@ -90,6 +84,7 @@ def figure_cost(study: Study, width: int) -> Figure | None:
         .mark_point(shape="triangle-down", filled=True, size=55, color=INK, opacity=1, yOffset=-7)
         .encode(x=x, y=y, description="words:N")
     )
+    changes = _lead_changes(shown, study.strategies)
     data = pl.concat([shown.with_columns(layer=pl.lit("curve")), changes], how="diagonal")
     panel = alt.layer(line, mark, data=data).properties(
         width=panel_width(width, len(kept), 80), height=130 if len(kept) > 1 else 160
@@ -104,7 +99,7 @@ def figure_cost(study: Study, width: int) -> Figure | None:
         ),
         spacing={"row": 26, "column": 16},
     )
-    lines = "Across: prices of the training device" + (" (on a phone only the listed one)" if len(devices) > 1 else "")
+    lines = "Across: prices of the training device" + (" (on a phone only the middle one)" if len(devices) > 1 else "")
     caption = (
         "Median validation MAE of the incumbent against money spent per search: the same searches, priced anew. "
         f"{lines}; down: prices of the LLM's tokens. ▾: from here on another strategy has the lowest median. Prices "
@@ -117,6 +112,21 @@ def figure_cost(study: Study, width: int) -> Figure | None:
         caption,
         styled(chart, width),
         {"cost": shown.drop("device", "tokens"), "crossovers": study["crossovers"]},
+    )
+
+
+def _money_axis(usd: pl.Series, most: int) -> alt.X:
+    """Dollars in the logarithm, with about `most` labels; of those that would overlap some are left out."""
+    low, high = float(usd.min()), float(usd.max())
+    # Not at the very edge of a panel, where labels of neighbours would meet.
+    ticks = log_ticks(1.5 * low, high / 1.5, most) or log_ticks(low, high, most)
+    return alt.X(
+        "usd:Q",
+        title="spent per search (USD)",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(
+            labelExpr="'$' + datum.value", values=ticks, grid=False, labelOverlap="greedy", labelSeparation=6
+        ),
     )
 
 
@@ -143,16 +153,3 @@ def _lead_changes(shown: pl.DataFrame, order: list[str]) -> pl.DataFrame:
             )
     kinds = {"device": pl.String, "tokens": pl.String, "usd": pl.Float64, "median_val_mae": pl.Float64}
     return pl.DataFrame(rows, schema=kinds | {"layer": pl.String, "words": pl.String})
-
-
-def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """At most about `most` round numbers between two positive ones, for an axis in the logarithm."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    if low >= high:
-        return []
-    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
-        ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
-        inside = [tick for tick in ticks if low <= tick <= high]
-        if len(inside) <= most + 1:
-            return inside
-    return inside[:: -(-len(inside) // most)]

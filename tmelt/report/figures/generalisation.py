@@ -1,12 +1,26 @@
 """How far the winners carry: more budget, less data, an organism never trained on; whether they know their error."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
 from tmelt.evidence.calibration import ALL, CONFORMAL, LEVEL, SPREAD
-from tmelt.report.figures.theme import FAINT, GRID, INK, Figure, beside, panel_width, scale_of, styled
+from tmelt.report.figures.theme import (
+    FAINT,
+    GRID,
+    INK,
+    PHONE,
+    Figure,
+    beside,
+    described,
+    names_axis,
+    panel_width,
+    scale_of,
+    styled,
+)
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, number
+from tmelt.report.words import count, counts, number
 
 _KINDS = {SPREAD: "spread of seeds", CONFORMAL: "conformal"}
 
@@ -26,8 +40,7 @@ def figure_levels(study: Study, width: int) -> Figure | None:
         )
         .sort("kind", "strategy", "level")
     )
-    words = [f"{row['strategy']} · {row['level']:g}×: {number(row['test_mae'])} °C" for row in means.to_dicts()]
-    means = means.with_columns(words=pl.Series(words))
+    means = described(means, lambda row: f"{row['strategy']} · {row['level']:g}×: {number(row['test_mae'])} °C")
     scale = scale_of(study)
     titles = {"budget": "training budget (× the search's)", "fraction": "share of the training proteins"}
     kinds = [kind for kind in titles if kind in means["kind"].to_list()]
@@ -54,13 +67,13 @@ def figure_levels(study: Study, width: int) -> Figure | None:
             (
                 base.mark_line(strokeWidth=1.8, aria=False).encode(strokeDash=scale["dash"])
                 + base.mark_point(size=48, filled=True, opacity=1).encode(shape=scale["shape"], description="words:N")
-            ).properties(width=panel_width(width, 1 if width < 500 else len(kinds)), height=200)
+            ).properties(width=panel_width(width, 1 if width < PHONE else len(kinds)), height=200)
         )
     searches = rows.select("strategy", "trajectory").n_unique()
     caption = (
         "The winners retrained with the same script and knobs on fresh seeds; mean over the winners of a strategy. "
         f"Intervals are in the table behind the figure. n = {count(searches, 'winner')}, "
-        f"{count(int(rows['seeds'].max()), 'fresh seed')} each."
+        f"{counts(rows['seeds'], 'fresh seed')} each."
     )
     return Figure(
         "generalisation",
@@ -79,20 +92,18 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
     means = (
         rows.group_by("strategy", "organism")
         .agg(pl.col("test_mae", "reference_mae").mean())
-        .sort("organism", "strategy")
+        .sort("organism", study.place())
     )
-    words = [
-        f"{row['strategy']} · {row['organism']}: {number(row['test_mae'])} °C left out, "
-        f"{number(row['reference_mae'])} °C else"
-        for row in means.to_dicts()
-    ]
-    means = means.with_columns(
-        words=pl.Series(words),
-        place=pl.col("strategy").replace_strict({name: i for i, name in enumerate(study.strategies)}, default=99),
-    ).sort("organism", "place")
+    means = described(
+        means,
+        lambda row: (
+            f"{row['strategy']} · {row['organism']}: {number(row['test_mae'])} °C left out, "
+            f"{number(row['reference_mae'])} °C else"
+        ),
+    )
     scale = scale_of(study)
     y = alt.Y(
-        "organism:N", title=None, axis=alt.Axis(grid=True, labelColor=INK, labelLimit=130 if width < 500 else 220)
+        "organism:N", title=None, axis=alt.Axis(grid=True, labelColor=INK, labelLimit=130 if width < PHONE else 220)
     )
     offset = alt.YOffset("strategy:N", sort=study.strategies, scale=alt.Scale(domain=study.strategies))
     base = alt.Chart(means)
@@ -118,7 +129,7 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
     gone = base.mark_point(size=42, filled=True, opacity=1).encode(
         y=y, yOffset=offset, x=x, color=scale["color"], shape=scale["shape"], description="words:N"
     )
-    chart = alt.layer(lines, there, gone).properties(width=width - (150 if width < 500 else 230), height=alt.Step(9))
+    chart = alt.layer(lines, there, gone).properties(width=width - (150 if width < PHONE else 230), height=alt.Step(9))
     note = rows["note"].drop_nulls().unique().sort().to_list()
     caption = (
         "Marks: MAE on all validation and test proteins of an organism when the winner was trained without it; "
@@ -132,7 +143,7 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
         "An organism never trained on",
         caption,
         styled(chart, width),
-        {"left_out": means.drop("words", "place")},
+        {"left_out": means.drop("words")},
     )
 
 
@@ -144,46 +155,19 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
         return None
     scale = scale_of(study)
     kinds = [kind for kind in _KINDS if kind in whole["kind"].to_list()]
-    size = {"width": panel_width(width, 1 if width < 500 else len(kinds) + bool(len(bins))), "height": 200}
-    charts = []
-    if len(bins):
-        means = bins.group_by("strategy", "bin").agg(pl.col("sd", "mae").mean()).sort("strategy", "bin")
-        x = alt.X("sd:Q", title="spread over fresh seeds (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(grid=False))
-        y = alt.Y("mae:Q", title="test MAE (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
-        words = [
-            f"{row['strategy']}: spread {number(row['sd'])}, MAE {number(row['mae'])} °C" for row in means.to_dicts()
-        ]
-        charts.append(_curve(means, x, y, scale, words).properties(**size, title="error by spread"))
+    panels = {"error by spread": _error_by_spread(bins, scale)} if len(bins) else {}
     shares = (
         whole.group_by("strategy", "kind", "level")
         .agg(pl.col("coverage", "half_width").mean())
         .sort("strategy", "kind", "level")
     )
-    ends = pl.DataFrame({"level": [0.45, 1.0], "coverage": [0.45, 1.0]})
     lowest = min(0.45, float(shares["coverage"].min()) - 0.03)
     for kind in kinds:
-        own = shares.filter(pl.col("kind") == kind)
-        x = alt.X(
-            "level:Q",
-            title="share that should lie inside",
-            scale=alt.Scale(domain=[0.45, 1], nice=False),
-            axis=alt.Axis(values=[0.5, 0.65, 0.8, 0.95], format=".0%", grid=False, labelOverlap="greedy"),
-        )
-        y = alt.Y(
-            "coverage:Q",
-            title="share that does, on test",
-            scale=alt.Scale(domain=[lowest, 1], nice=False),
-            axis=alt.Axis(format=".0%", tickCount=5),
-        )
-        words = [
-            f"{row['strategy']}: {100 * row['coverage']:.0f} % within ±{number(row['half_width'])} °C, should be "
-            f"{100 * row['level']:.0f} %"
-            for row in own.to_dicts()
-        ]
-        ideal = alt.Chart(ends).mark_line(strokeDash=[3, 3], color=FAINT, strokeWidth=1, aria=False, clip=True)
-        charts.append(
-            alt.layer(ideal.encode(x=x, y=y), _curve(own, x, y, scale, words)).properties(**size, title=_KINDS[kind])
-        )
+        panels[_KINDS[kind]] = _held_against_promised(shares.filter(pl.col("kind") == kind), lowest, scale)
+    across = 1 if width < PHONE else len(panels)
+    charts = [
+        panel.properties(width=panel_width(width, across), height=200, title=title) for title, panel in panels.items()
+    ]
     rho = bins.filter(pl.col("bin") == 0)["rho"].drop_nulls()
     caption = (
         "Is there an honest interval around a single prediction? "
@@ -213,9 +197,44 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
     )
 
 
-def _curve(frame: pl.DataFrame, x: alt.X, y: alt.Y, scale: dict, words: list[str]) -> alt.LayerChart:
-    """A line and marks per strategy."""
-    base = alt.Chart(frame.with_columns(words=pl.Series(words, dtype=pl.String))).encode(x=x, y=y, color=scale["color"])
+def _error_by_spread(bins: pl.DataFrame, scale: dict[str, Any]) -> alt.LayerChart:
+    """Error of the test proteins in fifths by how much the fresh seeds disagree."""
+    means = bins.group_by("strategy", "bin").agg(pl.col("sd", "mae").mean()).sort("strategy", "bin")
+    x = alt.X("sd:Q", title="spread over fresh seeds (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(grid=False))
+    y = alt.Y("mae:Q", title="test MAE (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    means = described(means, lambda row: f"{row['strategy']}: spread {number(row['sd'])}, MAE {number(row['mae'])} °C")
+    return _curve(means, x, y, scale)
+
+
+def _held_against_promised(shares: pl.DataFrame, lowest: float, scale: dict[str, Any]) -> alt.LayerChart:
+    """How often intervals of one kind hold on test, by what they promise; the axis begins at `lowest`."""
+    shares = described(
+        shares,
+        lambda row: (
+            f"{row['strategy']}: {100 * row['coverage']:.0f} % within ±{number(row['half_width'])} °C, should "
+            f"be {100 * row['level']:.0f} %"
+        ),
+    )
+    x = alt.X(
+        "level:Q",
+        title="share that should lie inside",
+        scale=alt.Scale(domain=[0.45, 1], nice=False),
+        axis=alt.Axis(values=[0.5, 0.65, 0.8, 0.95], format=".0%", grid=False, labelOverlap="greedy"),
+    )
+    y = alt.Y(
+        "coverage:Q",
+        title="share that does, on test",
+        scale=alt.Scale(domain=[lowest, 1], nice=False),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
+    ends = pl.DataFrame({"level": [0.45, 1.0], "coverage": [0.45, 1.0]})
+    ideal = alt.Chart(ends).mark_line(strokeDash=[3, 3], color=FAINT, strokeWidth=1, aria=False, clip=True)
+    return alt.layer(ideal.encode(x=x, y=y), _curve(shares, x, y, scale))
+
+
+def _curve(frame: pl.DataFrame, x: alt.X, y: alt.Y, scale: dict[str, Any]) -> alt.LayerChart:
+    """A line and marks per strategy; `frame` has `words`."""
+    base = alt.Chart(frame).encode(x=x, y=y, color=scale["color"])
     line = base.mark_line(strokeWidth=1.6, aria=False, clip=True).encode(strokeDash=scale["dash"])
     return line + base.mark_point(size=40, filled=True, opacity=1).encode(shape=scale["shape"], description="words:N")
 
@@ -230,29 +249,19 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
     means = rows.group_by("strategy", "group", "proteins").agg(
         pl.col("coverage", "half_width", "chance_low", "chance_high").mean()
     )
-    place = {name: i for i, name in enumerate(study.strategies)}
-    means = means.with_columns(
-        whole=pl.col("group") == ALL, place=pl.col("strategy").replace_strict(place, default=99)
-    ).sort(pl.col("whole").not_(), "group", "place")
-    labels = [f"{row['group'] if row['group'] != ALL else 'all'} ({row['proteins']})" for row in means.to_dicts()]
-    words = [
-        f"{row['strategy']} · {label}: {100 * row['coverage']:.0f} % inside"
-        for row, label in zip(means.to_dicts(), labels, strict=True)
-    ]
-    drawn = means.with_columns(label=pl.Series(labels), words=pl.Series(words))
+    means = means.sort(pl.col("group") != ALL, "group", study.place())
+    drawn = described(
+        means.with_columns(label=pl.format("{} ({})", "group", "proteins")),
+        lambda row: f"{row['strategy']} · {row['label']}: {100 * row['coverage']:.0f} % inside",
+    )
     scale = scale_of(study)
     x = alt.X(
         "coverage:Q",
         title=f"share of proteins inside their {100 * LEVEL:.0f} % interval",
         scale=alt.Scale(zero=False, domainMax=1),
-        axis=alt.Axis(format=".0%", grid=False, tickCount=6),
+        axis=alt.Axis(format="%", grid=False, tickCount=6),
     )
-    y = alt.Y(
-        "label:N",
-        sort=drawn["label"].unique(maintain_order=True).to_list(),
-        title=None,
-        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=135 if width < 500 else 230),
-    )
+    y = names_axis("label", drawn["label"].unique(maintain_order=True).to_list(), limit=135 if width < PHONE else 230)
     base = alt.Chart(drawn)
     one = drawn.unique("label", keep="first", maintain_order=True)
     luck = alt.Chart(one).mark_rule(color=GRID, strokeWidth=7, aria=False)
@@ -273,6 +282,6 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
         "coverage_by_organism",
         "Where the intervals hold",
         caption,
-        styled(chart.properties(width=width - (155 if width < 500 else 260), height=alt.Step(21)), width),
-        {"coverage_by_organism": means.drop("whole", "place")},
+        styled(chart.properties(width=width - (155 if width < PHONE else 260), height=alt.Step(21)), width),
+        {"coverage_by_organism": means},
     )

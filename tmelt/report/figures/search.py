@@ -1,5 +1,7 @@
 """The searches as they went: the incumbent's error against trials, seconds and dollars."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
@@ -7,9 +9,11 @@ from tmelt.report.figures.theme import (
     FAINT,
     MANY,
     MUTED,
+    PHONE,
     Figure,
     beside,
     columns_for,
+    described,
     faceted,
     linked,
     panel_width,
@@ -18,7 +22,7 @@ from tmelt.report.figures.theme import (
     trial_axis,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, number
+from tmelt.report.words import count, number, trial_name
 
 AXES = {
     "trials": ("trials", "trials after the baseline"),
@@ -50,35 +54,18 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
     x = alt.X("x:Q", title=title, axis=_axis(axis, bands["x"]))
     y = alt.Y("median:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False))
     scale = scale_of(study)
-    words = [f"{row['strategy']}: {number(row['median'])} °C" for row in bands.iter_rows(named=True)]
-    bands = bands.with_columns(words=pl.Series(words, dtype=pl.String))
+    bands = described(bands, lambda row: f"{row['strategy']}: {number(row['median'])} °C")
     panels = []
     for split, label in _SPLITS.items():
         own = alt.Chart(bands.filter(pl.col("split") == split))
-        line = own.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True, aria=False).encode(
-            x=x, y=y, color=scale["color"], strokeDash=scale["dash"]
-        )
-        ends = own.transform_joinaggregate(last="max(x)", groupby=["strategy"]).transform_filter(
-            "datum.x == datum.last"
-        )
-        mark = ends.mark_point(size=55, filled=True, opacity=1).encode(
-            x=x, y=y, color=scale["color"], shape=scale["shape"], description="words:N"
-        )
-        layers = [_references(lines.filter(pl.col("split") == split)), line, mark]
+        layers = [_references(lines.filter(pl.col("split") == split)), *_median_and_end(own, x, y, scale)]
         if spread:
             area = own.mark_area(interpolate="step-after", opacity=0.08, clip=True, aria=False)
-            layers.insert(
-                0,
-                area.encode(
-                    x=x,
-                    y=alt.Y("lower:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False)),
-                    y2="upper:Q",
-                    color=scale["color"],
-                ),
-            )
+            lower = alt.Y("lower:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False))
+            layers.insert(0, area.encode(x=x, y=lower, y2="upper:Q", color=scale["color"]))
         panels.append(
             alt.layer(*layers).properties(
-                width=panel_width(width, 1 if width < 500 else 2), height=230 if width < 500 else 320, title=label
+                width=panel_width(width, 1 if width < PHONE else 2), height=230 if width < PHONE else 320, title=label
             )
         )
     searches = study["trials"].select("strategy", "trajectory").n_unique()
@@ -97,6 +84,18 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
         styled(beside(panels, width, color="shared", shape="shared", strokeDash="shared"), width),
         {f"incumbents_{axis}": bands.drop("words")},
     )
+
+
+def _median_and_end(own: alt.Chart, x: alt.X, y: alt.Y, scale: dict[str, Any]) -> tuple[alt.Chart, alt.Chart]:
+    """A strategy's curve, and its mark at the end."""
+    line = own.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True, aria=False).encode(
+        x=x, y=y, color=scale["color"], strokeDash=scale["dash"]
+    )
+    end = own.transform_joinaggregate(last="max(x)", groupby=["strategy"]).transform_filter("datum.x == datum.last")
+    mark = end.mark_point(size=55, filled=True, opacity=1).encode(
+        x=x, y=y, color=scale["color"], shape=scale["shape"], description="words:N"
+    )
+    return line, mark
 
 
 def figure_trials(study: Study, width: int) -> Figure | None:
@@ -147,7 +146,7 @@ def figure_trials(study: Study, width: int) -> Figure | None:
         points_of("failed", shape=_CROSS, size=14, strokeWidth=1.3, opacity=0.9),
     ]
     panel = alt.layer(*layers, data=shown).properties(
-        width=panel_width(width, columns), height=150 if width < 500 else 200
+        width=panel_width(width, columns), height=150 if width < PHONE else 200
     )
     chart = faceted(panel, "strategy", study.strategies, width)
     caption = (
@@ -179,7 +178,7 @@ def trial_points(study: Study) -> pl.DataFrame:
         x=pl.col("iteration").cast(pl.Float64),
     )
     words = [
-        f"{row['strategy']} · search {row['trajectory']}, trial {row['iteration']}: "
+        f"{trial_name(row)}: "
         + (f"{number(row['val_mae'])} °C, {row['decision']}" if row["val_mae"] is not None else row["status"])
         for row in frame.iter_rows(named=True)
     ]
@@ -204,8 +203,10 @@ def reference_lines(study: Study) -> pl.DataFrame:
 def _axis(axis: str, places: pl.Series) -> alt.Axis:
     if axis == "trials":
         return trial_axis(int(places.max()))
-    formats = {"total_usd": {"labelExpr": "'$' + datum.value"}}
-    return alt.Axis(grid=False, tickCount=5, **formats.get(axis, {"format": "~s"}))
+    if axis == "total_usd":
+        return alt.Axis(grid=False, tickCount=5, labelExpr="'$' + datum.value")
+    # Thousands of seconds as k; parts of a second not as m, which people read as minutes.
+    return alt.Axis(grid=False, tickCount=5, **({"format": "~s"} if places.max() >= 1000 else {}))
 
 
 def _domain(curves: pl.Series, others: pl.Series, room: float = 0.75) -> tuple[float, float]:

@@ -4,7 +4,8 @@ Colours are those of Okabe and Ito (2008), darkened where they are too pale on w
 replaced by a CSS variable of the same place in `COLOURS`, so that one drawing serves light and dark.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from tmelt.report.inputs import Study
 from tmelt.report.words import anchor
 
 WIDE, NARROW = 920, 350  # pixels: desktop and paper; phone
+PHONE = 500  # pixels of width below which a figure is drawn for a phone
 MANY = 1200  # marks beyond which single ones carry no link and no words: the page would grow too large
 
 INK, MUTED, FAINT, GRID, PAPER = "#1c2127", "#5c6670", "#98a1a9", "#e3e6e9", "#fffffe"
@@ -67,7 +69,7 @@ def scale_of(study: Study) -> dict[str, Any]:
 
 def styled(chart: alt.TopLevelMixin, width: int) -> alt.TopLevelMixin:
     """The chart with the report's type, axes and legends."""
-    small = width < 500
+    small = width < PHONE
     label, title = (11, 11.5) if small else (12, 12.5)
     chart.config = alt.Config(
         background=PAPER,
@@ -124,6 +126,17 @@ def linked(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(link=pl.Series(links, dtype=pl.String))
 
 
+def described(frame: pl.DataFrame, say: Callable[[dict[str, Any]], str]) -> pl.DataFrame:
+    """With a column `words`: what a mark tells who points at it."""
+    return frame.with_columns(words=pl.Series([say(row) for row in frame.iter_rows(named=True)], dtype=pl.String))
+
+
+def names_axis(field: str, order: list[str], *, grid: bool = True, limit: int | None = None, **more: Any) -> alt.Y:
+    """An axis of names from above in this order; `limit`: pixels beyond which a name is cut."""
+    axis = alt.Axis(grid=grid, labelColor=INK, **({} if limit is None else {"labelLimit": limit}))
+    return alt.Y(f"{field}:N", sort=order, title=None, axis=axis, **more)
+
+
 def panel_width(width: int, columns: int, left: int = 58) -> int:
     """Width of each of `columns` panels beside one another in a figure of `width`, axes included."""
     return max(90, int((width - left) / columns - 18))
@@ -131,7 +144,7 @@ def panel_width(width: int, columns: int, left: int = 58) -> int:
 
 def columns_for(panels: int, width: int) -> int:
     """Panels side by side, so that the last row is not left nearly empty."""
-    if width < 500:
+    if width < PHONE:
         return min(2, panels)
     return 4 if panels % 4 == 0 or panels > 6 else min(3, panels)
 
@@ -144,6 +157,16 @@ def faceted(panel: alt.TopLevelMixin, field: str, names: list[str], width: int) 
     return chart if full else chart.resolve_axis(x="independent")
 
 
+def span_of(values: pl.Series, least: float = 0.1) -> list[float]:
+    """The ends of an axis around these values, `least` wide at least.
+
+    Where all values are one, an axis without ends of its own has a single tick, labelled by a whole number: 7 for 6.54.
+    """
+    low, high = float(values.min()), float(values.max())
+    room = max(0.05 * (high - low), (least - (high - low)) / 2)
+    return [low - room, high + room]
+
+
 def trial_axis(last: int) -> alt.Axis:
     """An axis of trials whose ticks are whole numbers, each once."""
     step = next(
@@ -152,7 +175,21 @@ def trial_axis(last: int) -> alt.Axis:
     return alt.Axis(grid=False, format="d", values=list(range(0, last + 1, step)))
 
 
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """At most about `most` round numbers between two positive ones, for an axis in the logarithm; one in the middle
+    where they are too close for any, and none where they are not apart."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    if low >= high:
+        return []
+    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
+        ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) <= most + 1:
+            return inside or [float(f"{math.sqrt(low * high):.1e}")]
+    return inside[:: -(-len(inside) // most)]
+
+
 def beside(charts: list[alt.Chart], width: int, **resolve: Any) -> alt.TopLevelMixin:
     """Charts beside one another, or above one another on a phone."""
-    joined = alt.vconcat(*charts) if width < 500 else alt.hconcat(*charts)
+    joined = alt.vconcat(*charts) if width < PHONE else alt.hconcat(*charts)
     return joined.resolve_scale(**resolve) if resolve else joined

@@ -1,25 +1,28 @@
 """The winners on fresh seeds: their error beside what anybody can reach, and where they err."""
 
+from collections.abc import Iterable
+
 import altair as alt
-import numpy as np
 import polars as pl
 
+from tmelt.evidence.comparison import BASELINE
 from tmelt.report.figures.theme import (
     FAINT,
     GRID,
-    INK,
     MUTED,
+    PHONE,
     Figure,
     columns_for,
+    described,
     faceted,
+    names_axis,
     panel_width,
     scale_of,
     styled,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, number
+from tmelt.report.words import count, counts, interval, number, search_name
 
-BASELINE = "baseline"
 DENSE = 400  # proteins per panel beyond which they are counted in squares
 BIN = 2.0  # °C, side of such a square
 _DIMENSIONS = {
@@ -39,16 +42,10 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
     order = shown["label"].to_list()
     winners = study["winners"].drop_nulls("test_mae").select("strategy", "trajectory", mae="test_mae")
     winners = winners.with_columns(label=pl.col("strategy")).filter(pl.col("label").is_in(order))
-    words = [f"{row['strategy']} · search {row['trajectory']}: {number(row['mae'])} °C" for row in winners.to_dicts()]
-    winners = winners.with_columns(words=pl.Series(words, dtype=pl.String))
+    winners = described(winners, lambda row: f"{search_name(row)}: {number(row['mae'])} °C")
     values = pl.concat([shown["mae"], shown["low"], shown["high"], winners["mae"]]).drop_nulls()
     x_scale = alt.Scale(domain=[max(0.0, float(values.min()) - 0.3), float(values.max()) + 0.3], nice=True, zero=False)
-    y = alt.Y(
-        "label:N",
-        sort=order,
-        title=None,
-        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=170 if width < 500 else 300),
-    )
+    y = names_axis("label", order, limit=170 if width < PHONE else 300)
     x = alt.X("mae:Q", title="test MAE (°C)", scale=x_scale, axis=alt.Axis(grid=False, tickCount=7))
     scale = scale_of(study)
     colour = alt.Color("colour:N", scale=None)
@@ -79,16 +76,16 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
             ),
         )
     chart = alt.layer(*layers).properties(
-        width=width - (190 if width < 500 else 330), height=alt.Step(23 if width > 500 else 22)
+        width=width - (190 if width < PHONE else 330), height=alt.Step(23 if width >= PHONE else 22)
     )
     proteins = test_proteins(study)
-    seeds = study["winners"]["confirmed_seeds"].max() or 0
+    seeds = study["winners"].filter(pl.col("confirmed_seeds") > 0)["confirmed_seeds"]
     caption = (
         "Dots: mean over searches of the winners' test MAE on fresh seeds; ticks: single searches; bars: 95 % "
         "interval over protein families and searches. Squares: predictors that anybody can make from the sequence "
         "alone; diamonds: what no candidate can know. Strategies are listed by kind, not by rank. n = "
         f"{count(proteins, 'test protein')}, {count(len(winners), 'confirmed search', 'confirmed searches')}, "
-        f"{count(seeds, 'fresh seed')} each."
+        f"{counts(seeds, 'fresh seed')} each."
     )
     return Figure(
         "ranking",
@@ -159,86 +156,66 @@ def test_proteins(study: Study) -> int:
 
 def figure_predicted(study: Study, width: int) -> Figure | None:
     """Predicted against measured Tm on test: the baseline and each strategy's winner."""
-    frames, heads, data = [], [], []
-    for name, frame in shown_predictions(study):
-        error = (frame["prediction"] - frame["tm"]).to_numpy()
-        heads.append(f"{name}: MAE {number(float(np.abs(error).mean()))} °C")
-        frames.append(frame.select("tm", "prediction", panel=pl.lit(heads[-1]), strategy=pl.lit(name)))
-        data.append(
-            frame.select(
-                strategy=pl.lit(name),
-                **{
-                    key: pl.col(key)
-                    for key in ("trajectory", "protein_id", "organism", "tm", "prediction", "prediction_sd")
-                },
-            )
-        )
-    if len(frames) < 2:  # the baseline alone tells nothing about winners
+    shown = shown_predictions(study)
+    if len(shown) < 2:  # the baseline alone tells nothing about winners
         return None
-    points = pl.concat(frames)
-    proteins = frames[0].height
-    ends = [
-        float(min(points["tm"].min(), points["prediction"].min())),
-        float(max(points["tm"].max(), points["prediction"].max())),
-    ]
-    columns = columns_for(len(frames), width)
-    side = min(235, panel_width(width, columns, 50))
+    heads = {
+        name: f"{name}: MAE {number((frame['prediction'] - frame['tm']).abs().mean())} °C" for name, frame in shown
+    }
+    points = pl.concat(
+        [
+            frame.select("tm", "prediction", panel=pl.lit(heads[name]), strategy=pl.lit(name), kind=pl.lit("mark"))
+            for name, frame in shown
+        ]
+    )
+    proteins = len(shown[0][1])
+    ends = [min(points["tm"].min(), points["prediction"].min()), max(points["tm"].max(), points["prediction"].max())]
     scale = alt.Scale(domain=[ends[0] - 1, ends[1] + 1], nice=False, zero=False)
     x = alt.X("tm:Q", title="measured Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4))
     y = alt.Y("prediction:Q", title="predicted Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4))
     colour = alt.Color(
         "strategy:N",
-        scale=alt.Scale(domain=[BASELINE, *study.strategies], range=[MUTED, *(_colours(study).values())]),
+        scale=alt.Scale(domain=[BASELINE, *study.strategies], range=[MUTED, *_colours(study).values()]),
         legend=None,
     )
+    marks = alt.Chart().transform_filter("datum.kind == 'mark'")
     if proteins > DENSE:
-        counted = _counted(points)
-        marks = (
-            alt.Chart(counted)
-            .mark_rect(aria=False)
-            .encode(
-                x=alt.X("tm:Q", title="measured Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4)),
-                x2="tm_end:Q",
-                y=alt.Y("prediction:Q", title="predicted Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4)),
-                y2="prediction_end:Q",
-                color=colour,
-                opacity=alt.Opacity("proteins:Q", scale=alt.Scale(type="sqrt", range=[0.12, 1]), legend=None),
-            )
+        drawn, how = _counted(points), f"darker squares of {BIN:g} °C hold more proteins"
+        opacity = alt.Opacity("proteins:Q", scale=alt.Scale(type="sqrt", range=[0.12, 1]), legend=None)
+        layer = marks.mark_rect(aria=False).encode(
+            x=x, x2="tm_end:Q", y=y, y2="prediction_end:Q", color=colour, opacity=opacity
         )
-        source, how = counted, f"darker squares of {BIN:g} °C hold more proteins"
     else:
-        marks = (
-            alt.Chart(points)
-            .mark_circle(size=13 if proteins > 150 else 20, opacity=0.55, aria=False)
-            .encode(x=x, y=y, color=colour)
+        drawn, how = points, "one dot per protein"
+        layer = marks.mark_circle(size=13 if proteins > 150 else 20, opacity=0.55, aria=False).encode(
+            x=x, y=y, color=colour
         )
-        source, how = points, "one dot per protein"
-    panels = source["panel"].unique(maintain_order=True).to_list()
-    diagonal = pl.concat(
-        [pl.DataFrame({"panel": [panel] * 2, "tm": ends, "prediction": ends, "strategy": BASELINE}) for panel in panels]
-    )
     line = (
-        alt.Chart(diagonal)
+        alt.Chart()
+        .transform_filter("datum.kind == 'line'")
         .mark_line(color=FAINT, strokeWidth=1, strokeDash=[3, 3], aria=False)
-        .encode(x=alt.X("tm:Q", scale=scale), y=alt.Y("prediction:Q", scale=scale))
+        .encode(x=x, y=y)
     )
-    together = pl.concat([source, diagonal.select(c for c in diagonal.columns if c in source.columns)], how="diagonal")
-    layered = alt.layer(
-        *(
-            layer.transform_filter(test)
-            for layer, test in ((_dataless(line), "datum.kind == 'line'"), (_dataless(marks), "datum.kind == 'mark'"))
-        ),
-        data=together.with_columns(kind=pl.Series(["mark"] * len(source) + ["line"] * len(diagonal))),
-    ).properties(width=side, height=side)
-    chart = faceted(layered, "panel", heads, width)
+    side = min(235, panel_width(width, columns_for(len(shown), width), 50))
+    panel = alt.layer(line, layer, data=pl.concat([drawn, _diagonals(heads.values(), ends)], how="diagonal"))
+    chart = faceted(panel.properties(width=side, height=side), "panel", list(heads.values()), width)
     caption = (
         f"Mean prediction over fresh seeds against measurement, {how}; dashed: perfect. Of each strategy the winner "
         "with the lowest validation error of its search; MAE of the mean prediction. n = "
         f"{count(proteins, 'test protein')} per panel."
     )
-    return Figure(
-        "predicted", "Predicted against measured", caption, styled(chart, width), {"predicted": pl.concat(data)}
-    )
+    columns = ("trajectory", "protein_id", "organism", "tm", "prediction", "prediction_sd")
+    behind = pl.concat([frame.select(pl.lit(name).alias("strategy"), *columns) for name, frame in shown])
+    return Figure("predicted", "Predicted against measured", caption, styled(chart, width), {"predicted": behind})
+
+
+def _diagonals(panels: Iterable[str], ends: list[float]) -> pl.DataFrame:
+    """Where prediction and measurement agree, in each panel."""
+    lines = [
+        pl.DataFrame({"panel": [panel] * 2, "tm": ends, "prediction": ends, "strategy": BASELINE, "kind": "line"})
+        for panel in panels
+    ]
+    return pl.concat(lines)
 
 
 def shown_predictions(study: Study) -> list[tuple[str, pl.DataFrame]]:
@@ -252,17 +229,12 @@ def shown_predictions(study: Study) -> list[tuple[str, pl.DataFrame]]:
     return [(name, frame) for name, frame in found if len(frame)]
 
 
-def _dataless(chart: alt.Chart) -> alt.Chart:
-    """The chart without data of its own: a facet's layers share the facet's."""
-    chart = chart.copy()
-    chart.data = alt.Undefined
-    return chart
-
-
 def _counted(points: pl.DataFrame) -> pl.DataFrame:
     """Proteins per square of BIN °C."""
     floor = {name: (pl.col(name) / BIN).floor() * BIN for name in ("tm", "prediction")}
-    counted = points.with_columns(**floor).group_by("panel", "strategy", "tm", "prediction", maintain_order=True)
+    counted = points.with_columns(**floor).group_by(
+        "panel", "strategy", "kind", "tm", "prediction", maintain_order=True
+    )
     ends = {f"{name}_end": pl.col(name) + BIN for name in ("tm", "prediction")}
     return counted.agg(proteins=pl.len()).with_columns(**ends, proteins=pl.col("proteins").cast(pl.Int64))
 
@@ -312,11 +284,7 @@ def group_means(study: Study, dimension: str, column: str) -> pl.DataFrame:
     means = own.group_by("strategy", "group", "order", "proteins").agg(
         value=pl.col(column).mean(), low=pl.col("low").first(), high=pl.col("high").first(), winners=pl.len()
     )
-    place = {name: i for i, name in enumerate([BASELINE, *study.strategies])}
-    means = means.with_columns(
-        place=pl.col("strategy").replace_strict(place, default=99), winners=pl.col("winners").cast(pl.Int64)
-    )
-    return means.sort("order", "group", "place").drop("place")
+    return means.with_columns(pl.col("winners").cast(pl.Int64)).sort("order", "group", study.place())
 
 
 def _groups(
@@ -336,9 +304,8 @@ def _group_chart(
     study: Study, frame: pl.DataFrame, width: int, axis: str, title: str, *, zero: bool, last: bool
 ) -> alt.TopLevelMixin:
     """One row per group, one mark per strategy."""
-    labels = [f"{row['group']} ({row['proteins']})" for row in frame.to_dicts()]
-    words = [f"{row['strategy']} · {row['group']}: {number(row['value'])}" for row in frame.to_dicts()]
-    frame = frame.with_columns(label=pl.Series(labels), words=pl.Series(words))
+    frame = described(frame, lambda row: f"{row['strategy']} · {row['group']}: {number(row['value'])}")
+    frame = frame.with_columns(label=pl.format("{} ({})", "group", "proteins"))
     order = frame["label"].unique(maintain_order=True).to_list()
     names = [BASELINE, *study.strategies]
     scale = scale_of(study)
@@ -352,12 +319,7 @@ def _group_chart(
         scale=alt.Scale(domain=names, range=["stroke", *scale["shape"]["scale"]["range"]]),
         legend=scale["color"]["legend"],
     )
-    y = alt.Y(
-        "label:N",
-        sort=order,
-        title=None,
-        axis=alt.Axis(grid=True, labelColor=INK, labelLimit=135 if width < 500 else 230),
-    )
+    y = names_axis("label", order, limit=135 if width < PHONE else 230)
     x = alt.X(
         "value:Q",
         title=axis if last else None,
@@ -377,7 +339,7 @@ def _group_chart(
     else:
         bars = base.transform_filter(f"datum.strategy == '{BASELINE}'").mark_rule(color=GRID, strokeWidth=7, aria=False)
         layers.insert(0, bars.encode(x=alt.X("low:Q", scale=alt.Scale(zero=False)), x2="high:Q", y=y))
-    inner = width - (155 if width < 500 else 260)
+    inner = width - (155 if width < PHONE else 260)
     return alt.layer(*layers).properties(width=inner, height=alt.Step(21), title=title)
 
 

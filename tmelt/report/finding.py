@@ -1,0 +1,266 @@
+"""The finding and what qualifies it, in sentences computed from the tables: none claims more than they hold."""
+
+import polars as pl
+
+from tmelt.evidence.comparison import BASELINE
+from tmelt.evidence.statistics import FEW
+from tmelt.report.inputs import Study
+from tmelt.report.words import count, dollars, interval, listing, number
+
+
+def finding(study: Study) -> tuple[str, str]:
+    """The paragraph at the top, and what else a careful reader wants to know before the figures."""
+    if len(study.confirmed) and not len(_changed(study)):
+        main, further = [_setting(study), *_nothing_kept(study), *_against_floors(study)], []
+    elif len(study.confirmed):
+        main = [_setting(study), *_winners(study), *_between(study), *_against_floors(study)]
+        further = _against_baseline(study)
+    else:
+        main, further = [_setting(study), *_search_only(study)], []
+    return " ".join(main), " ".join([*further, *_power(study), *_optimism(study), *_failures(study)])
+
+
+def _setting(study: Study) -> str:
+    trials = study["trials"]
+    made = " synthetic" if study.synthetic else ""
+    kind = f" with an untrained backbone ({study.embedding.get('backbone', 'unnamed')})" if study.untrained else ""
+    proteins = sum(study.splits.values())
+    told = f"On {count(proteins, f'{made.strip()} protein'.strip())}{kind}" if proteins else f"On{made} proteins{kind}"
+    free = [name for name in study.strategies if name not in study.scripted]
+    names = listing([*free, *study.scripted])
+    if study.scripted:
+        names = f"{', '.join(free)} and " * bool(free) + f"the scripted {listing(study.scripted)}"
+    return (
+        f"{told}, {count(len(study.strategies), 'strategy', 'strategies')} ({names}) made "
+        f"{count(trials.select('strategy', 'trajectory').n_unique(), 'search', 'searches')} of up to "
+        f"{count(study.longest, 'trial')} from one baseline, on the same budget per trial."
+    )
+
+
+def _changed(study: Study) -> pl.DataFrame:
+    """The confirmed winners that are not the baseline itself."""
+    return study["winners"].drop_nulls("test_mae").filter(pl.col("iteration") > 0)
+
+
+def _nothing_kept(study: Study) -> list[str]:
+    """Where no search found anything better than where it started."""
+    rows = study["winners"].drop_nulls("test_mae")
+    span = interval(rows["test_low"][0], rows["test_high"][0])
+    return [
+        f"No search kept a change: {'every winner' if len(rows) > 1 else 'the winner'} is the baseline itself, with a "
+        f"test MAE of {number(rows['test_mae'][0])} °C on fresh seeds"
+        + (f" (95 % interval {span})." if span else ".")
+        + (" Nothing tells the strategies apart." if len(study.strategies) > 1 else "")
+    ]
+
+
+def _winners(study: Study) -> list[str]:
+    rows = study.confirmed
+    best = rows.sort("test_mae", "strategy").row(0, named=True)
+    span = interval(best["test_low"], best["test_high"])
+    name = best["strategy"]
+    if len(rows) == 1:
+        lead = f"The winners of {name} reach a test MAE of {number(best['test_mae'])} °C"
+    else:
+        others = rows.filter(pl.col("strategy") != name)["test_mae"]
+        reach = f"{number(others.min())}" if len(others) == 1 else f"{number(others.min())} to {number(others.max())}"
+        lead = f"Retrained on fresh seeds, the winners of {name} have the lowest observed mean test MAE, "
+        lead += f"{number(best['test_mae'])} °C"
+    text = lead + (f" (95 % interval {span})" if span else "")
+    if len(rows) == 1:
+        return [f"{text}."]
+    if number(others.max()) == number(best["test_mae"]):
+        return [f"{text}; {'all the others have' if len(others) > 1 else 'the other has'} the same."]
+    return [f"{text}; the other{'s have' if len(others) > 1 else ' has'} {reach} °C."]
+
+
+def _against_baseline(study: Study) -> list[str]:
+    rows = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
+    base = study.baseline["test_mae"]
+    if not len(rows) or base is None:
+        return ["The baseline has no confirmed score, so no gain over it can be stated."]
+    better = rows.filter(pl.col("high") < 0)
+    worse = rows.filter(pl.col("low") > 0)
+    strategies = [name for name in study.strategies if name in better["a"].to_list()]
+    known = rows.drop_nulls(["low", "high"])
+    if not len(known):
+        return [
+            f"The baseline has {number(base)} °C; there are too few proteins or searches for an interval of the gains."
+        ]
+    if len(better) == len(study.strategies) > 1:
+        who = "every strategy's winners improve"
+    elif len(better):
+        who = f"the winners of {listing(strategies)} improve"
+    else:
+        who = "no strategy's winners improve"
+    text = f"Against the baseline's {number(base)} °C, {who} with an interval that excludes 0"
+    if int(rows["n_a"].max()) == 1:
+        text += " (over proteins; one search each)"
+    undecided = len(known) - len(better) - len(worse)
+    if len(better) and undecided:
+        text += f"; for {undecided} of {len(rows)} the interval includes 0"
+    if len(worse):
+        text += f"; {listing(worse['a'].to_list())} did worse"
+    idle = len(study["winners"].drop_nulls("test_mae")) - len(_changed(study))
+    if idle:
+        text += f"; {count(idle, 'search', 'searches')} kept no change, so that the winner is the baseline"
+    return [text + "."]
+
+
+def _against_floors(study: Study) -> list[str]:
+    fair = study["floors"].filter(pl.col("kind") == "predictor").drop_nulls(["val_mae", "test_mae"]).sort("val_mae")
+    best = study.confirmed.sort("test_mae", "strategy").row(0, named=True)
+    if not len(_changed(study)):
+        best |= {"strategy": "the baseline"}
+    sentences = []
+    if len(fair):
+        floor = fair.row(0, named=True)
+        verdict = f"that lies inside the interval of {best['strategy']}"
+        if best["test_low"] is None:
+            verdict = "there is no interval to separate the two"
+        elif floor["test_mae"] > best["test_high"]:
+            verdict = f"the interval of {best['strategy']} lies below it"
+        elif floor["test_mae"] < best["test_low"]:
+            verdict = f"the interval of {best['strategy']} lies above it, so no strategy is shown to do as well"
+        sentences.append(
+            f"The strongest trivial predictor by validation ({floor['label']}) has {number(floor['test_mae'])} °C: "
+            f"{verdict}."
+        )
+    if best["test_within_rho"] is not None:
+        rho = best["test_within_rho"]
+        meaning = (
+            "it hardly ranks proteins within an organism"
+            if rho < 0.2
+            else "it also ranks proteins within an organism"
+            if rho >= 0.4
+            else "it ranks proteins within an organism only weakly"
+        )
+        sentences.append(f"Within organisms, the rank correlation of {best['strategy']} is {number(rho)}: {meaning}.")
+    bound = study["floors"].filter(pl.col("name") == "best_reachable")["test_mae"].drop_nulls()
+    if len(bound):
+        sentences.append(
+            f"The data's own generator, told no organism, has {number(bound[0])} °C: that much can be reached."
+        )
+    return sentences
+
+
+def _between(study: Study) -> list[str]:
+    pairs = study["comparison"].filter((pl.col("b") != BASELINE) & (pl.col("metric") == "test_mae"))
+    if not len(pairs):
+        return []
+    fewest = int(min(pairs["n_a"].min(), pairs["n_b"].min()))
+    if fewest < FEW:
+        searches = "one confirmed search" if fewest == 1 else f"{fewest} confirmed searches"
+        whose = "per strategy" if fewest == max(pairs["n_a"].max(), pairs["n_b"].max()) else "of some strategy"
+        return [
+            f"With {searches} {whose} no ranking of the strategies is claimed: another set of searches may order them "
+            "differently."
+        ]
+    decided = pairs.filter(pl.col("verdict").is_in(["a better", "b better"]))
+    if not len(decided):
+        return [
+            f"With {fewest} searches or more per strategy no difference between strategies is established (exact "
+            "permutation test over searches, corrected for all pairs)."
+        ]
+    claims = []
+    for row in decided.sort("difference").to_dicts():
+        ahead, behind = (row["a"], row["b"]) if row["difference"] < 0 else (row["b"], row["a"])
+        low, high = (row["low"], row["high"]) if row["difference"] < 0 else (-row["high"], -row["low"])
+        claims.append(
+            f"{ahead} over {behind} by {number(abs(row['difference']))} °C ({interval(-high, -low)}; p = "
+            f"{row['p_holm']:.2g})"
+        )
+    return [
+        f"Established between searches (exact permutation test, corrected for all pairs; n ≥ {fewest} each): "
+        f"{listing(claims)}. {count(len(pairs) - len(decided), 'pair')} of {len(pairs)} remain undecided."
+    ]
+
+
+def power(study: Study) -> str:
+    """What the present number of searches can tell apart, and what the differences seen would take."""
+    pairs = study["power"]
+    if not len(pairs):
+        return ""
+    known = pairs.drop_nulls("detectable")
+    if not len(known) and int(pairs["trajectories"].min()) > 1:
+        return "The searches of a strategy all ended at the same error: without a spread no power can be given."
+    if not len(known):
+        return (
+            "With one search per strategy their spread is unknown, so no power can be given. Between searches of one "
+            "strategy a spread is to be expected; without it no number of proteins or training seeds makes one search "
+            "speak for its strategy."
+        )
+    fewest = int(known["trajectories"].min())
+    low, high = float(known["detectable"].min()), float(known["detectable"].max())
+    found = number(low) if len(known) == 1 else f"{number(low)} to {number(high)}"
+    text = (
+        f"At the spread between searches seen here, {count(fewest, 'search', 'searches')} per strategy find "
+        f"differences of {found} °C (by pair) with a power of 80 %; smaller ones mostly go unnoticed."
+    )
+    needed = known.drop_nulls("needed_80").sort("needed_80", "a", "b")
+    if len(needed):
+        first = needed.row(0, named=True)
+        text += (
+            f" To find the clearest difference seen ({first['a']} and {first['b']}, "
+            f"{number(abs(first['difference']))} °C) with that power would take "
+            f"{count(first['needed_80'], 'search', 'searches')} of each, if its size and the spread are as seen; both "
+            "are uncertain themselves."
+        )
+    return text
+
+
+def _power(study: Study) -> list[str]:
+    pairs = study["power"].drop_nulls("needed_80").sort("needed_80", "a", "b")
+    if not len(pairs) or study.trajectories >= FEW:
+        return []
+    clearest = pairs.row(0, named=True)
+    return [
+        f"At the spread between searches seen here even the clearest difference ({clearest['a']} and {clearest['b']}) "
+        f"would take at least {max(clearest['needed_80'], FEW)} searches of each to establish."
+    ]
+
+
+def _search_only(study: Study) -> list[str]:
+    last = study["trials"].sort("iteration").group_by("strategy", "trajectory", maintain_order=True).last()
+    ends = last.select("strategy", "trajectory", iteration="incumbent").drop_nulls()
+    held = study["trials"].join(ends, on=["strategy", "trajectory", "iteration"])["val_mae"].drop_nulls()
+    if not len(held):
+        return ["No trial has a score, so there is nothing to compare; what failed is listed below."]
+    return [
+        "By the searches' own validation scores, which flatter every winner, the incumbents lie between "
+        f"{number(held.min())} and {number(held.max())} °C; without a confirmation on fresh seeds and test no result "
+        "is claimed."
+    ]
+
+
+def _optimism(study: Study) -> list[str]:
+    values = study["winners"]["optimism"].drop_nulls()
+    if not len(values):
+        return []
+    mean = float(values.mean())
+    off = f"{number(abs(mean))} °C {'too low' if mean > 0 else 'too high'} on average"
+    if number(mean) == number(0):
+        off = "right on average"
+    return [f"The searches' own validation scores of their winners were {off} ({count(len(values), 'winner')})."]
+
+
+def _failures(study: Study) -> list[str]:
+    trials = study["trials"]
+    failed = trials.filter(pl.col("status") != "ok")
+    text = f"{len(failed)} of {count(len(trials), 'trial')} failed"
+    if len(failed):
+        kinds = failed.group_by("status").agg(n=pl.len()).sort(pl.col("n"), "status", descending=[True, False])
+        text += " (" + ", ".join(f"{row['n']} {row['status']}" for row in kinds.to_dicts()) + ")"
+    cost = study["cost"]
+    if len(cost) and cost["llm_calls"].sum():
+        unknown = cost["llm_usd"].null_count()
+        asked = [study.model(name) for name in study.strategies if study.model(name)]
+        whom = "the playbook" if asked and set(asked) == {"playbook"} else "LLMs"
+        calls = f"{count(int(cost['llm_calls'].sum()), 'call')} to {whom}"
+        if not unknown and not cost["llm_usd"].sum():
+            text += f"; {calls} cost nothing"
+        elif unknown:
+            text += f"; what the {calls} cost is unknown for {unknown} of {count(len(cost), 'search', 'searches')}"
+        else:
+            text += f"; {calls} cost {dollars(float(cost['llm_usd'].sum()))}"
+    return [text + "."]

@@ -1,0 +1,230 @@
+"""How the study was made, from what was recorded: as a paper would tell it, and item by item."""
+
+from typing import Any
+
+import polars as pl
+
+from tmelt.evidence.statistics import FEW
+from tmelt.report.inputs import Study
+from tmelt.report.words import count, listing, seconds
+
+_QUESTION = "On the same budget, which way of searching finds the best predictor of melting temperature from sequence?"
+
+
+def methods_paragraph(study: Study) -> str:
+    """The study as a paper's methods section would tell it, from what was recorded."""
+    limits = study.protocol["design"].get("budget", {})
+    seeds = study["runs"]["seed"].n_unique() or int(study["trials"]["seeds"].list.len().max() or 0)
+    sentences = [
+        *_told_data(study),
+        f"{count(len(study.strategies), 'strategy', 'strategies')} ({listing(study.strategies)}) searched for a "
+        f"training script and its knobs, each in {count(study.trajectories, 'separate search', 'separate searches')} "
+        f"of up to {count(study.longest, 'trial')} after a common baseline.",
+        f"A trial trains one candidate with {count(seeds, 'training seed')}"
+        + (f" for at most {limits['fit_s']:g} s each" if "fit_s" in limits else "")
+        + "; a harness apart from the candidate's process measures the mean absolute error on validation proteins, "
+        "which alone decides what is kept.",
+        *_told_confirmation(study),
+    ]
+    return " ".join(sentences)
+
+
+def _told_data(study: Study) -> list[str]:
+    if not study.splits:
+        return []
+    backbone = study.embedding.get("backbone")
+    embeddings = "frozen residue embeddings"
+    if backbone:
+        weights = " with random weights" if study.untrained else ""
+        embeddings = f"residue embeddings of {backbone}{weights}, which was not trained further"
+    return [
+        f"Melting temperatures of {sum(study.splits.values()):,} proteins ({_splits(study)}) were predicted from "
+        f"{embeddings}."
+    ]
+
+
+def _told_confirmation(study: Study) -> list[str]:
+    confirmed = study["confirmed_runs"]
+    if not len(confirmed):
+        return []
+    openings = f" ({count(len(study.vault_log), 'opening')}, listed above)" if study.vault_log else ""
+    return [
+        f"Afterwards the last incumbent of each search and the baseline were retrained with "
+        f"{count(confirmed['seed'].n_unique(), 'fresh seed')}, and their test error was measured; test labels were "
+        f"opened only then{openings}.",
+        "Intervals are 95 % bootstrap intervals over families of homologous proteins and over searches, widened by "
+        "Student's t for few of either; differences are paired over proteins. The search is the unit of "
+        f"replication: with {FEW} or more per strategy an exact permutation test with Holm's correction decides, "
+        "with fewer nothing is called significant.",
+    ]
+
+
+def command_of(study: Study) -> str:
+    """How to run the study again or further, as it was run as far as is known."""
+    design = study.protocol["design"]
+    files = " ".join(study.configs)
+    own = not study.synthetic
+    if not files:
+        start = "snakemake --profile profiles/default --configfile followed by this study's config file"
+    elif len(study.configs) == 1:
+        source = " SOURCE=" + (str(study.facts.get("source") or "path/of/your/table")) if own else ""
+        start = f"make study CONFIG={files}{source}, or snakemake --profile profiles/default --configfile {files}"
+        start += f" --config{source.replace(' SOURCE', ' source')}" if own else ""
+    else:
+        start = f"snakemake --profile profiles/default --configfile {files}"
+    on_gpu = "; on a cluster: --profile slurm" if design.get("device") == "cuda" else ""
+    return (
+        f"{start}{on_gpu}. It resumes where it stopped; finished trials are not run again. With replay: strict under "
+        "runtime: in the config the recorded replies of the models are used instead of new calls."
+    )
+
+
+def methods(study: Study) -> list[tuple[str, str]]:
+    """(what, how): everything that it takes to judge or repeat the study."""
+    rows = [
+        ("Question", _QUESTION),
+        ("Data", _data(study)),
+        ("Backbone", _backbone(study)),
+        ("Budget of a run", _budget(study)),
+        ("Sandbox", _sandbox(study)),
+        ("Seeds", _seeds(study)),
+        ("Decision", _decision(study)),
+        (
+            "Evidence",
+            "Each search's winner by validation and the baseline are retrained on fresh seeds; the number that "
+            "counts is their test MAE. Intervals: 95 %, bootstrap over protein families and searches, widened for "
+            f"few searches. The search is the unit of replication; with fewer than {FEW} per strategy nothing is "
+            "called significant.",
+        ),
+        *((f"Strategy {name}", _strategy(study, name)) for name in study.strategies),
+        ("Prices", _join(*study["cost"]["note"].drop_nulls().unique().sort().to_list())),
+        ("Hardware", _hardware(study)),
+        ("Time spent", _time_spent(study)),
+        ("Versions", _versions(study)),
+        ("Config file", ", ".join(study.configs)),
+        ("Protocol", _protocol(study)),
+        ("Commands", command_of(study)),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def _data(study: Study) -> str:
+    facts = study.facts
+    splits = _splits(study)
+    return _join(
+        facts.get("description"),
+        f"source: {facts.get('source', 'not recorded')}",
+        f"split {facts.get('split', {}).get('method', 'as given')}: {splits}" if splits else None,
+        *(f"SHA-256 of {path}: {digest}" for path, digest in facts.get("files", {}).items()),
+    )
+
+
+def _splits(study: Study) -> str:
+    return ", ".join(f"{proteins:,} {name}" for name, proteins in study.splits.items())
+
+
+def _backbone(study: Study) -> str:
+    embedding = study.embedding
+    return _join(
+        embedding.get("backbone"),
+        f"layer {embedding['layer']}" if "layer" in embedding else None,
+        f"width {embedding['width']}" if "width" in embedding else None,
+        embedding.get("precision"),
+        "random weights (untrained)" if study.untrained else None,
+        f"weights SHA-256 {embedding['weights_sha256']}" if "weights_sha256" in embedding else None,
+    )
+
+
+def _budget(study: Study) -> str:
+    design = study.protocol["design"]
+    return _join(
+        *(f"{name} {limit}" for name, limit in design.get("budget", {}).items()),
+        f"device {design.get('device')}",
+        f"threads {design['threads']}" if "threads" in design else None,
+    )
+
+
+def _sandbox(study: Study) -> str:
+    design = study.protocol["design"]
+    return _join(
+        _different(study["runs"], "sandbox"),
+        f"asked for: {design['sandbox']}" if "sandbox" in design else None,
+    )
+
+
+def _seeds(study: Study) -> str:
+    fresh = _different(study["confirmed_runs"], "seed")
+    return _join(
+        f"search: {_different(study['runs'], 'seed') or 'none'}",
+        f"confirmation: {fresh}" if fresh else "no confirmation",
+    )
+
+
+def _decision(study: Study) -> str:
+    errors = study.protocol["design"].get("decision", {}).get("z", "z")
+    return (
+        "A candidate replaces the incumbent if its mean validation MAE over the training seeds is lower by more than "
+        f"{errors} standard errors of the pooled seed noise; inside that margin the simpler one stays."
+    )
+
+
+def _strategy(study: Study, name: str) -> str:
+    described = study.settings.get(name)
+    if described is None:
+        return "its settings were not recorded"
+    model = study.model(name)
+    agent = "scripted playbook, no LLM" if model == "playbook" else model
+    options = {key: value for key, value in described.get("options", {}).items() if key != "model"}
+    return _join(
+        f"kind {described.get('kind')}",
+        f"agent: {agent}" if agent else None,
+        *(f"{key} {value}" for key, value in options.items()),
+        f"prompt SHA-256 {described['program']}" if described.get("program") else None,
+    )
+
+
+def _hardware(study: Study) -> str:
+    runs, environment = study["runs"], study.protocol.get("environment", {})
+    return _join(
+        _different(runs, "host_cpu") or environment.get("processor"),
+        count(environment["cores"], "core") if "cores" in environment else None,
+        _different(runs, "device"),
+        environment.get("system"),
+    )
+
+
+def _time_spent(study: Study) -> str:
+    runs, confirmed = study["runs"], study["confirmed_runs"]
+    return (
+        f"{seconds(float(runs['fit_s'].sum()))} of training in the searches ({count(len(runs), 'run')}), "
+        f"{seconds(float(confirmed['fit_s'].sum()))} in the confirmation ({count(len(confirmed), 'run')})"
+    )
+
+
+def _versions(study: Study) -> str:
+    environment = study.protocol.get("environment", {})
+    return _join(
+        f"Python {environment['python']}" if "python" in environment else None,
+        *(f"{name} {version}" for name, version in environment.get("packages", {}).items()),
+    )
+
+
+def _protocol(study: Study) -> str:
+    protocol, design = study.protocol, study.protocol["design"]
+    return _join(
+        f"SHA-256 {protocol['sha256']}",
+        f"fixed {protocol['created']}" if "created" in protocol else None,
+        count(len(protocol.get("revisions", [])), "revision"),
+        f"reference script {study.reference}",
+        f"data set {design.get('dataset')}",
+        f"embedding {design.get('backbone')}" if "backbone" in design else None,
+    )
+
+
+def _different(runs: pl.DataFrame, column: str) -> str:
+    """The values that occur in a column, in order."""
+    return ", ".join(map(str, runs[column].drop_nulls().unique().sort()))
+
+
+def _join(*parts: Any) -> str:
+    return "; ".join(str(part) for part in parts if part)
