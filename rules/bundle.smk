@@ -35,7 +35,7 @@ rule write_bundle:
         "python scripts/write_bundle.py --study {params.study:q} --protocol {input.protocol:q}"
         " --embedding {input.embedding:q} --proteins {input.proteins:q} --trials {input.trials:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q} --floors {input.floors:q}"
-        " --backbone {params.backbone:q} --nonstandard {params.nonstandard} --cores {threads} --bundle {output.bundle:q}"
+        " --backbone {params.backbone:q} --nonstandard {params.nonstandard:q} --cores {threads} --bundle {output.bundle:q}"
         " --card {output.card:q} 2> {log:q}"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from tmelt import protocol, resume
-from tmelt.bundle import PURPOSES
+from tmelt.bundle import BUNDLED
 from tmelt.config import FRESH_SEEDS, parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES as TABLE_NAMES
@@ -136,7 +136,7 @@ def runs_of_confirmation(wildcards):
 
 def bundle_of_study(wildcards):
     """The model bundle; without a confirmation of winners there is none."""
-    confirmed = CONFIRM_SEEDS and PURPOSES & set(CONFIG.evidence.purposes)
+    confirmed = CONFIRM_SEEDS and BUNDLED & set(CONFIG.evidence.purposes)
     return [f"{STUDY}/bundle/{CONFIG.study}.zip"] if confirmed else []
 
 

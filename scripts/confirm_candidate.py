@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tmelt.bundle import PURPOSES
+from tmelt.bundle import BUNDLED
 from tmelt.command import run_command
 from tmelt.evidence.schema import PLAN
 from tmelt.files import read_json
@@ -40,7 +40,7 @@ def confirm_candidate(
     reasons = read_table(plan, PLAN).filter(pl.col("candidate") == candidate.name)["purpose"]
     at_once = seeds_at_once(harness, seeds, cores)
     train_runs(
-        proposal, seeds, folders, harness, journal, at_once, variation, keep_checkpoints=bool(set(reasons) & PURPOSES)
+        proposal, seeds, folders, harness, journal, at_once, variation, keep_checkpoints=bool(set(reasons) & BUNDLED)
     )
 
 

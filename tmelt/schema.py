@@ -20,8 +20,6 @@ def column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
     return pa.field(name, kind, metadata={"meaning": meaning})
 
 
-_column = column  # as the schemas of the evidence and of predictions name it
-
 S, N, F = pa.string(), pa.int64(), pa.float64()
 
 PROTEINS = pa.schema([

@@ -1,3 +1,3 @@
 """What a lab takes home: a study's winner as one file, and predictions from it. `tmelt predict proteins.fasta`."""
 
-PURPOSES = frozenset({"winner", "baseline"})  # of the confirmation: their checkpoints are kept, for the bundle
+BUNDLED = frozenset({"winner", "baseline"})  # of the confirmation: their checkpoints are kept, for the bundle

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from tmelt.bundle import PURPOSES
+from tmelt.bundle import BUNDLED
 from tmelt.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def rank_winners(plan: pl.DataFrame, confirmed: "Confirmed") -> list[Chosen]:
         InputError: nothing was confirmed.
     """
     candidates: dict[str, tuple[float, list[int]]] = {}
-    for row in plan.filter(pl.col("purpose").is_in(list(PURPOSES))).iter_rows(named=True):
+    for row in plan.filter(pl.col("purpose").is_in(list(BUNDLED))).iter_rows(named=True):
         name = row["candidate"]
         if confirmed.seeds.get(name) == sorted(row["seeds"]):
             candidates[name] = float(confirmed.errors(name, "val").mean()), row["seeds"]

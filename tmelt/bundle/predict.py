@@ -16,17 +16,17 @@ from tmelt.bundle.conformal import half_width
 from tmelt.bundle.sequences import Query, read_queries
 from tmelt.errors import InputError
 from tmelt.files import atomic_path
-from tmelt.schema import F, N, S, _column, write_table
+from tmelt.schema import F, N, S, column, write_table
 
 PREDICTED = pa.schema([
-    _column("protein_id", S, "name of the protein"),
-    _column("length", N, "residues"),
-    _column("tm", F, "predicted melting temperature in °C, mean over the bundle's seeds; null where not predicted"),
-    _column("seed_sd", F, "standard deviation over the seeds in °C; null with one"),
-    _column("low", F, "lower end of the interval in °C"),
-    _column("high", F, "upper end of the interval in °C"),
-    _column("level", F, "share of new proteins that the interval is to hold"),
-    _column("warning", S, "why the prediction must be read with care, or null"),
+    column("protein_id", S, "name of the protein"),
+    column("length", N, "residues"),
+    column("tm", F, "predicted melting temperature in °C, mean over the bundle's seeds; null where not predicted"),
+    column("seed_sd", F, "standard deviation over the seeds in °C; null with one"),
+    column("low", F, "lower end of the interval in °C"),
+    column("high", F, "upper end of the interval in °C"),
+    column("level", F, "share of new proteins that the interval is to hold"),
+    column("warning", S, "why the prediction must be read with care, or null"),
 ])  # fmt: skip
 FORMATS = (".parquet", ".csv")
 RESIDUES_AT_ONCE = 200_000  # of embeddings in memory: 256 MB at ESM-2 150M's 640 features

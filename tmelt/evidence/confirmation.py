@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
 
+from tmelt.config import Purpose
 from tmelt.errors import InputError
 from tmelt.evidence.difference import changed_parts, compare, revert_change
 from tmelt.evidence.metrics import ORGANISM_MIN
@@ -23,7 +24,7 @@ from tmelt.files import sha256_json, sha256_text
 from tmelt.history import Proposal
 from tmelt.knobs import Space, Value
 
-PURPOSES = ("winner", "baseline", "ablation", "projection", "budget", "fraction", "organism")
+PURPOSES = get_args(Purpose)
 BUDGET_FACTORS = (2.0, 4.0)
 FIT_FRACTIONS = (0.25, 0.5)
 _PASSES = ("epochs", "patience")  # knobs that would otherwise end training before a larger budget does

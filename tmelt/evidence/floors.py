@@ -12,8 +12,8 @@ from tmelt.evidence.metrics import none_if_nan, score
 from tmelt.evidence.schema import FLOORS, WINNER_PREDICTIONS
 from tmelt.evidence.tables import table
 from tmelt.evidence.winners import predictions_frame
+from tmelt.proteins.clean import AMINO_ACIDS
 
-RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 RIDGE_STRENGTHS = 10.0 ** np.arange(-3, 5)
 MLP_SEEDS = (0, 1, 2)
 LABELS = {
@@ -33,9 +33,9 @@ BOUNDS = {
 
 def composition(sequences: list[str]) -> np.ndarray:
     """Fractions of the 20 residues and ln length, (proteins, 21)."""
-    codes = np.zeros((len(sequences), len(RESIDUES) + 1))
+    codes = np.zeros((len(sequences), len(AMINO_ACIDS) + 1))
     for row, sequence in zip(codes, sequences, strict=True):
-        row[:-1] = np.array([sequence.count(residue) for residue in RESIDUES]) / len(sequence)
+        row[:-1] = np.array([sequence.count(residue) for residue in AMINO_ACIDS]) / len(sequence)
         row[-1] = np.log(len(sequence))
     return codes
 
@@ -43,7 +43,7 @@ def composition(sequences: list[str]) -> np.ndarray:
 def dipeptides(sequences: list[str]) -> np.ndarray:
     """Fractions of the 400 neighbouring pairs, (proteins, 400); pairs with another letter do not count."""
     codes = np.full(256, -1)
-    codes[np.frombuffer(RESIDUES.encode(), np.uint8)] = np.arange(len(RESIDUES))
+    codes[np.frombuffer(AMINO_ACIDS.encode(), np.uint8)] = np.arange(len(AMINO_ACIDS))
     found = np.zeros((len(sequences), 400))
     for row, sequence in zip(found, sequences, strict=True):
         letters = codes[np.frombuffer(sequence.encode("ascii"), np.uint8)]
