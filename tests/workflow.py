@@ -95,6 +95,18 @@ class Workspace:
         """Take over what another study has in results/, as it stands, times of files included."""
         shutil.copytree(other.folder / "results", self.folder / "results", symlinks=True, dirs_exist_ok=True)
 
+    def run_like(self, other: "Workspace") -> None:
+        """Go on from there, to the end."""
+        self.begin_like(other)
+        self.run()
+
+    @classmethod
+    def copy_of(cls, other: "Workspace", folder: Path) -> "Workspace":
+        """A study like another one as it stands, to do something to."""
+        space = cls(folder, other.config)
+        space.begin_like(other)
+        return space
+
     @property
     def study(self) -> Path:
         """results/{study}."""

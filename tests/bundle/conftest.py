@@ -28,9 +28,7 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def copy(finished, tmp_path):
     """A study like it, to do something to."""
-    space = Workspace(tmp_path / "space", finished.config)
-    space.begin_like(finished)
-    return space
+    return Workspace.copy_of(finished, tmp_path / "space")
 
 
 @pytest.fixture(scope="session")

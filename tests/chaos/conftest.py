@@ -16,12 +16,7 @@ def prepared(tmp_path_factory) -> Workspace:
 @pytest.fixture(scope="session")
 def undisturbed(prepared, tmp_path_factory) -> Workspace:
     """The whole study, run once without any fault."""
-
-    def make(space: Workspace) -> None:
-        space.begin_like(prepared)
-        space.run()
-
-    return made_once(tmp_path_factory, "undisturbed", prepared.config, make)
+    return made_once(tmp_path_factory, "undisturbed", prepared.config, lambda space: space.run_like(prepared))
 
 
 @pytest.fixture

@@ -33,23 +33,14 @@ def prepared(cluster, tmp_path_factory) -> Workspace:
 @pytest.fixture(scope="session")
 def undisturbed(prepared, tmp_path_factory) -> Workspace:
     """The study of the fault tests, run on this machine without SLURM and without faults."""
-
-    def make(space: Workspace) -> None:
-        space.begin_like(prepared)
-        space.run()
-
-    return made_once(tmp_path_factory, "undisturbed", prepared.config, make)
+    return made_once(tmp_path_factory, "undisturbed", prepared.config, lambda space: space.run_like(prepared))
 
 
 @pytest.fixture(scope="session")
 def undisturbed_pair(undisturbed, tmp_path_factory) -> Workspace:
     """The same with an agent's search beside it."""
-
-    def make(space: Workspace) -> None:
-        space.begin_like(undisturbed)
-        space.run()
-
-    return made_once(tmp_path_factory, "undisturbed_pair", study(strategies=STRATEGIES), make)
+    config = study(strategies=STRATEGIES)
+    return made_once(tmp_path_factory, "undisturbed_pair", config, lambda space: space.run_like(undisturbed))
 
 
 @pytest.fixture
