@@ -203,6 +203,44 @@ def test_a_killed_harness_takes_everything_along(backend):
         remove_tree(place)
 
 
+def test_what_a_job_left_that_was_killed_whole_is_cleared_away(tmp_path):
+    script = f"""
+        import sys, time
+        sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}, {str(HERE.parent)!r}]
+        from test_sandbox import open_sandbox
+        with open_sandbox() as opened:
+            (opened.folder / "checkpoint").write_bytes(bytes(1000))
+            print(opened.folder, opened._supervisor.pid, flush=True)
+            time.sleep(100)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+
+    def begin():
+        job = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        folder, supervisor = job.stdout.readline().split()
+        return job, Path(folder), int(supervisor)
+
+    killed, left, supervisor = begin()
+    os.kill(supervisor, signal.SIGSTOP)  # both at once, as far as either can tell
+    killed.kill()
+    killed.wait()
+    os.kill(supervisor, signal.SIGKILL)
+    alive, kept, _ = begin()
+    assert left.exists() and kept.exists()
+    for folder in (left, kept):
+        os.utime(folder, (0, 0))
+    third, own, _ = begin()
+    try:
+        assert not left.exists()
+        assert (kept / "checkpoint").exists() and (own / "checkpoint").exists()
+    finally:
+        for job in (alive, third):
+            job.kill()
+            job.communicate()
+    assert _eventually(lambda: not kept.exists() and not own.exists())
+
+
 def test_a_killed_supervisor_is_an_error_not_a_crash():
     with open_sandbox() as opened:
         outcomes = []

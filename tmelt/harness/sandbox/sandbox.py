@@ -17,7 +17,8 @@ from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.sandbox import backends, landlock
 from tmelt.harness.sandbox.channel import Channel, pair
 from tmelt.harness.sandbox.disk import remove_tree
-from tmelt.harness.sandbox.phase import WORKER_KILLED, Limits, Outcome, Phase, Request, Settings
+from tmelt.harness.sandbox.phase import DISMISSED, WORKER_KILLED, Limits, Outcome, Phase, Request, Settings
+from tmelt.harness.sandbox.temporary import TemporaryFolder
 
 _CANARY_LIMITS = Limits(wall_s=60, memory_mb=4000, processes=64, file_mb=10, disk_mb=10)
 _END_PATIENCE_S = 2.0
@@ -77,6 +78,7 @@ class Sandbox:
         self._python_path = tuple(map(os.path.realpath, python_path))
         self._inputs = tuple(os.path.realpath(path, strict=True) for path in read)
         self._given_folder = folder
+        self._temporary: TemporaryFolder | None = None
         kernel_abi = landlock.kernel_abi()
         self.landlock_abi = kernel_abi if landlock_abi is None else min(landlock_abi, kernel_abi)
         self._lock = threading.Lock()
@@ -85,9 +87,8 @@ class Sandbox:
 
     def __enter__(self) -> "Sandbox":
         if self._given_folder is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="tmelt-sandbox-")).resolve()
-        else:
-            self.folder = Path(self._given_folder).resolve()
+            self._temporary = TemporaryFolder()
+        self.folder = self._temporary.path if self._temporary else Path(self._given_folder).resolve()
         try:
             self._choose()
         except BaseException:
@@ -101,8 +102,9 @@ class Sandbox:
     def close(self) -> None:
         """End every process of this sandbox; remove its folder if it made it."""
         self._end_supervisor()
-        if self._given_folder is None:
-            remove_tree(self.folder)
+        if self._temporary is not None:
+            self._temporary.remove()
+            self._temporary = None
 
     def run(self, phase: Phase) -> Outcome:
         """Run one phase and wait for its end.
@@ -271,6 +273,8 @@ class Sandbox:
 
     def _end_supervisor(self) -> None:
         if self._channel is not None:
+            with contextlib.suppress(OSError):  # it may have ended
+                self._channel.socket.send(DISMISSED)
             self._channel.close()
             self._channel = None
         if self._supervisor is not None:

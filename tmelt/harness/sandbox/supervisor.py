@@ -17,12 +17,13 @@ from typing import Any
 from tmelt.harness.sandbox import kernel, processes
 from tmelt.harness.sandbox.channel import Channel
 from tmelt.harness.sandbox.disk import remove_tree
-from tmelt.harness.sandbox.phase import WORKER_KILLED, Outcome, Request, Settings
+from tmelt.harness.sandbox.phase import DISMISSED, WORKER_KILLED, Outcome, Request, Settings
 from tmelt.harness.sandbox.supervise import supervise
 from tmelt.harness.sandbox.worker_process import WorkerProcess
 
 _PARENT_CHECK_S = 0.5
-_GOODBYE_S = 0.02
+_DEATH_S = 1.0
+_LOOK_S = 0.01
 
 
 def main(descriptor: int) -> None:
@@ -32,15 +33,15 @@ def main(descriptor: int) -> None:
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)  # whatever is orphaned below comes to us, not to init
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
-    settings = None
+    settings, dismissed = None, False
     try:
         settings = Settings.from_json(harness.receive())
-        _serve(harness, parent, settings)
+        dismissed = _serve(harness, parent, settings)
     except (_Stopped, OSError):  # the same as the harness going away
         pass
     finally:
         processes.end_below(os.getpid())
-        if settings is not None and settings.folder_is_temporary and _is_gone(parent):
+        if settings is not None and settings.folder_is_temporary and not dismissed and _is_gone(parent):
             remove_tree(settings.folder)
         os._exit(0)
 
@@ -55,11 +56,14 @@ def _stop(*_: Any) -> None:
 
 def _is_gone(parent: int) -> bool:
     """Whether the harness was killed, and so cannot clear up by itself."""
-    time.sleep(_GOODBYE_S)  # its sockets close a moment before its children get another parent
+    deadline = time.monotonic() + _DEATH_S  # its sockets close before its children get another parent
+    while os.getppid() == parent and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
     return os.getppid() != parent
 
 
-def _serve(harness: Channel, parent: int, settings: Settings) -> None:
+def _serve(harness: Channel, parent: int, settings: Settings) -> bool:
+    """Serve until the end; whether the harness said that it was the end."""
     shared = None
     try:
         if settings.warm:
@@ -67,16 +71,17 @@ def _serve(harness: Channel, parent: int, settings: Settings) -> None:
             shared.wait_until_ready()
     except (OSError, RuntimeError) as error:
         harness.send({"error": str(error)})
-        return
+        return True
     harness.send({"ready": True})
     while os.getppid() == parent:  # a fork of the harness may hold its socket open beyond its death
         if not select.select([harness], [], [], _PARENT_CHECK_S)[0]:
             continue
         message, descriptors, _, _ = socket.recv_fds(harness.socket, 1, 1)
-        if not message:
-            return
+        if message in (b"", DISMISSED):
+            return message == DISMISSED
         connection = Channel(socket.socket(fileno=descriptors[0]))
         threading.Thread(target=_serve_phase, args=(settings, shared, connection), daemon=True).start()
+    return False
 
 
 def _serve_phase(settings: Settings, shared: WorkerProcess | None, connection: Channel) -> None:
