@@ -42,7 +42,17 @@ def test_the_lead_changes_where_another_curve_is_lower_and_ties_keep_it():
             {"usd": 4.0, "strategy": "b", "median_val_mae": 3.0},
         ]
     )
-    assert leaders(curves, ["b", "a"]) == [("a", 1.0), ("b", 4.0)]
+    assert leaders(curves, ["b", "a"]) == [(["a"], 1.0), (["b"], 4.0)]
+    assert leaders(curves.filter(pl.col("strategy") == "b"), ["b"]) == [(["b"], 1.0)]
+
+
+def test_nobody_leads_while_all_are_alike_and_several_lead_together():
+    errors = {"a": (5.0, 4.0, 4.0, 2.0), "b": (5.0, 4.0, 3.0, 2.0), "c": (5.0, 5.0, 5.0, 2.0)}
+    rows = [(usd, name, error) for name, curve in errors.items() for usd, error in enumerate(curve)]
+    curves = pl.DataFrame(rows, schema=["usd", "strategy", "median_val_mae"], orient="row")
+    assert leaders(curves, list("abc")) == [([], 0), (["a", "b"], 1), (["b"], 2)]
+    began_first = curves.filter((pl.col("usd") > 0) | (pl.col("strategy") == "c"))
+    assert leaders(began_first, list("abc")) == leaders(curves, list("abc"))
 
 
 @pytest.mark.parametrize("last", [0, 1, 2, 3, 7, 14, 60, 100, 999, 20_000])

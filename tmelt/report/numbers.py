@@ -6,7 +6,7 @@ from tmelt.evidence.comparison import BASELINE
 from tmelt.report.figures.cost import cost_curves, leaders, token_name
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
-from tmelt.report.words import DASH, count, dollars, interval, number, seconds, value
+from tmelt.report.words import DASH, count, dollars, interval, listing, number, seconds, value
 
 _PLACE = {
     "trials": lambda value: f"trial {value:.0f}",
@@ -216,9 +216,9 @@ def leaders_table(study: Study) -> Table:
             if not len(own):
                 continue
             steps = leaders(own, study.strategies)
-            words = steps[0][0]
-            for strategy, usd in steps[1:]:
-                words += f", from {dollars(usd)} on {strategy}"
+            words = listing(steps[0][0]) or "all alike"
+            for ahead, usd in steps[1:]:
+                words += f", from {dollars(usd)} on {listing(ahead)}"
             rows.append([token_name(level), f"{dollars(price)}/h", words, str(len(steps) - 1)])
     return Table(
         ["", "device", "lowest median validation MAE when little is spent, then", "crossovers"], rows, texts=[2]
@@ -231,12 +231,17 @@ def lead_text(study: Study) -> str:
     price = devices[len(devices) // 2]
     own = shown.filter((pl.col("compute_usd_per_h") == price) & (pl.col("token_price") == levels[0]))
     steps = leaders(own, study.strategies)
-    text = (
-        f"With the device at {dollars(price)} an hour and {token_name(levels[0])}, {steps[0][0]} has the lowest median "
-        "validation MAE when little is spent"
+    (first, _), later = steps[0], steps[1:]
+    text = f"With the device at {dollars(price)} an hour and {token_name(levels[0])}, "
+    if first:
+        text += f"{listing(first)} {'has' if len(first) == 1 else 'have'} the lowest median validation MAE"
+    else:
+        text += "all strategies have the same median validation MAE"
+    text += " when little is spent"
+    text += "".join(
+        f"; from {dollars(usd)} per search on the lowest is that of {listing(ahead)}" for ahead, usd in later
     )
-    text += "".join(f"; from {dollars(usd)} per search on it is {strategy}" for strategy, usd in steps[1:])
-    text += "." if len(steps) > 1 else ", and keeps it: no crossover."
+    text += "." if later else ", and to the end: no crossover."
     return (
         f"{text} Medians over {count(study.trajectories, 'search', 'searches')} per strategy, without an interval: "
         "another set of searches may order them differently."

@@ -33,7 +33,9 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
     base = alt.Chart(rows)
     y = names_axis("label", rows["label"].to_list())
     x = alt.X(
-        "difference:Q", title="difference in test MAE (°C); left of 0: the first is better", axis=alt.Axis(grid=False)
+        "difference:Q",
+        title="difference in test MAE (°C); left of 0: the first is better",
+        axis=alt.Axis(grid=False, tickCount=4 if width < PHONE else 8),
     )
     zero = alt.Chart(pl.DataFrame({"difference": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
     colour = alt.Color("colour:N", scale=None)

@@ -6,7 +6,7 @@ import polars as pl
 from tmelt.evidence.cost import RECORDED
 from tmelt.report.figures.theme import INK, PHONE, Figure, log_ticks, panel_width, scale_of, span_of, styled
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, dollars
+from tmelt.report.words import count, dollars, listing
 
 _DEVICES = 3  # prices of the device that are drawn
 _LEVELS = 3  # token prices that are drawn, the recorded one among them
@@ -27,21 +27,27 @@ def cost_curves(study: Study) -> tuple[pl.DataFrame, list[float], list[str]]:
     return shown, devices, levels
 
 
-def leaders(curves: pl.DataFrame, order: list[str]) -> list[tuple[str, float]]:
-    """Who has the lowest median error when at most so much is spent per search: (strategy, from how many USD on).
+def leaders(curves: pl.DataFrame, order: list[str]) -> list[tuple[list[str], float]]:
+    """Who has the lowest median error when at most so much is spent per search: (strategies, from how many USD on).
+
+    Several lead where they stand at the same error; nobody (no strategies) while all do that have a result. Who led
+    before stays ahead of who only draws level.
 
     Args:
         curves: rows of `cost_curves` at one price of the device and of tokens; a search that ended keeps its winner.
-        order: the strategies; among equals the one that led before, else the first of these, leads.
+        order: the strategies, in which leaders are named.
     """
+    several = curves["strategy"].n_unique() > 1
     best: dict[str, float] = {}
-    found: list[tuple[str, float]] = []
+    found: list[tuple[list[str], float]] = []
     for (usd,), here in curves.sort("usd").group_by("usd", maintain_order=True):
         best |= dict(here.select("strategy", "median_val_mae").iter_rows())
-        lowest = min(best.values())
-        ahead = [name for name in order if best.get(name) == lowest]
-        if not found or found[-1][0] not in ahead:
-            found.append((ahead[0], usd))
+        ahead = [name for name in order if best.get(name) == min(best.values())]
+        before = found[-1][0] if found else []
+        if len(ahead) == len(best) and several and not before:
+            ahead = []
+        if not found or not set(before) <= set(ahead) or (ahead and not before):
+            found.append(([name for name in ahead if name in before] or ahead, usd))
     return found
 
 
@@ -139,8 +145,8 @@ def _lead_changes(shown: pl.DataFrame, order: list[str]) -> pl.DataFrame:
     """Where the lead changes in each panel, at the new leader's error."""
     rows = []
     for (device, tokens), part in shown.group_by("device", "tokens", maintain_order=True):
-        for strategy, usd in leaders(part, order)[1:]:
-            own = part.filter((pl.col("strategy") == strategy) & (pl.col("usd") <= usd)).sort("usd")
+        for ahead, usd in leaders(part, order)[1:]:
+            own = part.filter((pl.col("strategy") == ahead[0]) & (pl.col("usd") <= usd)).sort("usd")
             rows.append(
                 {
                     "device": device,
@@ -148,7 +154,7 @@ def _lead_changes(shown: pl.DataFrame, order: list[str]) -> pl.DataFrame:
                     "usd": usd,
                     "median_val_mae": own["median_val_mae"][-1],
                     "layer": "lead",
-                    "words": f"from {dollars(usd)} on {strategy} leads",
+                    "words": f"from {dollars(usd)} on {listing(ahead)} lead{'s' * (len(ahead) == 1)}",
                 }
             )
     kinds = {"device": pl.String, "tokens": pl.String, "usd": pl.Float64, "median_val_mae": pl.Float64}
