@@ -97,6 +97,12 @@ def edit_json(path: Path, **changes) -> None:
     write_json(path, read_json(path) | changes)
 
 
+def edit_facts(made: Made, **changes) -> None:
+    """Change data.json and the protocol's copy of it alike."""
+    edit_json(made.data / "data.json", **changes)
+    edit_json(made.paths["protocol"], data=read_json(made.data / "data.json"))
+
+
 def edit_table(made: Made, name: str, change: Callable[[dict], dict]) -> None:
     """Change every row of a table."""
     path = made.study / "tables" / f"{name}.parquet"

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from small_studies import edit_json, edit_table, make_study, with_key
+from small_studies import edit_facts, edit_json, edit_table, make_study, with_key
 
 from tmelt.files import sha256_text, write_text
 from tmelt.llm.transcript import write_record
@@ -133,7 +133,7 @@ def hostile(tmp_path_factory):
     design["knobs"][0]["meaning"] = PAYLOAD
     revision = {"at": "2026-01-01", "changes": [PAYLOAD], "before": {}}
     edit_json(made.paths["protocol"], title=PAYLOAD, design=design, revisions=[revision])
-    edit_json(made.data / "data.json", description=PAYLOAD, organisms={PAYLOAD: {"fit": 1}}, files={PAYLOAD: PAYLOAD})
+    edit_facts(made, description=PAYLOAD, organisms={PAYLOAD: {"fit": 1}}, files={PAYLOAD: PAYLOAD})
     edit_json(made.study / "ua" / "strategy.json", options={"model": PAYLOAD, PAYLOAD: PAYLOAD})
     write_table(
         made.data / "cleaning.parquet",

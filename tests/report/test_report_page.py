@@ -2,11 +2,13 @@
 
 import csv
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import polars as pl
 import pytest
-from small_studies import edit_json, edit_table, make_study
+from small_studies import edit_facts, edit_json, edit_table, make_study
 
 from tmelt.errors import InputError
 from tmelt.report.cautions import cautions
@@ -87,7 +89,7 @@ def test_cautions_follow_the_study(tmp_path):
         design=protocol["design"] | {"sandbox": "auto"},
         revisions=[{"at": "2026-02-03T00:00:00Z", "changes": ["budget.fit_s: 30 -> 60"], "before": {}}],
     )
-    edit_json(made.data / "data.json", synthetic=False, source="mine.csv")
+    edit_facts(made, synthetic=False, source="mine.csv")
     found = {caution.title: caution for caution in cautions(made.read())}
     assert "No sandbox." not in found and "Synthetic data." not in found and "Scripted agents." not in found
     assert "tiny has random weights" in found["Untrained backbone."].text
@@ -155,6 +157,13 @@ def test_missing_and_damaged_tables_are_named(tmp_path):
     floors.unlink()
     with pytest.raises(InputError, match=r"floors\.parquet: no such file"):
         made.report(tmp_path / "report")
+
+
+def test_the_data_set_of_another_study_is_refused(whole, tmp_path):
+    other = shutil.copytree(whole.data, tmp_path / "data")
+    edit_json(other / "data.json", splits={"fit": 1})
+    with pytest.raises(InputError, match=r"data\.json: not the data set of .*protocol\.json \(splits\.fit: .* -> 1\)"):
+        replace(whole, data=other).report(tmp_path / "report")
 
 
 def test_big_studies_keep_what_matters(whole, monkeypatch, tmp_path):

@@ -12,6 +12,7 @@ from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.schema import TABLES
 from tmelt.files import read_json
+from tmelt.protocol import differences
 from tmelt.schema import CLEANING, as_frame, read_table
 
 # Order in which strategies are shown: by what searches, never by how well.
@@ -135,16 +136,20 @@ def read_study(*, study: Path, tables: Path, protocol: Path, data: Path, configs
         InputError: a file that is missing or is not what it should be.
     """
     described = read_json(protocol)
-    for key in ("study", "design", "reference_sha256", "sha256"):
+    for key in ("study", "design", "data", "reference_sha256", "sha256"):
         if key not in described:
             raise InputError(f"{protocol}: no {key!r}; delete it and run the study again")
-    cleaning = data / "cleaning.parquet"
+    facts, cleaning = read_json(data / "data.json"), data / "cleaning.parquet"
+    if changes := differences(described["data"], facts):
+        raise InputError(
+            f"{data / 'data.json'}: not the data set of {protocol} ({changes[0]}); give the study's own folder"
+        )
     log = study / "vault_log.json"
     return Study(
         folder=study,
         tables={name: read_table(tables / f"{name}.parquet", schema) for name, schema in TABLES.items()},
         protocol=described,
-        facts=read_json(data / "data.json"),
+        facts=facts,
         cleaning=read_table(cleaning, CLEANING) if cleaning.exists() else as_frame([], CLEANING),
         vault_log=tuple(read_json(log)) if log.exists() else (),
         settings={path.parent.name: read_json(path) for path in sorted(study.glob("*/strategy.json"))},

@@ -131,10 +131,22 @@ def described(frame: pl.DataFrame, say: Callable[[dict[str, Any]], str]) -> pl.D
     return frame.with_columns(words=pl.Series([say(row) for row in frame.iter_rows(named=True)], dtype=pl.String))
 
 
-def names_axis(field: str, order: list[str], *, grid: bool = True, limit: int | None = None, **more: Any) -> alt.Y:
-    """An axis of names from above in this order; `limit`: pixels beyond which a name is cut."""
-    axis = alt.Axis(grid=grid, labelColor=INK, **({} if limit is None else {"labelLimit": limit}))
-    return alt.Y(f"{field}:N", sort=order, title=None, axis=axis, **more)
+def names_axis(
+    field: str, order: list[str], *, grid: bool = True, limit: int | None = None, wrap: int | None = None, **more: Any
+) -> alt.Y:
+    """An axis of names from above in this order.
+
+    Args:
+        limit: pixels beyond which a name is cut.
+        wrap: letters beyond which a name goes on in a second line.
+    """
+    axis: dict[str, Any] = {"grid": grid, "labelColor": INK}
+    if limit is not None:
+        axis["labelLimit"] = limit
+    if wrap is not None:
+        broken = rf"replace(datum.label, /^(?=.{{{wrap + 1},}})(.{{1,{wrap}}}) (.*)$/, '$1|$2')"
+        axis |= {"labelExpr": f"split({broken}, '|')", "labelLineHeight": 12}
+    return alt.Y(f"{field}:N", sort=order, title=None, axis=alt.Axis(**axis), **more)
 
 
 def panel_width(width: int, columns: int, left: int = 58) -> int:

@@ -45,7 +45,7 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
     winners = described(winners, lambda row: f"{search_name(row)}: {number(row['mae'])} °C")
     values = pl.concat([shown["mae"], shown["low"], shown["high"], winners["mae"]]).drop_nulls()
     x_scale = alt.Scale(domain=[max(0.0, float(values.min()) - 0.3), float(values.max()) + 0.3], nice=True, zero=False)
-    y = names_axis("label", order, limit=170 if width < PHONE else 300)
+    y = names_axis("label", order, limit=170 if width < PHONE else 300, wrap=26 if width < PHONE else None)
     x = alt.X("mae:Q", title="test MAE (°C)", scale=x_scale, axis=alt.Axis(grid=False, tickCount=7))
     scale = scale_of(study)
     colour = alt.Color("colour:N", scale=None)
@@ -76,7 +76,7 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
             ),
         )
     chart = alt.layer(*layers).properties(
-        width=width - (190 if width < PHONE else 330), height=alt.Step(23 if width >= PHONE else 22)
+        width=width - (190 if width < PHONE else 330), height=alt.Step(23 if width >= PHONE else 30)
     )
     proteins = test_proteins(study)
     seeds = study["winners"].filter(pl.col("confirmed_seeds") > 0)["confirmed_seeds"]
