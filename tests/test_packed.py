@@ -154,6 +154,83 @@ def test_dropout_does_nothing_in_prediction_or_at_zero():
     assert packed.Dropout(0.0)(x) is x
 
 
+@pytest.mark.parametrize("rows", [sum(LENGTHS), 64])
+def test_what_flash_attention_is_given_and_gives_back(rows, monkeypatch):
+    """All but the kernel of CUDA itself, whose place a loop over the proteins takes here."""
+
+    def kernel(q, k, v, starts, ends, longest, longest_key, *, scale, num_splits):
+        assert torch.equal(starts, ends) and starts.dtype == torch.int32 and longest == longest_key == max(LENGTHS)
+        assert q.shape[2] % 8 == 0 and q.is_contiguous() and num_splits == 1
+        proteins = zip(*(t.split(starts.diff().tolist()) for t in (q, k, v)), strict=True)
+        return torch.cat(
+            [
+                F.scaled_dot_product_attention(*(t.transpose(0, 1) for t in protein), scale=scale).transpose(0, 1)
+                for protein in proteins
+            ]
+        )
+
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    q, k, v = (packed.pad(t, rows) for t in random_qkv())
+    output, expected = packed._flash_attention(q, k, v, LENGTHS), packed.attention(q, k, v, LENGTHS)
+    assert output.shape == (rows, HEADS, SIZE)
+    torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-6)
+    weight = torch.randn_like(output)
+    ours = torch.autograd.grad((output * weight).sum(), (q, k, v))
+    theirs = torch.autograd.grad((expected * weight).sum(), (q, k, v))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_what_prediction_leaves_in_memory_serves_training():
+    lengths = (3, 4, 5)
+    with torch.inference_mode():
+        starts = packed.starts_of(lengths, torch.device("cpu"))
+    assert packed.starts_of(lengths, torch.device("cpu")) is starts and starts.tolist() == [0, 3, 7, 12]
+    assert not starts.is_inference()
+
+
+class _Mode(torch.autograd.Function):
+    """Notes in which mode its backward runs."""
+
+    seen = None
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        _Mode.seen = (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+        return gradient
+
+
+def test_the_backward_of_attention_is_strictly_deterministic():
+    x = torch.ones(3, requires_grad=True)
+    try:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        packed._repeatable(_Mode.apply(x)).sum().backward()
+        assert _Mode.seen == (True, False)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("how", ["sum", "mean", "max"])
+def test_reductions_in_pieces_are_reductions_with_gradients(how):
+    lengths = [1, 64, 65, 200]
+    x = torch.randn(sum(lengths), 3, requires_grad=True)
+    dirty = packed.pad(x, 500)
+    dirty.data[sum(lengths) :] = torch.nan
+    output, expected = packed._reduce_in_pieces(dirty, lengths, how), packed._reduce(x, lengths, how)
+    torch.testing.assert_close(output, expected)
+    weight = torch.rand_like(output)
+    (mine,) = torch.autograd.grad((output * weight).sum(), x)
+    (theirs,) = torch.autograd.grad((expected * weight).sum(), x)
+    torch.testing.assert_close(mine, theirs)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run it where there is a GPU")
 @pytest.mark.parametrize("size", [4, 32])
@@ -163,6 +240,7 @@ def test_flash_attention_is_attention_with_gradients(size):
     theirs = [t.float().requires_grad_() for t in inputs]
     weight = torch.randn(sum(LENGTHS), HEADS, size, device="cuda")
     output = packed.attention(*(packed.pad(t, 64) for t in ours), LENGTHS)
+    assert len(output) == 64
     assert not output[sum(LENGTHS) :].any()
     expected = torch.cat(
         [

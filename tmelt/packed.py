@@ -47,26 +47,40 @@ def attention(q: Tensor, k: Tensor, v: Tensor, lengths: list[int]) -> Tensor:
         q_float, k_float, v_float = (t.float().transpose(0, 1).unsqueeze(0) for t in (q, k, v))  # (1, H, T, d)
         # split, not slices: the backward of a slice fills a whole (T, H, d) of zeros
         proteins = zip(*(t.split(sizes, dim=2)[:-1] for t in (q_float, k_float, v_float)), strict=True)
-        outputs = [F.scaled_dot_product_attention(*protein) for protein in proteins]  # each (1, H, L, d)
+        outputs = [_repeatable(F.scaled_dot_product_attention(*protein)) for protein in proteins]  # each (1, H, L, d)
     rest = q_float.new_zeros(1, q.shape[1], sizes[-1], q.shape[2])
     return torch.cat([*outputs, rest], dim=2).squeeze(0).transpose(0, 1).to(q.dtype)
 
 
 def _flash_attention(q: Tensor, k: Tensor, v: Tensor, lengths: list[int]) -> Tensor:
-    """`attention` on CUDA in one kernel; head sizes are padded to what the kernel wants, a multiple of 8."""
+    """`attention` in one kernel of CUDA; head sizes are padded to what the kernel wants, a multiple of 8."""
     from torch.nn.attention.varlen import varlen_attn  # imports much that a CPU never needs
 
-    total, size = sum(lengths), q.shape[-1]
-    missing = -size % 8
-    q, k, v = (F.pad(t[:total], (0, missing)).contiguous() for t in (q, k, v))
-    starts = _starts(tuple(lengths), q.device)
-    output = varlen_attn(q, k, v, starts, starts, max(lengths), max(lengths), scale=size**-0.5)
-    return pad(output[..., :size], len(q)) if total < len(q) else output[..., :size]
+    rows, total, size = len(q), sum(lengths), q.shape[-1]
+    q, k, v = (F.pad(t[:total], (0, -size % 8)).contiguous() for t in (q, k, v))
+    starts, longest = starts_of(tuple(lengths), q.device), max(lengths)
+    # One split of the keys: with more, the order of summation would depend on the other proteins.
+    output = varlen_attn(q, k, v, starts, starts, longest, longest, scale=size**-0.5, num_splits=1)
+    return F.pad(_repeatable(output)[..., :size], (0, 0, 0, 0, 0, rows - total))
 
 
 @lru_cache(maxsize=8)  # one copy to the GPU per batch, not one per layer
-def _starts(lengths: tuple[int, ...], device: torch.device) -> Tensor:
-    return F.pad(torch.tensor(lengths).cumsum(0), (1, 0)).to(device, torch.int32, non_blocking=True)
+def starts_of(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where each protein begins, and where the last one ends, int32 (n + 1,)."""
+    with torch.inference_mode(False):  # what prediction leaves here, training may find
+        return F.pad(torch.tensor(lengths).cumsum(0), (1, 0)).to(device, torch.int32, non_blocking=True)
+
+
+def _repeatable(output: Tensor) -> Tensor:
+    """Attention whose backward adds up in a fixed order on CUDA.
+
+    There it does so if deterministic algorithms are required; where torch is only to warn of others, as in the harness,
+    it would not (aten/src/ATen/native/transformers/cuda/attention_backward.cu).
+    """
+    if output.grad_fn is not None and torch.is_deterministic_algorithms_warn_only_enabled():
+        output.grad_fn.register_prehook(lambda *_: torch.use_deterministic_algorithms(True))
+        output.grad_fn.register_hook(lambda *_: torch.use_deterministic_algorithms(True, warn_only=True))
+    return output
 
 
 def segment_sum(x: Tensor, lengths: list[int]) -> Tensor:
@@ -98,12 +112,22 @@ def _reduce(x: Tensor, lengths: list[int], how: str) -> Tensor:
     """One row per protein, in fp32; on both devices in an order that only the protein itself decides."""
     x, sizes = x.float(), _with_rest(lengths, len(x))
     if x.is_cuda:  # index_add is not deterministic there
-        counts = torch.tensor(sizes).to(x.device, non_blocking=True)
-        return torch.segment_reduce(x, how, lengths=counts, axis=0, unsafe=True)[:-1]
+        return _reduce_in_pieces(x, lengths, how)
     if how == "max":
         return torch.stack([part.amax(0) for part in x.split(sizes)[:-1]])
     total = x.new_zeros(len(sizes), *x.shape[1:]).index_add(0, _segment(lengths, x), x)[:-1]
     return total / torch.tensor(lengths).unsqueeze(1) if how == "mean" else total
+
+
+def _reduce_in_pieces(x: Tensor, lengths: list[int], how: str) -> Tensor:
+    """`_reduce` for CUDA, where one thread walks through a segment: first pieces of 64 residues, then the pieces."""
+    pieces = [min(64, length - start) for length in lengths for start in range(0, length, 64)]
+    pieces_of_protein = [-(-length // 64) for length in lengths]
+    x = x[: sum(lengths)]
+    for sizes in (pieces, pieces_of_protein):
+        counts = torch.tensor(sizes).to(x.device, non_blocking=True)
+        x = torch.segment_reduce(x, "max" if how == "max" else "sum", lengths=counts, axis=0, unsafe=True)
+    return x / torch.tensor(lengths, device=x.device).unsqueeze(1) if how == "mean" else x
 
 
 def _with_rest(lengths: list[int], tokens: int) -> list[int]:
