@@ -10,8 +10,10 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from needs import need_backend
 from survival import children_of, words_of
 
@@ -366,8 +368,65 @@ def test_training_in_a_warm_worker_is_the_same_as_in_a_cold_one(backend):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run it where there is a GPU")
 def test_cuda_works_inside(backend):
     assert choose_backend(backend, gpu=True) == backend
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA works here")
+@pytest.mark.parametrize("kind", ["auto", "bwrap", "landlock", "none"])
+def test_without_cuda_no_candidate_is_blamed(kind):
+    if kind in ("bwrap", "landlock"):
+        need_backend(kind)
+    with pytest.raises(SandboxUnavailable, match="CUDA does not work inside") as refused:
+        choose_backend(kind, gpu=True)
+    assert "it could" not in str(refused.value)
+
+
+def test_bubblewrap_lets_a_device_in_and_nothing_else_into_dev(monkeypatch):
+    need_backend("bwrap")
+    offered = {path for path in Path("/dev").iterdir() if path.is_char_device()}
+    usual = {Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "console")}
+    nodes = sorted(map(str, offered - usual))[:1]  # the part of a GPU
+    monkeypatch.setattr(backends, "gpu_nodes", lambda: nodes)
+    settings = SimpleNamespace(gpu=True, uid=backends.child_uid("bwrap"))
+    script = "".join(f"test -c {node} && " for node in nodes) + "test -r /sys/class && ! touch /dev/x"
+    ended = subprocess.run(
+        [*backends._bwrap(settings, [], []), "/bin/sh", "-c", script], capture_output=True, text=True
+    )
+    assert ended.returncode == 0 and "Read-only file system" in ended.stderr, ended.stderr
+
+
+def test_a_gpu_needs_one_kind_of_socket_and_gets_no_other():
+    """CUDA listens on such a one when it starts; through it nobody is reached."""
+    tried = textwrap.dedent("""
+        import os, socket
+        from tmelt.harness.sandbox import kernel, seccomp
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        seccomp.install(seccomp.program(own_signals_only=False, namespaces=True, gpu=True, landlock_abi=0))
+        own = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        own.bind(f"\\0tmelt-test-{os.getpid()}")
+        own.listen()
+        other = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        for name, attempt in {
+            "connect": lambda: other.connect(own.getsockname()),
+            "accept": lambda: own.accept(),
+            "stream": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
+            "datagram": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
+            "internet": lambda: socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET),
+            "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+            "pair": lambda: socket.socketpair(),
+        }.items():
+            try:
+                attempt()
+                print(name, "went through")
+            except PermissionError:
+                print(name, "refused")
+    """)
+    ended = subprocess.run([sys.executable, "-c", tried], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    names = ("connect", "accept", "stream", "datagram", "internet", "netlink", "pair")
+    assert ended.stdout.splitlines() == [f"{name} refused" for name in names]
 
 
 def _eventually(condition, seconds=15.0):

@@ -135,7 +135,6 @@ def _bwrap(settings: Settings, read: Iterable[str], write: Iterable[str]) -> lis
         if "--size" in knows:  # since 0.5
             command += ["--size", str(64 << 20), "--perms", "0755"]
         command += ["--tmpfs", folder]
-    command += ["--remount-ro", "/dev"]
     binds = [("--ro-bind-try", path) for path in SYSTEM]
     if settings.gpu:  # CUDA reads all over /sys
         binds += [("--ro-bind", "/sys"), *(("--dev-bind", node) for node in gpu_nodes())]
@@ -148,7 +147,7 @@ def _bwrap(settings: Settings, read: Iterable[str], write: Iterable[str]) -> lis
                 command += ["--perms", "0755", "--dir", parent]  # bubblewrap's own default is 0700, root's
                 made.add(parent)
         command += [flag, path, path]
-    return [*command, "--"]
+    return [*command, "--remount-ro", "/dev", "--"]  # the last step: the nodes of GPUs were made in it
 
 
 def _apptainer(settings: Settings, read: Iterable[str], write: Iterable[str]) -> list[str]:

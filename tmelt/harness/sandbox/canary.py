@@ -15,7 +15,8 @@ def run(spec: dict[str, Any]) -> int:
 
     Args:
         spec: `secret` (a file), `outside` (a folder anybody may write to), `port` (a listening TCP port), `harness` (a
-            process), `environment` (names that may be set), `cuda` (whether a CUDA device must work).
+            process), `environment` (names that may be set), `confined` (whether anything holds it), `cuda` (whether a
+            CUDA device must work).
     """
     attempts: dict[str, Callable[[], object]] = {
         "read a file that is not listed": lambda: Path(spec["secret"]).read_bytes(),
@@ -26,7 +27,7 @@ def run(spec: dict[str, Any]) -> int:
         "see foreign variables": lambda: _foreign_variables(spec["environment"]),
     }
     holes = 0
-    for what, attempt in attempts.items():
+    for what, attempt in attempts.items() if spec["confined"] else ():
         try:
             attempt()
         except OSError:
@@ -56,6 +57,6 @@ def _cuda_works() -> bool:
 
     try:
         return float(torch.ones(8, device="cuda").sum()) == 8.0
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
         print(f"CUDA does not work inside: {error}")
         return False

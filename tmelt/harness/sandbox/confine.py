@@ -25,6 +25,7 @@ SYSTEM = (
     "/etc/localtime",
     "/sys/devices/system/cpu",
     "/sys/devices/system/node",
+    "/.singularity.d/libs",  # where Apptainer puts the host's CUDA driver
 )
 _PROC = tuple(f"/proc/{name}" for name in ("cpuinfo", "meminfo", "stat", "version", "filesystems", "loadavg"))
 _DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "random", "urandom"))

@@ -139,8 +139,8 @@ class Sandbox:
         for backend in backends.ORDER if asked == "auto" else (asked,):
             try:
                 self._start(backend)
-                if backend != "none":
-                    self._release_canary(cuda=self.gpu and asked == "auto")
+                if backend != "none" or self.gpu:
+                    self._release_canary()
                 return
             except _Refused as refusal:
                 self._end_supervisor()
@@ -214,8 +214,8 @@ class Sandbox:
             uid=backends.child_uid(backend),
         )
 
-    def _release_canary(self, *, cuda: bool) -> None:
-        """Try to get out of the sandbox that was just started.
+    def _release_canary(self) -> None:
+        """Try to get out of the sandbox that was just started, and with `gpu` to use CUDA inside.
 
         Raises:
             _Refused: it could, or could not even run.
@@ -230,7 +230,8 @@ class Sandbox:
                 "port": listener.getsockname()[1],
                 "harness": os.getpid(),
                 "environment": sorted(backends.clean_environment(self.threads)),
-                "cuda": cuda,
+                "confined": self.backend != "none",
+                "cuda": self.gpu,
             }
             outcome = self._run(Phase(spec, (), (), _CANARY_LIMITS), canary=True)
         if outcome.status == "error":

@@ -8,6 +8,7 @@ What it does not name it allows: file access is Landlock's and the mount list's 
 import ctypes
 import errno
 import os
+import socket
 import struct
 
 from tmelt.harness.sandbox import kernel, syscalls
@@ -70,6 +71,7 @@ def program(*, own_signals_only: bool, namespaces: bool, gpu: bool, landlock_abi
         steps += [_step(_IF_AT_LEAST, _X32_BIT, 0, 1), _refuse(errno.ENOSYS)]
     steps += _on(syscalls.FORBIDDEN, _refuse(errno.EPERM))
     steps += _on(syscalls.CHANNELS, _refuse(errno.EACCES))
+    steps += _on(syscalls.SOCKET, *(_lonely_socket() if gpu else ()), _refuse(errno.EACCES))
     steps += _on(syscalls.PRETENDED, _refuse(0))
     steps += _on(syscalls.CLONE3, _refuse(errno.ENOSYS))
     steps += _on(
@@ -101,6 +103,21 @@ def program(*, own_signals_only: bool, namespaces: bool, gpu: bool, landlock_abi
     if 0 < landlock_abi < 3:
         steps += _refuse_truncation()
     return b"".join([*steps, _PERMIT])
+
+
+def _lonely_socket() -> list[bytes]:
+    """Permit a local socket of packets, which CUDA wants to listen on when it starts; the rest is up to the next step.
+
+    Nobody is reached through it: `connect` and `accept` are refused, and unconnected it carries nothing.
+    """
+    return [
+        _argument(0),
+        _step(_IF_EQUAL, socket.AF_UNIX, 0, 4),
+        _argument(1),
+        _step(_AND, 0xF),  # without flags
+        _step(_IF_EQUAL, socket.SOCK_SEQPACKET, 0, 1),
+        _PERMIT,
+    ]
 
 
 def _refuse_truncation() -> list[bytes]:

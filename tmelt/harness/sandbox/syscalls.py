@@ -47,13 +47,17 @@ FORBIDDEN: Table = {
 
 # Talk to other processes. The buffers of socket pairs are also memory that no process' resident size shows.
 CHANNELS: Table = {
-    "socket": (41, 198),
+    "connect": (42, 203),
+    "accept": (43, 202),
+    "accept4": (288, 242),
     "socketpair": (53, 199),
     "shmget": (29, 194),
     "semget": (64, 190),
     "msgget": (68, 186),
     "mq_open": (240, 180),
 }
+
+SOCKET: Table = {"socket": (41, 198)}
 
 # Memory that no process' resident size shows; CUDA needs it.
 HIDDEN_MEMORY: Table = {"memfd_create": (319, 279), "memfd_secret": (447, 447)}
