@@ -22,7 +22,7 @@ rule write_bundle:
         f"{STUDY}/logs/write_bundle.log",
     conda:
         "../envs/tmelt.yaml"
-    threads: CONFIG.runtime.threads
+    threads: training_threads
     resources:
         gpu=int(CONFIG.design.device == "cuda"),
         runtime=confirmation_minutes,

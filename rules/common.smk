@@ -190,23 +190,33 @@ def growing(amount):
     return resource
 
 
+def training_threads(wildcards):
+    """Cores of a training job: on a GPU its seeds train side by side, and each of them needs a core that feeds it."""
+    together = CONFIG.design.device == "cuda" and CONFIG.runtime.seeds_per_job == "all"
+    return CONFIG.runtime.threads * (len(SEEDS) if together else 1)
+
+
 def side_by_side(threads):
-    """How many seeds of a trial train at once: all on a GPU, elsewhere as many as there are cores for."""
-    at_once = len(SEEDS) if CONFIG.design.device == "cuda" else max(1, threads // CONFIG.runtime.threads)
+    """How many seeds of a candidate train at once: as many as there are cores for."""
+    at_once = max(1, threads // CONFIG.runtime.threads)
     return min(at_once, len(SEEDS)) if CONFIG.runtime.seeds_per_job == "all" else 1
 
 
-def training_minutes(wildcards, attempt, threads):
-    """Upper bound for a training job: a rehearsal, then the seeds one after another as far as they are not side by side."""
+def minutes_of(seeds, threads):
+    """Upper bound for training so many seeds: a rehearsal, then one after another as far as they are not side by side."""
     budget = CONFIG.design.budget
-    seeds = len(SEEDS) if CONFIG.runtime.seeds_per_job == "all" else 1
     rounds = 1 + -(-seeds // side_by_side(threads))
-    return int(3 + rounds * 1.5 * (budget.fit_s + 3 * budget.predict_s) / 60) * attempt
+    return int(3 + rounds * 1.5 * (budget.fit_s + 3 * budget.predict_s) / 60)
+
+
+def training_minutes(wildcards, attempt, threads):
+    """Upper bound for a training job."""
+    return minutes_of(len(SEEDS) if CONFIG.runtime.seeds_per_job == "all" else 1, threads) * attempt
 
 
 def confirmation_minutes(wildcards, attempt, threads):
     """The same for a job after the search, some of which train four times as long."""
-    return 4 * training_minutes(wildcards, attempt, threads)
+    return 4 * minutes_of(len(CONFIRM_SEEDS), threads) * attempt
 
 
 def training_megabytes(wildcards, attempt, threads):

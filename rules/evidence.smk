@@ -65,7 +65,7 @@ rule confirm_candidate:
     retries: 2
     conda:
         "../envs/tmelt.yaml"
-    threads: CONFIG.runtime.threads
+    threads: training_threads
     resources:
         gpu=int(CONFIG.design.device == "cuda"),
         runtime=confirmation_minutes,

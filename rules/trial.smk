@@ -88,7 +88,7 @@ rule train_run:
         job_group if CONFIG.runtime.group != "none" else None
     conda:
         "../envs/tmelt.yaml"
-    threads: CONFIG.runtime.threads
+    threads: training_threads
     resources:
         gpu=int(CONFIG.design.device == "cuda"),
         runtime=training_minutes,

@@ -53,6 +53,7 @@ def make_spec(folder, view, knobs, **changes):
         "seed": 0,
         "seconds": 100.0,
         "device": "cpu",
+        "processes": 1,
         "precision": "fp32",
         "threads": 1,
     } | changes
@@ -311,7 +312,7 @@ def test_a_gpu_trains_and_predicts_row_by_row(tmp_path, view):
     expected = np.frombuffer(predict(tmp_path, spec, np.arange(len(LENGTHS))))
     for rows in ([3], np.arange(len(LENGTHS))[::-1].copy()):
         again = np.frombuffer(predict(tmp_path, spec, rows))
-        assert np.abs(again - expected[rows]).max() < 1e-4
+        assert np.abs(again - expected[rows]).max() < 1e-2
     other = make_spec(tmp_path / "again", view, {"pooling": "attention", "heads": 16}, device="cuda", precision="auto")
     assert inside.run_phase(other) == 0
     assert np.frombuffer(predict(tmp_path / "again", other, np.arange(len(LENGTHS)))).tolist() == expected.tolist()

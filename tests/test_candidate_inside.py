@@ -34,6 +34,7 @@ def make_spec(folder, view, source, **changes):
         "seed": 3,
         "seconds": 20.0,
         "device": "cpu",
+        "processes": 1,
         "precision": "fp32",
         "threads": 1,
     } | changes

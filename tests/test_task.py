@@ -53,6 +53,27 @@ def test_rows_select_and_order(view):
         assert some.select(rows).sequences == some.sequences[1:2]
 
 
+def test_a_compact_set_has_no_residues_but_its_own(view, proteins):
+    assert proteins._compact() is proteins
+    rows = np.array([4, 0, 5])
+    some, own = proteins.select(rows), proteins.select(rows)._compact()
+    assert len(own.store) == sum(LENGTHS[row] for row in rows) < len(some.store)
+    for theirs, ours in zip(some.batches(2), own.batches(2), strict=True):
+        assert torch.equal(theirs.x, ours.x) and torch.equal(theirs.tm, ours.tm)
+
+
+@pytest.mark.parametrize(("free", "processes", "moved"), [(3e3, 1, True), (3e3, 20, False), (1e2, 1, False)])
+def test_a_gpu_holds_what_fits_beside_others(view, monkeypatch, free, processes, moved):
+    """A tensor says where it would go; the rest is real."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 4e3))
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device: asked.append((len(tensor), device)) or tensor)
+    proteins = Proteins.open(view)
+    few = proteins.select(np.array([0, 1]))
+    few._resident(processes)
+    assert asked == ([(LENGTHS[0] + LENGTHS[1], proteins.device)] if moved else [])
+
+
 def test_a_set_without_labels_has_none(view):
     pool = Proteins.open(view)
     assert pool.tm is None

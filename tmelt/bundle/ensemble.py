@@ -109,6 +109,7 @@ class Ensemble:
                     "seed": 0,
                     "seconds": seconds,
                     "device": self.device,
+                    "processes": 1,
                     "precision": self.precision,
                     "threads": self.threads,
                 },

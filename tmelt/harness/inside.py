@@ -5,7 +5,6 @@
 Everything it writes is the candidate's own claim; the harness outside trusts none of it.
 """
 
-import ctypes
 import json
 import os
 import random
@@ -19,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from tmelt.allocator import keep_freed_memory
 from tmelt.harness.task import Proteins, Task
 
 MODULE = "train"  # the script's name for pickle, the same in both phases
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def run_phase(spec: Mapping[str, Any]) -> int:
@@ -30,8 +29,9 @@ def run_phase(spec: Mapping[str, Any]) -> int:
 
     Args:
         spec: `phase` (fit or predict), `script`, `view`, `rows` (a .npy file, or None for all proteins), `knobs`,
-            `checkpoint` and `output` (folders), `seed`, `seconds`, `device`, `precision` and `threads`. fit leaves
-            `curve.jsonl` and `model.json` in `output`, predict `predictions.f64` (little-endian float64).
+            `checkpoint` and `output` (folders), `seed`, `seconds`, `device`, `processes` (how many share it),
+            `precision` and `threads`. fit leaves `curve.jsonl` and `model.json` in `output`, predict `predictions.f64`
+            (little-endian float64).
     """
     try:
         prepare(spec["threads"], spec["device"])
@@ -64,12 +64,7 @@ def prepare(threads: int, device: str) -> None:
         torch.utils.deterministic.fill_uninitialized_memory = False
         torch.backends.cudnn.benchmark = False
     else:
-        # Freed activations stay with the process: fetching them anew from the kernel, page by page, takes a third
-        # of a training step. Only glibc has mallopt.
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-            mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+        keep_freed_memory()
 
 
 def _seed(seed: int) -> None:
@@ -81,7 +76,7 @@ def _seed(seed: int) -> None:
 def _task(spec: Mapping[str, Any]) -> Task:
     device, view = torch.device(spec["device"]), Path(spec["view"])
     rows = None if spec["rows"] is None else np.load(spec["rows"])
-    proteins = Proteins.open(view, rows, labels=spec["phase"] == "fit", device=device)
+    proteins = Proteins.open(view, rows, labels=spec["phase"] == "fit", device=device, processes=spec["processes"])
     if spec["phase"] == "fit":
         is_stop = np.load(view / "is_stop.npy")
         is_stop = is_stop if rows is None else is_stop[rows]

@@ -5,6 +5,7 @@ checkpoint and a pool of proteins without labels, shuffled anew for every run. T
 no test label; it reads raw numbers only. Whatever the candidate does ends in a row with a status.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ REHEARSAL_S = 60.0
 # rounding step: 2⁻⁸ relative, a few tenths of a degree at most.
 ROW_WISE_TOLERANCE = {"fp32": 1e-2, "bf16": 0.5}
 CHECK_SHARE = 0.1
+START_S = {"cpu": 2.0, "cuda": 30.0}  # before a script runs; CUDA starts, and the residues move to the GPU
 # Imported once per job, before the phases are forked off. Optimisers import torch._dynamo.
 PRELOAD = ("torch", "torch._dynamo", "numpy", "tmelt.harness.inside")
 
@@ -128,7 +130,7 @@ def train_runs(
             read=(harness.embedding / "fit", harness.embedding / "pool"),
             threads=harness.threads,
         ) as sandbox:
-            runner = _Runner(proposal, harness, sandbox, variation)
+            runner = _Runner(proposal, harness, sandbox, variation, min(max(1, side_by_side), len(todo)))
             failed = runner.rehearse() if proposal.script_sha256 != harness.reference_sha256 else None
 
             def train(position: int) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def train_runs(
                         journal.keep(kept, key, folder, row, checkpoint, harness.budget.disk_mb)
                 return row
 
-            with ThreadPoolExecutor(max(1, side_by_side)) as pool:
+            with ThreadPoolExecutor(runner.side_by_side) as pool:
                 for position, row in zip(todo, pool.map(train, todo), strict=True):
                     rows[position] = row
     for row, folder in zip(rows, folders, strict=True):
@@ -157,8 +159,8 @@ def run_key(proposal: Proposal, seed: int, harness: Harness, variation: Variatio
 
 
 def seeds_at_once(harness: Harness, seeds: Sequence[int], cores: int) -> int:
-    """How many of a candidate's seeds train side by side: all on a GPU, as many as there are cores for elsewhere."""
-    return len(seeds) if harness.device == "cuda" else max(1, cores // harness.threads)
+    """How many of a candidate's seeds train side by side; on a GPU, too, each wants a core that feeds it."""
+    return min(len(seeds), max(1, cores // harness.threads))
 
 
 @dataclass(frozen=True)
@@ -179,8 +181,8 @@ class _Failure:
 class _Runner:
     """The runs of one candidate, in one warm sandbox."""
 
-    def __init__(self, proposal: Proposal, harness: Harness, sandbox: Sandbox, variation: Variation):
-        self.proposal, self.harness, self.sandbox = proposal, harness, sandbox
+    def __init__(self, proposal: Proposal, harness: Harness, sandbox: Sandbox, variation: Variation, side_by_side: int):
+        self.proposal, self.harness, self.sandbox, self.side_by_side = proposal, harness, sandbox, side_by_side
         self.fit_s = harness.budget.fit_s * variation.budget_factor
         self.fit_rows = variation.fit_rows(harness.embedding, harness.proteins)
         self.script = sandbox.folder / "train.py"
@@ -232,20 +234,23 @@ class _Runner:
         curve = read_curve(folder / "notes" / "curve.jsonl")
         row["epochs"] = curve[-1]["epoch"] if curve else None
         predictions: list[dict[str, Any]] = []
+        held_s = fit.wall_s
         if fit.status == "ok":
             try:
-                values, seconds, cpu = self._judge(folder)
+                values, first, second = self._judge(folder)
                 predictions = self._hidden_predictions(values)
-                row |= self._open_errors(values) | {"predict_s": seconds, "cpu_s": fit.cpu_s + cpu}
+                row |= self._open_errors(values) | {"predict_s": first.wall_s}
+                row["cpu_s"] += first.cpu_s + second.cpu_s
+                held_s += first.wall_s + second.wall_s
             except Invalid as invalid:
                 row |= {"status": invalid.status, "reason": invalid.reason}
         if self.harness.device == "cuda":
-            row["device_s"] = row["fit_s"] + (row["predict_s"] or 0.0)
+            row["device_s"] = held_s / self.side_by_side  # those side by side hold one GPU together
         _write_parts(out, curve, predictions, _tail(fit))
         return row
 
-    def _judge(self, folder: Path) -> tuple[np.ndarray, float, float]:
-        """Predictions for the pool in pool order, wall and CPU seconds.
+    def _judge(self, folder: Path) -> tuple[np.ndarray, Outcome, Outcome]:
+        """Predictions for the pool in pool order, and how both phases that predicted went.
 
         The rows come in an order drawn for this run, and a tenth of them a second time with a pool file of their own:
         a prediction that depends on companions, order or chance shows.
@@ -266,7 +271,7 @@ class _Runner:
         tolerance = ROW_WISE_TOLERANCE["fp32" if self.harness.precision == "fp32" else "bf16"]
         if np.abs(values[few] - again).max() > tolerance:
             raise Invalid("not_row_wise")
-        return values, first.wall_s, first.cpu_s + second.cpu_s
+        return values, first, second
 
     def _fit(self, folder: Path, *, seed: int, seconds: float, rows: np.ndarray | None) -> Outcome:
         for name in ("checkpoint", "notes"):
@@ -287,8 +292,9 @@ class _Runner:
             },
             read=(*read, self.harness.embedding / "fit"),
             write=(folder / "checkpoint", folder / "notes"),
-            # The script is told `seconds`; the kill comes a little later, so that a careful script can finish.
-            seconds=seconds * 1.02 + 2.0,
+            # The script is told `seconds`, and they count once all is ready for it; the kill comes later, so that a
+            # careful script can finish.
+            seconds=seconds * 1.02 + START_S[self.harness.device],
         )
 
     def _predict(self, folder: Path, name: str, rows: np.ndarray, view: Path) -> tuple[np.ndarray, Outcome]:
@@ -319,6 +325,7 @@ class _Runner:
                     "script": str(self.script),
                     "knobs": dict(self.proposal.knobs),
                     "device": self.harness.device,
+                    "processes": self.side_by_side,
                     "precision": self.harness.precision,
                     "threads": self.harness.threads,
                     **spec,
@@ -392,11 +399,14 @@ def _tail(outcome: Outcome) -> str:
 
 
 def _device_name(device: str) -> str:
-    if device != "cuda":
-        return device
+    """What nvidia-smi calls the GPU that CUDA takes; `cuda` where it does not say."""
     found = shutil.which("nvidia-smi")
-    if not found:
+    if device != "cuda" or not found:
         return device
-    listed = subprocess.run([found, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
-    names = listed.stdout.split("\n")
-    return names[0].strip() or device
+    command = [found, "--query-gpu=name", "--format=csv,noheader"]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
+    for which in ([f"--id={visible}"] if visible else [], []):
+        listed = subprocess.run([*command, *which], capture_output=True, text=True)
+        if listed.returncode == 0 and (name := listed.stdout.split("\n")[0].strip()):
+            return name
+    return device

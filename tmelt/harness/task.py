@@ -6,7 +6,7 @@ import mmap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,12 @@ class Proteins:
 
     @classmethod
     def open(
-        cls, view: Path, rows: np.ndarray | None = None, labels: bool = False, device: torch.device | str = "cpu"
+        cls,
+        view: Path,
+        rows: np.ndarray | None = None,
+        labels: bool = False,
+        device: torch.device | str = "cpu",
+        processes: int = 1,
     ) -> "Proteins":
         """Open a view: `residues.f16`, `offsets.npy`, `sequences.txt` and, with labels, `tm.npy`.
 
@@ -109,7 +114,8 @@ class Proteins:
             view: the folder.
             rows: only these proteins, in this order.
             labels: whether to read `tm.npy`.
-            device: where batches go; a GPU takes the whole array if that leaves half of its free memory.
+            device: where batches go; a GPU takes all residues into its memory if they fit.
+            processes: how many share that device, all of the same size.
 
         Raises:
             InputError: files that are missing or do not fit each other.
@@ -128,10 +134,28 @@ class Proteins:
         if rest or not width or not labelled or lengths.tolist() != [len(sequence) for sequence in sequences]:
             raise InputError(f"{view}: residues.f16, offsets.npy, sequences.txt and tm.npy do not fit each other")
         store = _map(view / "residues.f16").view(-1, width)
-        if device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] / 2:
-            store = store.to(device)
         proteins = cls(store, offsets[:-1], torch.from_numpy(lengths), sequences, device, tm)
-        return proteins if rows is None else proteins.select(rows)
+        if rows is not None:
+            proteins = proteins.select(rows)
+        return proteins._resident(processes) if device.type == "cuda" else proteins
+
+    def _resident(self, processes: int) -> "Proteins":
+        """With the residues in the GPU's memory, if that leaves a third of what is free there and of one's share."""
+        free, total = torch.cuda.mem_get_info(self.device)
+        needed = self.store.element_size() * self.width * int(self.lengths.sum())
+        if needed > 2 / 3 * min(free, total / processes):
+            return self
+        own = self._compact()
+        return replace(own, store=own.store.to(self.device))
+
+    def _compact(self) -> "Proteins":
+        """With a store of these proteins' residues alone; the same one if it holds nothing else."""
+        if int(self.lengths.sum()) == len(self.store):
+            return self
+        lengths = self.lengths.numpy()
+        parts = zip(self.starts, lengths, strict=True)
+        store = torch.cat([self.store[start : start + length] for start, length in parts])
+        return replace(self, store=store, starts=np.cumsum(lengths) - lengths)
 
     def select(self, rows: np.ndarray) -> "Proteins":
         """The proteins `rows` (numbers or a mask), in that order; nothing is copied but the labels."""
@@ -156,7 +180,7 @@ class Proteins:
     def residues(self, protein: int) -> Tensor:
         """Embedding of one protein, float16 (L, D)."""
         start = int(self.starts[protein])
-        return self.store[start : start + int(self.lengths[protein])]
+        return self.store[start : start + int(self.lengths[protein])].to(self.device)
 
     def mean(self) -> Tensor:
         """Mean embedding per protein, float32 (n, D)."""
@@ -195,9 +219,11 @@ class Proteins:
             yield self._gather(order[group], starts[group], lengths[group])
 
     def _gather(self, rows: Tensor, starts: np.ndarray, lengths: np.ndarray) -> Batch:
-        first = np.cumsum(lengths) - lengths  # where each protein begins in the batch
-        index = torch.from_numpy(np.repeat(starts - first, lengths) + np.arange(lengths.sum()))
-        x = self.store.index_select(0, index.to(self.store.device)).to(self.device).float()  # (T, D)
+        first, tokens = np.cumsum(lengths) - lengths, int(lengths.sum())  # where each protein begins in the batch
+        place = self.store.device
+        shift, sizes = torch.from_numpy(np.stack([starts - first, lengths])).to(place, non_blocking=True)
+        index = torch.repeat_interleave(shift, sizes, output_size=tokens) + torch.arange(tokens, device=place)
+        x = self.store.index_select(0, index).to(self.device).float()  # (T, D)
         tm = None if self.tm is None else self.tm[rows.to(self.device)]
         return Batch(x, lengths.tolist(), rows, tm)
 
