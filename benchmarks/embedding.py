@@ -1,21 +1,25 @@
 """Seconds of embedding the same proteins in several ways, on one thread or one GPU.
 
-    python benchmarks/embedding.py                              # 23 proteins, ESM-2 150M, random weights: 3 minutes
-    python benchmarks/embedding.py --full                       # 60 proteins: 15 minutes
+    python benchmarks/embedding.py                              # 23 proteins, ESM-2 150M, random weights: 4 minutes
+    python benchmarks/embedding.py --full                       # 60 proteins: 10 minutes
     python benchmarks/embedding.py --device cuda --proteins 2000 --tokens 32768 --repeats 3
 
 Peers: fair-esm as its extract.py batches (toks_per_batch 4096, sorted, padded; here without truncation and without
 writing files) in fp32 and under bf16 autocast; HuggingFace's EsmModel with SDPA attention and FAESM, with the same
 weights and batches, where they are installed (benchmarks/README.md). The limit is the machine's own matrix-product
-rate, measured in the same run. All ways take turns, and the least time of the repeats counts: CPU seconds, or on a GPU
-the clock's.
+rate, measured in the same run. All ways take turns, each in a process of its own, and the least time of the repeats
+counts: CPU seconds, or on a GPU the clock's.
 """
 
 import importlib
 import math
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +28,36 @@ import torch
 import torch.nn.functional as F
 from benchmark_table import publish
 
+from tmelt.allocator import keep_freed_memory
 from tmelt.command import run_command
 from tmelt.config import Backbone
 from tmelt.embed import plan
 from tmelt.embed.backbone import LoadedBackbone, load_backbone
 from tmelt.embed.forward import PackedESM2, choose_precision
+from tmelt.embed.shard import embedded_passes
 from tmelt.embed.tokens import encode
 
 Embeddings = list[torch.Tensor]
 LETTERS = "LAGVSERTIDPKQNFYMHWC"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every way has to do, and with what."""
+
+    sequences: list[str]
+    backbone: Backbone
+    tokens: int
+    device: str
+
+    @property
+    def place(self) -> torch.device:
+        return torch.device(self.device)
+
+
+# From the work, the loaded network and a precision to a function that embeds sequences.
+Embed = Callable[[list[str]], Embeddings]
+Way = Callable[[Work, LoadedBackbone, str], Embed]
 
 
 def benchmark_embedding(
@@ -49,34 +74,33 @@ def benchmark_embedding(
     output: Path = Path("results/benchmarks/embedding.parquet"),
 ) -> None:
     """Time fair-esm, HuggingFace and the packed forward pass on random proteins of lengths as in UniProt."""
-    torch.set_num_threads(1)
-    place = torch.device(device)
-    proteins = 60 if full else proteins
-    sequences = random_sequences(proteins, longest, seed)
+    sequences = random_sequences(60 if full else proteins, longest, seed)
     lengths = np.array([len(sequence) for sequence in sequences])
-    loaded = load_backbone(Backbone(name=backbone, weights="random", seed=seed))
-    fast_bf16 = choose_precision("auto", place) == "bf16"
-    ways = _ways(loaded, sequences, tokens, peers, fast_bf16, place)
-    times: dict[str, list[float]] = {name: [] for name in ways}
+    work = Work(sequences, Backbone(name=backbone, weights="random", seed=seed), tokens, device)
+    ways = _ways(peers, choose_precision("auto", work.place) == "bf16")
+    times: dict[str, list[float]] = {}
     made: dict[str, Embeddings] = {}
     for _ in range(repeats):
-        for name, (_, embed) in ways.items():
-            start = _now(place)
-            made[name] = embed()
-            times[name].append(_now(place) - start)
-            print(f"{name}: {times[name][-1]:.1f} s", file=sys.stderr, flush=True)
-    peaks = {
-        "fp32": _matmul_rate(torch.float32, place),
-        "bf16": _matmul_rate(torch.bfloat16, place) if fast_bf16 else None,
-    }
-    flops = _flops(lengths, loaded.model.num_layers, loaded.model.embed_dim)
+        for name, (build, precision) in ways.items():
+            try:
+                seconds, arrays = _in_a_process(_timed, build, precision, work)
+            except ValueError as error:
+                print(f"{name} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
+                continue
+            made[name] = [torch.from_numpy(array) for array in arrays]
+            times.setdefault(name, []).append(seconds)
+            print(f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    precisions = {precision for _, precision in ways.values()}
+    peaks = {precision: _in_a_process(_matmul_rate, precision, device) for precision in precisions}
+    layers, width = _size(work.backbone)
+    flops = _flops(lengths, layers, width)
     exact = made.get("fair-esm, padded, fp32", made["packed, fp32"])
     base = min(times["fair-esm, padded, fp32"]) if peers else None
     rows = []
-    for name, (precision, _) in ways.items():
+    for name in times:
         seconds = min(times[name])
         rate = flops / seconds / 1e9
-        peak = peaks[precision]
+        peak = peaks[ways[name][1]]
         rows.append(
             {
                 "way": name,
@@ -85,7 +109,7 @@ def benchmark_embedding(
                 "residues_per_s": float(lengths.sum() / seconds),
                 "gflop_per_s": rate,
                 "matmul_gflop_per_s": peak,
-                "fraction_of_peak": rate / peak if peak else None,
+                "fraction_of_peak": rate / peak,
                 "relative_error": _largest_error(made[name], exact),
                 "least_cosine": _least_cosine(made[name], exact),
             }
@@ -93,10 +117,31 @@ def benchmark_embedding(
     publish(
         rows,
         output,
-        f"Embedding {proteins} proteins ({lengths.sum():,} residues, median {np.median(lengths):.0f}, longest "
+        f"Embedding {len(sequences)} proteins ({lengths.sum():,} residues, median {np.median(lengths):.0f}, longest "
         f"{lengths.max()}) with {backbone}, random weights, {flops / 1e12:.2f} TFLOP, "
-        f"{'CPU seconds of one thread' if device == 'cpu' else torch.cuda.get_device_name(place)}, T = {tokens}",
+        f"{'CPU seconds of one thread' if device == 'cpu' else torch.cuda.get_device_name(work.place)}, T = {tokens}",
     )
+
+
+def _in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Its result, from a fresh process: no way finds what another has warmed, set or left in memory."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _timed(build: Way, precision: str, work: Work) -> tuple[float, list[np.ndarray]]:
+    """Seconds and embeddings of one way, after two short proteins outside the clock.
+
+    Raises:
+        ValueError: this version of a peer cannot.
+    """
+    torch.set_num_threads(1)
+    embed = build(work, load_backbone(work.backbone), precision)
+    embed(sorted(work.sequences, key=len)[:2])
+    start = _now(work.place)
+    made = embed(work.sequences)
+    seconds = _now(work.place) - start
+    return seconds, [part.numpy() for part in made]  # tensors would travel as one open file each
 
 
 def random_sequences(count: int, longest: int, seed: int) -> list[str]:
@@ -120,30 +165,18 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _ways(
-    loaded: LoadedBackbone, sequences: list[str], tokens: int, peers: bool, fast_bf16: bool, device: torch.device
-) -> dict[str, tuple[str, Callable[[], Embeddings]]]:
-    """Precision and function of each way, by name."""
-    ways: dict[str, tuple[str, Callable[[], Embeddings]]] = {}
+def _ways(peers: bool, fast_bf16: bool) -> dict[str, tuple[Way, str]]:
+    """How each way is built, and its precision, by name."""
+    ways: dict[str, tuple[Way, str]] = {}
     if peers:
-        ways["fair-esm, padded, fp32"] = ("fp32", lambda: _fair_esm(loaded, sequences, tokens, False, device))
-        ways["fair-esm, padded, bf16 autocast"] = ("bf16", lambda: _fair_esm(loaded, sequences, tokens, True, device))
-        for name, (kind, settings) in _installed_peers().items():
+        ways["fair-esm, padded, fp32"] = (_fair_esm, "fp32")
+        ways["fair-esm, padded, fp32, freed memory kept"] = (_fair_esm_keeping, "fp32")
+        ways["fair-esm, padded, bf16 autocast"] = (_fair_esm, "bf16")
+        for name in _installed_peers():
             for precision in ("fp32", "bf16"):
-                try:  # converted outside the clock; ours prepares its weights inside it
-                    model = _huggingface_model(kind, settings, loaded, precision).to(device)
-                except ValueError as error:
-                    print(f"{name} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
-                    break
-                ways[f"{name}, padded, {precision}"] = (
-                    precision,
-                    lambda model=model: _huggingface(model, loaded, sequences, tokens, device),
-                )
+                ways[f"{name}, padded, {precision}"] = (partial(_huggingface, name), precision)
     for precision in ("fp32", "bf16") if fast_bf16 else ("fp32",):
-        ways[f"packed, {precision}"] = (
-            precision,
-            lambda precision=precision: _packed(loaded, sequences, tokens, precision, device),
-        )
+        ways[f"packed, {precision}"] = (_packed, precision)
     return ways
 
 
@@ -165,30 +198,40 @@ def _strip(padded: torch.Tensor, sequences: list[str], batch: list[int], made: d
         made[position] = row[1 : len(sequences[position]) + 1].float().to("cpu", copy=True)
 
 
-@torch.inference_mode()
-def _fair_esm(
-    loaded: LoadedBackbone, sequences: list[str], tokens: int, autocast: bool, device: torch.device
-) -> Embeddings:
-    made: dict[int, torch.Tensor] = {}
-    loaded.model.to(device)
-    for batch in _padded_batches(sequences, tokens):
-        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            ids = _padded_tokens(loaded, sequences, batch).to(device)
-            result = loaded.model(ids, repr_layers=[loaded.layer])
-        _strip(result["representations"][loaded.layer], sequences, batch, made)
-    loaded.model.to("cpu")
-    return [made[position] for position in range(len(sequences))]
+def _fair_esm(work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
+    model = loaded.model.to(work.place)
+
+    @torch.inference_mode()
+    def embed(sequences: list[str]) -> Embeddings:
+        made: dict[int, torch.Tensor] = {}
+        for batch in _padded_batches(sequences, work.tokens):
+            with torch.autocast(work.place.type, torch.bfloat16, enabled=precision == "bf16"):
+                result = model(_padded_tokens(loaded, sequences, batch).to(work.place), repr_layers=[loaded.layer])
+            _strip(result["representations"][loaded.layer], sequences, batch, made)
+        return [made[position] for position in range(len(sequences))]
+
+    return embed
 
 
-def _installed_peers() -> dict[str, tuple[type, dict[str, Any]]]:
-    """Classes of HuggingFace's kind with their own settings, by name; what is not there is said."""
-    found = {}
-    for name, module, kind, settings in (
-        ("HuggingFace SDPA", "transformers", "EsmModel", {"attn_implementation": "sdpa"}),
-        ("FAESM, its SDPA form", "faesm.esm", "FAEsmModel", {"use_fa": False}),
-    ):
+def _fair_esm_keeping(work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
+    """With the one setting of ours that helps it, too."""
+    keep_freed_memory()
+    return _fair_esm(work, loaded, precision)
+
+
+PEERS = {  # name: module, class, settings
+    "HuggingFace SDPA": ("transformers", "EsmModel", {"attn_implementation": "sdpa"}),
+    "FAESM, its SDPA form": ("faesm.esm", "FAEsmModel", {"use_fa": False}),
+}
+
+
+def _installed_peers() -> list[str]:
+    """Names of the peers of HuggingFace's kind; what is not there is said."""
+    found = []
+    for name, (module, kind, _) in PEERS.items():
         try:
-            found[name] = getattr(importlib.import_module(module), kind), settings
+            getattr(importlib.import_module(module), kind)
+            found.append(name)
         except ImportError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
     return found
@@ -240,37 +283,47 @@ def _huggingface_model(kind: type, settings: dict[str, Any], loaded: LoadedBackb
     return model.to(torch.bfloat16) if precision == "bf16" else model
 
 
-@torch.inference_mode()
-def _huggingface(
-    model: torch.nn.Module, loaded: LoadedBackbone, sequences: list[str], tokens: int, device: torch.device
-) -> Embeddings:
-    made: dict[int, torch.Tensor] = {}
-    for batch in _padded_batches(sequences, tokens):
-        ids = _padded_tokens(loaded, sequences, batch).to(device)
-        mask = ids.ne(loaded.model.padding_idx).long()
-        _strip(model(input_ids=ids, attention_mask=mask).last_hidden_state, sequences, batch, made)
-    return [made[position] for position in range(len(sequences))]
+def _huggingface(name: str, work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
+    """A peer of HuggingFace's kind, its weights converted outside the clock; ours prepares them inside it."""
+    module, kind, settings = PEERS[name]
+    model = _huggingface_model(getattr(importlib.import_module(module), kind), settings, loaded, precision)
+    model = model.to(work.place)
+
+    @torch.inference_mode()
+    def embed(sequences: list[str]) -> Embeddings:
+        made: dict[int, torch.Tensor] = {}
+        for batch in _padded_batches(sequences, work.tokens):
+            ids = _padded_tokens(loaded, sequences, batch).to(work.place)
+            mask = ids.ne(loaded.model.padding_idx).long()
+            _strip(model(input_ids=ids, attention_mask=mask).last_hidden_state, sequences, batch, made)
+        return [made[position] for position in range(len(sequences))]
+
+    return embed
 
 
-def _packed(
-    loaded: LoadedBackbone, sequences: list[str], tokens: int, precision: str, device: torch.device
-) -> Embeddings:
-    """Ours, preparation of the weights included."""
-    model = PackedESM2(loaded, precision, device, tokens)
-    lengths = [len(sequence) for sequence in sequences]
-    made: dict[int, torch.Tensor] = {}
-    for batch in plan.batches(lengths, tokens):
-        rows = plan.pass_tokens(max(lengths[position] for position in batch), tokens)
-        embedded = model([torch.from_numpy(encode(sequences[position], str(position))) for position in batch], rows)
-        made |= {position: part.to("cpu", copy=True) for position, part in zip(batch, embedded, strict=True)}
-    return [made[position] for position in range(len(sequences))]
+def _packed(work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
+    """Ours, preparation of the weights included, as an embedding job sets it up."""
+    keep_freed_memory()
+
+    def embed(sequences: list[str]) -> Embeddings:
+        model = PackedESM2(loaded, precision, work.place, work.tokens)
+        names = {str(position): torch.from_numpy(encode(text, "")) for position, text in enumerate(sequences)}
+        made: dict[str, torch.Tensor] = {}
+        for passed in embedded_passes(model, names):  # they leave the device together, as in an embedding job
+            together = torch.cat([part for _, part in passed]).cpu().split([len(part) for _, part in passed])
+            made |= {name: part for (name, _), part in zip(passed, together, strict=True)}
+        return [made[name] for name in names]
+
+    return embed
 
 
-def _matmul_rate(kind: torch.dtype, device: torch.device, repeats: int = 8) -> float:
+def _matmul_rate(precision: str, device: str) -> float:
     """GFLOP per second of a square matrix product: what this machine can do at best."""
-    size = 8192 if device.type == "cuda" else 2048
-    left, right = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
-    if kind == torch.bfloat16 and device.type == "cpu":
+    torch.set_num_threads(1)
+    place, kind = torch.device(device), torch.bfloat16 if precision == "bf16" else torch.float32
+    size = 8192 if device == "cuda" else 2048
+    left, right = (torch.randn(size, size, device=place).to(kind) for _ in range(2))
+    if precision == "bf16" and device == "cpu":
         laid_out = torch.ops.mkldnn._reorder_linear_weight(right, size)
 
         def product() -> torch.Tensor:
@@ -283,11 +336,17 @@ def _matmul_rate(kind: torch.dtype, device: torch.device, repeats: int = 8) -> f
     best = math.inf
     with torch.inference_mode():
         product()
-        for _ in range(repeats):
-            start = _now(device)
+        for _ in range(8):
+            start = _now(place)
             product()
-            best = min(best, _now(device) - start)
+            best = min(best, _now(place) - start)
     return 2 * size**3 / best / 1e9
+
+
+def _size(backbone: Backbone) -> tuple[int, int]:
+    """Layers and width."""
+    model = load_backbone(backbone).model
+    return model.num_layers, model.embed_dim
 
 
 def _largest_error(made: Embeddings, exact: Embeddings) -> float:

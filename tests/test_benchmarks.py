@@ -70,7 +70,7 @@ def test_all_ways_of_embedding_give_the_same_embeddings(tmp_path, device):
     found = pl.read_parquet(output)
     exact = found.filter(pl.col("way").str.ends_with("fp32"))
     assert {"fair-esm, padded, fp32", "packed, fp32"} <= set(exact["way"])
-    assert exact["relative_error"].max() < 1e-6
+    assert exact["relative_error"].max() < (1e-6 if device == "cpu" else 1e-5)
     assert exact["least_cosine"].min() > 0.999999
     assert found["relative_error"].max() < 2e-2
     assert found["least_cosine"].min() > 0.999

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tmelt.allocator import keep_freed_memory
 from tmelt.config import Backbone
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.cache import FLOAT16
@@ -29,6 +30,7 @@ def load_embedder(about: dict[str, Any], weights: Path | None, device: str, prec
         InputError: weights that are missing or are not the study's, or a device or precision that this machine lacks.
         InfrastructureError: the download failed.
     """
+    keep_freed_memory()
     try:
         place = choose_device(device)
     except InfrastructureError:
@@ -66,11 +68,7 @@ def embed(model: PackedESM2, sequences: Sequence[str], names: Sequence[str]) -> 
     """The embedding of each sequence, float16 (L, D); a sequence that comes twice is embedded once."""
     first = dict(zip(reversed(sequences), reversed(names), strict=True))
     tokens = {sequence: torch.from_numpy(encode(sequence, name)) for sequence, name in first.items()}
-    found = {
-        sequence: to_float16(residues, first[sequence], model.layer)
-        for part in embedded_passes(model, tokens)
-        for sequence, residues in part
-    }
+    found = dict(pair for part in embedded_passes(model, tokens) for pair in to_float16(part, first, model.layer))
     return [found[sequence] for sequence in sequences]
 
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from tmelt.embed.backbone import LoadedBackbone
 from tmelt.errors import InputError
+from tmelt.packed import starts_of
 
 MASK_RATIO = 0.15 * 0.8  # share of masked tokens in ESM-2's training, which `token_dropout` makes up for
 EPS = 1e-5  # of every layer norm
@@ -161,8 +162,8 @@ class PackedESM2:
     ) -> None:
         """One transformer block, in place on the residual stream `x` (T, D); `attended` is scratch (T, H, D / H)."""
         hidden = self._linear(self._normed(x), layer.qkv).view(len(x), 3 * self.heads, self.head_width)
-        q, k = self._rotate(hidden[:, : 2 * self.heads], rotations).chunk(2, dim=1)  # (T, heads, D / heads) each
-        self._attention(q, k, hidden[:, 2 * self.heads :], lengths, attended)
+        self._rotate(hidden[:, : 2 * self.heads], rotations)
+        self._attention(*hidden.chunk(3, dim=1), lengths, attended)  # q, k and v, (T, heads, D / heads) each
         x += self._linear(attended.view(len(x), self.width), layer.attention_out)
         x += self._linear(self._linear(self._normed(x), layer.up, gelu=True), layer.down)
 
@@ -179,11 +180,14 @@ class PackedESM2:
         # In place: a fresh array of this size costs the kernel more than the GELU itself.
         return torch.ops.aten.gelu_(y) if gelu else y
 
-    def _rotate(self, qk: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
-        """Rotary positions as one complex product in fp32, (T, 2 heads, D / heads)."""
-        pairs = qk.float().reshape(*qk.shape[:2], -1, 2)
-        turned = torch.view_as_complex(pairs) * rotations
-        return torch.view_as_real(turned).view(qk.shape).to(self._type)
+    def _rotate(self, qk: torch.Tensor, rotations: torch.Tensor) -> None:
+        """Rotary positions as complex products in fp32, in place on (T, 2 heads, D / heads)."""
+        rows = len(qk) if self.device.type == "cuda" else 128  # their fp32 copy stays in a CPU's cache
+        for part, turns in zip(qk.split(rows), rotations.split(rows), strict=True):
+            wide = part.float()  # itself, if it is fp32 already
+            torch.view_as_complex(wide.unflatten(-1, (-1, 2))).mul_(turns)
+            if wide is not part:
+                part.copy_(wide)
 
     def _attention(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: list[int], out: torch.Tensor
@@ -193,10 +197,10 @@ class PackedESM2:
         if self._varlen:
             from torch.nn.attention.varlen import varlen_attn
 
-            ends = torch.tensor([0, *lengths]).cumsum(0).to(self.device, torch.int32)
+            starts, longest = starts_of(tuple(lengths), self.device), max(lengths)
             # One split of the keys: with more, the order of summation would depend on the other sequences.
             out[:used] = varlen_attn(
-                q[:used], k[:used], v[:used], ends, ends, max(lengths), max(lengths), scale=1.0, num_splits=1
+                q[:used], k[:used], v[:used], starts, starts, longest, longest, scale=1.0, num_splits=1
             )
             return
         parts = (tensor[:used].transpose(0, 1).split(lengths, 1) for tensor in (q, k, v, out))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tmelt.allocator import keep_freed_memory
 from tmelt.config import Backbone
 from tmelt.embed import plan
 from tmelt.embed.backbone import LoadedBackbone, load_backbone
@@ -46,6 +47,7 @@ def embed_share(
         InfrastructureError: no such device, its memory or the disk is full.
     """
     torch.set_num_threads(threads)
+    keep_freed_memory()
     place = choose_device(device)
     ids = _proteins_by_sequence(proteins)
     mine = plan.share({sha256_text(sequence): sequence for sequence in ids}, shard, shards)
@@ -61,9 +63,10 @@ def embed_share(
         model = PackedESM2(loaded, key.precision, place, tokens)
         del loaded  # its weights are in the model, once more
         writer = SegmentWriter(cache, key)
+        protein_of = {name: ids[sequence] for name, sequence in mine.items()}
         for embedded in embedded_passes(model, {name: encoded[name] for name in missing}):
-            for name, residues in embedded:
-                writer.add(name, to_float16(residues, ids[mine[name]], key.layer))
+            for name, residues in to_float16(embedded, protein_of, key.layer):
+                writer.add(name, residues)
             progress.add(len(embedded), sum(len(residues) for _, residues in embedded))
         writer.close()
     seconds = progress.finish()
@@ -123,22 +126,28 @@ def embedded_passes(
         yield list(zip(chosen, _forward(model, [proteins[name] for name in chosen], rows), strict=True))
 
 
-def to_float16(residues: torch.Tensor, protein_id: str, layer: int) -> np.ndarray:
-    """Embedding (L, D) as little-endian float16, its rounding error 2.5e-4 of a value.
+def to_float16(
+    embedded: list[tuple[str, torch.Tensor]], ids: Mapping[str, str], layer: int
+) -> list[tuple[str, np.ndarray]]:
+    """Embeddings (L, D) of one pass as little-endian float16, its rounding error 2.5e-4 of a value.
+
+    They leave the device in one piece: copied one by one, they would let a GPU wait each time.
 
     Raises:
-        InputError: values that are not finite, or beyond float16's range of ±65,504.
+        InputError: values that are not finite, or beyond float16's range of ±65,504; `ids` names the protein.
     """
-    half = residues.to(torch.float16)
-    lost = int((~half.isfinite()).sum())
-    if lost:
-        unsound = int((~residues.isfinite()).sum())
-        fault = f"{unsound} not finite" if unsound else f"{lost} beyond float16's range of ±65504"
-        raise InputError(
-            f"protein {protein_id}: of {residues.numel()} values of layer {layer}, {fault}; "
-            "check the weights, or choose another design.backbone.layer"
-        )
-    return half.cpu().numpy().astype(FLOAT16, copy=False)
+    lengths = [len(residues) for _, residues in embedded]
+    halves = torch.cat([residues.to(torch.float16) for _, residues in embedded]).cpu().split(lengths)
+    for (name, residues), half in zip(embedded, halves, strict=True):
+        if lost := int((~half.isfinite()).sum()):
+            unsound = int((~residues.isfinite()).sum())
+            fault = f"{unsound} not finite" if unsound else f"{lost} beyond float16's range of ±65504"
+            raise InputError(
+                f"protein {ids[name]}: of {residues.numel()} values of layer {layer}, {fault}; "
+                "check the weights, or choose another design.backbone.layer"
+            )
+    names = [name for name, _ in embedded]
+    return [(name, half.numpy().astype(FLOAT16, copy=False)) for name, half in zip(names, halves, strict=True)]
 
 
 def _forward(model: PackedESM2, proteins: list[torch.Tensor], rows: int) -> list[torch.Tensor]:
