@@ -173,7 +173,7 @@ def _ways(peers: bool, fast_bf16: bool) -> dict[str, tuple[Way, str]]:
         ways["fair-esm, padded, fp32, freed memory kept"] = (_fair_esm_keeping, "fp32")
         ways["fair-esm, padded, bf16 autocast"] = (_fair_esm, "bf16")
         for name in _installed_peers():
-            for precision in ("fp32", "bf16"):
+            for precision in PEERS[name][-1]:
                 ways[f"{name}, padded, {precision}"] = (partial(_huggingface, name), precision)
     for precision in ("fp32", "bf16") if fast_bf16 else ("fp32",):
         ways[f"packed, {precision}"] = (_packed, precision)
@@ -195,7 +195,7 @@ def _padded_tokens(loaded: LoadedBackbone, sequences: list[str], batch: list[int
 def _strip(padded: torch.Tensor, sequences: list[str], batch: list[int], made: dict[int, torch.Tensor]) -> None:
     """Copy each protein's rows out of a padded batch (n, L, D)."""
     for position, row in zip(batch, padded, strict=True):
-        made[position] = row[1 : len(sequences[position]) + 1].float().to("cpu", copy=True)
+        made[position] = row[1 : len(sequences[position]) + 1].to(torch.float32, copy=True)
 
 
 def _fair_esm(work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
@@ -207,7 +207,7 @@ def _fair_esm(work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
         for batch in _padded_batches(sequences, work.tokens):
             with torch.autocast(work.place.type, torch.bfloat16, enabled=precision == "bf16"):
                 result = model(_padded_tokens(loaded, sequences, batch).to(work.place), repr_layers=[loaded.layer])
-            _strip(result["representations"][loaded.layer], sequences, batch, made)
+            _strip(result["representations"][loaded.layer].to("cpu"), sequences, batch, made)
         return [made[position] for position in range(len(sequences))]
 
     return embed
@@ -219,17 +219,19 @@ def _fair_esm_keeping(work: Work, loaded: LoadedBackbone, precision: str) -> Emb
     return _fair_esm(work, loaded, precision)
 
 
-PEERS = {  # name: module, class, settings
-    "HuggingFace SDPA": ("transformers", "EsmModel", {"attn_implementation": "sdpa"}),
-    "FAESM, its SDPA form": ("faesm.esm", "FAEsmModel", {"use_fa": False}),
+PEERS = {  # name: what must be importable, module, class, settings, precisions
+    "HuggingFace SDPA": ("torch", "transformers", "EsmModel", {"attn_implementation": "sdpa"}, ("fp32", "bf16")),
+    "FAESM, its SDPA form": ("torch", "faesm.esm", "FAEsmModel", {"use_fa": False}, ("fp32", "bf16")),
+    "FAESM, flash attention": ("flash_attn", "faesm.esm", "FAEsmModel", {"use_fa": True}, ("bf16",)),  # on a GPU
 }
 
 
 def _installed_peers() -> list[str]:
     """Names of the peers of HuggingFace's kind; what is not there is said."""
     found = []
-    for name, (module, kind, _) in PEERS.items():
+    for name, (needed, module, kind, _, _) in PEERS.items():
         try:
+            importlib.import_module(needed)
             getattr(importlib.import_module(module), kind)
             found.append(name)
         except ImportError as error:
@@ -285,7 +287,7 @@ def _huggingface_model(kind: type, settings: dict[str, Any], loaded: LoadedBackb
 
 def _huggingface(name: str, work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
     """A peer of HuggingFace's kind, its weights converted outside the clock; ours prepares them inside it."""
-    module, kind, settings = PEERS[name]
+    _, module, kind, settings, _ = PEERS[name]
     model = _huggingface_model(getattr(importlib.import_module(module), kind), settings, loaded, precision)
     model = model.to(work.place)
 
@@ -295,7 +297,7 @@ def _huggingface(name: str, work: Work, loaded: LoadedBackbone, precision: str) 
         for batch in _padded_batches(sequences, work.tokens):
             ids = _padded_tokens(loaded, sequences, batch).to(work.place)
             mask = ids.ne(loaded.model.padding_idx).long()
-            _strip(model(input_ids=ids, attention_mask=mask).last_hidden_state, sequences, batch, made)
+            _strip(model(input_ids=ids, attention_mask=mask).last_hidden_state.to("cpu"), sequences, batch, made)
         return [made[position] for position in range(len(sequences))]
 
     return embed

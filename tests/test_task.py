@@ -53,10 +53,10 @@ def test_rows_select_and_order(view):
         assert some.select(rows).sequences == some.sequences[1:2]
 
 
-def test_a_compact_set_has_no_residues_but_its_own(view, proteins):
-    assert proteins._compact() is proteins
+def test_a_moved_set_takes_no_residues_but_its_own(view, proteins):
+    assert proteins._moved_to(torch.device("cpu")).store is proteins.store
     rows = np.array([4, 0, 5])
-    some, own = proteins.select(rows), proteins.select(rows)._compact()
+    some, own = proteins.select(rows), proteins.select(rows)._moved_to(torch.device("cpu"))
     assert len(own.store) == sum(LENGTHS[row] for row in rows) < len(some.store)
     for theirs, ours in zip(some.batches(2), own.batches(2), strict=True):
         assert torch.equal(theirs.x, ours.x) and torch.equal(theirs.tm, ours.tm)
@@ -64,14 +64,10 @@ def test_a_compact_set_has_no_residues_but_its_own(view, proteins):
 
 @pytest.mark.parametrize(("free", "processes", "moved"), [(3e3, 1, True), (3e3, 20, False), (1e2, 1, False)])
 def test_a_gpu_holds_what_fits_beside_others(view, monkeypatch, free, processes, moved):
-    """A tensor says where it would go; the rest is real."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 4e3))
-    asked = []
-    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device: asked.append((len(tensor), device)) or tensor)
-    proteins = Proteins.open(view)
-    few = proteins.select(np.array([0, 1]))
-    few._resident(processes)
-    assert asked == ([(LENGTHS[0] + LENGTHS[1], proteins.device)] if moved else [])
+    few = Proteins.open(view).select(np.array([0, 1]))
+    assert (few._resident(processes) is not few) == moved
+    assert len(few._resident(processes).store) == (LENGTHS[0] + LENGTHS[1] if moved else sum(LENGTHS))
 
 
 def test_a_set_without_labels_has_none(view):

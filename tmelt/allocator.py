@@ -2,7 +2,7 @@
 
 import ctypes
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h; no other C library has mallopt
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h; no other library has mallopt
 
 
 def keep_freed_memory() -> None:
@@ -12,6 +12,6 @@ def keep_freed_memory() -> None:
     embedding in bf16.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+    # Old versions refuse so high a threshold, and the second setting alone would freeze it where it is.
+    if mallopt is not None and (mallopt(_M_MMAP_THRESHOLD, 1 << 30) or mallopt(_M_MMAP_MAX, 0)):
         mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)

@@ -110,9 +110,10 @@ def segment_softmax(scores: Tensor, lengths: list[int]) -> Tensor:
 
 def _reduce(x: Tensor, lengths: list[int], how: str) -> Tensor:
     """One row per protein, in fp32; on both devices in an order that only the protein itself decides."""
-    x, sizes = x.float(), _with_rest(lengths, len(x))
+    x = x.float()
     if x.is_cuda:  # index_add is not deterministic there
         return _reduce_in_pieces(x, lengths, how)
+    sizes = _with_rest(lengths, len(x))
     if how == "max":
         return torch.stack([part.amax(0) for part in x.split(sizes)[:-1]])
     total = x.new_zeros(len(sizes), *x.shape[1:]).index_add(0, _segment(lengths, x), x)[:-1]
@@ -127,7 +128,7 @@ def _reduce_in_pieces(x: Tensor, lengths: list[int], how: str) -> Tensor:
     for sizes in (pieces, pieces_of_protein):
         counts = torch.tensor(sizes).to(x.device, non_blocking=True)
         x = torch.segment_reduce(x, "max" if how == "max" else "sum", lengths=counts, axis=0, unsafe=True)
-    return x / torch.tensor(lengths, device=x.device).unsqueeze(1) if how == "mean" else x
+    return x / torch.tensor(lengths).to(x.device, non_blocking=True).unsqueeze(1) if how == "mean" else x
 
 
 def _with_rest(lengths: list[int], tokens: int) -> list[int]:

@@ -84,7 +84,7 @@ RUN = pa.schema([
     column("fit_s", F, "wall-clock seconds of fit"),
     column("predict_s", F, "wall-clock seconds of predict"),
     column("cpu_s", F, "CPU seconds of fit and predict"),
-    column("device_s", F, "seconds that a GPU was held, shared with the seeds beside it; 0 on CPU"),
+    column("device_s", F, "seconds that a GPU was held, by equal shares of the seeds on it; 0 on CPU"),
     column("memory_mb", F, "peak resident memory of the process tree"),
     column("sandbox", S, "backend that confined the candidate"),
     column("device", S, "cpu or the GPU's name"),

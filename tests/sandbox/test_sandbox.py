@@ -311,6 +311,7 @@ def test_the_canary_finds_the_holes_of_no_sandbox(tmp_path):
         "port": 9,
         "harness": os.getpid(),
         "environment": [],
+        "confined": True,
         "cuda": False,
     }
     with Sandbox("none", preload=(), entry="tmelt.harness.sandbox.canary:run") as opened:
@@ -390,10 +391,10 @@ def test_bubblewrap_lets_a_device_in_and_nothing_else_into_dev(monkeypatch):
     nodes = sorted(map(str, offered - usual))[:1]  # the part of a GPU
     monkeypatch.setattr(backends, "gpu_nodes", lambda: nodes)
     settings = SimpleNamespace(gpu=True, uid=backends.child_uid("bwrap"))
+    command = backends._bwrap(settings, [], [])
+    assert command[-3:] == ["--remount-ro", "/dev", "--"]
     script = "".join(f"test -c {node} && " for node in nodes) + "test -r /sys/class && ! touch /dev/x"
-    ended = subprocess.run(
-        [*backends._bwrap(settings, [], []), "/bin/sh", "-c", script], capture_output=True, text=True
-    )
+    ended = subprocess.run([*command, "/bin/sh", "-c", script], capture_output=True, text=True)
     assert ended.returncode == 0 and "Read-only file system" in ended.stderr, ended.stderr
 
 

@@ -16,7 +16,7 @@ from tmelt.bundle.embedding import write_pool
 from tmelt.config import Budget
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.predictions import Invalid, read_predictions
-from tmelt.harness.run import PRELOAD
+from tmelt.harness.run import PRELOAD, START_S
 from tmelt.harness.sandbox import Limits, Phase, Sandbox
 
 
@@ -116,7 +116,7 @@ class Ensemble:
                 read=(self._train, checkpoint, view),
                 write=(answer,),
                 limits=Limits(
-                    wall_s=seconds,
+                    wall_s=seconds + START_S[self.device],
                     # The mapped view counts as resident; the study's pool was in its budget already.
                     memory_mb=self._budget.memory_mb + total // 2**20,
                     processes=self._budget.processes,

@@ -5,6 +5,7 @@ checkpoint and a pool of proteins without labels, shuffled anew for every run. T
 no test label; it reads raw numbers only. Whatever the candidate does ends in a row with a status.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -312,7 +313,7 @@ class _Runner:
             },
             read=(self.script, folder / "checkpoint", folder / f"{name}_rows.npy", view),
             write=(answer,),
-            seconds=self.harness.budget.predict_s,
+            seconds=self.harness.budget.predict_s + START_S[self.harness.device],
         )
         if outcome.status != "ok":
             raise Invalid(f"predict_{outcome.status}", outcome.status)
@@ -406,7 +407,8 @@ def _device_name(device: str) -> str:
     command = [found, "--query-gpu=name", "--format=csv,noheader"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
     for which in ([f"--id={visible}"] if visible else [], []):
-        listed = subprocess.run([*command, *which], capture_output=True, text=True)
-        if listed.returncode == 0 and (name := listed.stdout.split("\n")[0].strip()):
-            return name
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            listed = subprocess.run([*command, *which], capture_output=True, text=True, timeout=30)
+            if listed.returncode == 0 and (name := listed.stdout.split("\n")[0].strip()):
+                return name
     return device

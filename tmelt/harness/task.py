@@ -145,16 +145,17 @@ class Proteins:
         needed = self.store.element_size() * self.width * int(self.lengths.sum())
         if needed > 2 / 3 * min(free, total / processes):
             return self
-        own = self._compact()
-        return replace(own, store=own.store.to(self.device))
+        return self._moved_to(self.device)
 
-    def _compact(self) -> "Proteins":
-        """With a store of these proteins' residues alone; the same one if it holds nothing else."""
-        if int(self.lengths.sum()) == len(self.store):
-            return self
-        lengths = self.lengths.numpy()
-        parts = zip(self.starts, lengths, strict=True)
-        store = torch.cat([self.store[start : start + length] for start, length in parts])
+    def _moved_to(self, device: torch.device) -> "Proteins":
+        """With these proteins' residues, and no others, on a device."""
+        tokens, lengths = int(self.lengths.sum()), self.lengths.numpy()
+        if tokens == len(self.store):
+            return replace(self, store=self.store.to(device))
+        store = self.store.new_empty(tokens, self.width, device=device)
+        # One after another: a copy of all on the way would count as the script's memory.
+        for part, start in zip(store.split(lengths.tolist()), self.starts, strict=True):
+            part.copy_(self.store[start : start + len(part)])
         return replace(self, store=store, starts=np.cumsum(lengths) - lengths)
 
     def select(self, rows: np.ndarray) -> "Proteins":
@@ -224,7 +225,7 @@ class Proteins:
         shift, sizes = torch.from_numpy(np.stack([starts - first, lengths])).to(place, non_blocking=True)
         index = torch.repeat_interleave(shift, sizes, output_size=tokens) + torch.arange(tokens, device=place)
         x = self.store.index_select(0, index).to(self.device).float()  # (T, D)
-        tm = None if self.tm is None else self.tm[rows.to(self.device)]
+        tm = None if self.tm is None else self.tm[rows.to(self.device, non_blocking=True)]
         return Batch(x, lengths.tolist(), rows, tm)
 
 

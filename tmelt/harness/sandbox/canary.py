@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+NO_CUDA = "CUDA does not work inside"
+
 
 def run(spec: dict[str, Any]) -> int:
     """Try each way out.
@@ -58,5 +60,5 @@ def _cuda_works() -> bool:
     try:
         return float(torch.ones(8, device="cuda").sum()) == 8.0
     except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
-        print(f"CUDA does not work inside: {error}")
+        print(f"{NO_CUDA}: {error}")
         return False

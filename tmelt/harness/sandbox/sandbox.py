@@ -15,6 +15,7 @@ from types import TracebackType
 
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.sandbox import backends, landlock
+from tmelt.harness.sandbox.canary import NO_CUDA
 from tmelt.harness.sandbox.channel import Channel, pair
 from tmelt.harness.sandbox.disk import remove_tree
 from tmelt.harness.sandbox.phase import DISMISSED, WORKER_KILLED, Limits, Outcome, Phase, Request, Settings
@@ -145,6 +146,11 @@ class Sandbox:
             except _Refused as refusal:
                 self._end_supervisor()
                 reasons.append(f"{backend}: {refusal}")
+        if any(NO_CUDA in reason for reason in reasons):
+            raise SandboxUnavailable(
+                f"sandbox: candidates would have no GPU ({'; '.join(reasons)}); see profiles/slurm/README.md, or set"
+                " design.device to cpu"
+            )
         raise SandboxUnavailable(
             f"sandbox: nothing on this host keeps candidate code in ({'; '.join(reasons)}); "
             "install bubblewrap, or accept the risk with `sandbox: none`"
