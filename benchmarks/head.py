@@ -38,7 +38,6 @@ SCRIPT = Path(inside.__file__).parents[1] / "candidate" / "train.py"
 # name: (padded?, batches of similar lengths?, precision)
 WAYS = {
     "nn.TransformerEncoderLayer, padded": (True, False, "fp32"),
-    "nn.TransformerEncoderLayer, padded, freed memory kept": (True, False, "fp32"),
     "nn.TransformerEncoderLayer, padded, autocast": (True, False, "bf16"),
     "nn.TransformerEncoderLayer, by length": (True, True, "fp32"),
     "reference candidate": (False, False, "fp32"),
@@ -143,8 +142,7 @@ def _train(way: str, count: int, epochs: int, seed: int, device_name: str) -> di
     """Seconds and the last epoch's loss, in a process of its own."""
     padded, by_length, precision = WAYS[way]
     torch.set_num_threads(1)
-    if not padded or way.endswith("freed memory kept"):
-        inside.prepare(1, device_name)  # what the harness sets for every candidate, a padded one as well
+    inside.prepare(1, device_name)  # what the harness sets for every candidate, a padded one as well
     device = torch.device(device_name)
     script = inside.load_script(SCRIPT)
     task = Task(seed=seed, device=device, precision=precision, seconds=math.inf, output=Path())
