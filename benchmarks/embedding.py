@@ -91,7 +91,7 @@ def benchmark_embedding(
             times.setdefault(name, []).append(seconds)
             print(f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
     precisions = {precision for _, precision in ways.values()}
-    peaks = {precision: _in_a_process(_matmul_rate, precision, device) for precision in precisions}
+    peaks = {precision: _in_a_process(matmul_rate, precision, device) for precision in precisions}
     layers, width = _size(work.backbone)
     flops = _flops(lengths, layers, width)
     exact = made.get("fair-esm, padded, fp32", made["packed, fp32"])
@@ -99,16 +99,15 @@ def benchmark_embedding(
     rows = []
     for name in times:
         seconds = min(times[name])
-        rate = flops / seconds / 1e9
-        peak = peaks[ways[name][1]]
+        rate, peak = flops / seconds, peaks[ways[name][1]]
         rows.append(
             {
                 "way": name,
                 "seconds": seconds,
                 "times_faster": base / seconds if base else None,
                 "residues_per_s": float(lengths.sum() / seconds),
-                "gflop_per_s": rate,
-                "matmul_gflop_per_s": peak,
+                "gflop_per_s": rate / 1e9,
+                "matmul_gflop_per_s": peak / 1e9,
                 "fraction_of_peak": rate / peak,
                 "relative_error": _largest_error(made[name], exact),
                 "least_cosine": _least_cosine(made[name], exact),
@@ -319,13 +318,13 @@ def _packed(work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
     return embed
 
 
-def _matmul_rate(precision: str, device: str) -> float:
-    """GFLOP per second of a square matrix product: what this machine can do at best."""
+def matmul_rate(precision: str, device: str) -> float:
+    """Floating-point operations per second of a square matrix product: what this machine can do at best."""
     torch.set_num_threads(1)
     place, kind = torch.device(device), torch.bfloat16 if precision == "bf16" else torch.float32
     size = 8192 if device == "cuda" else 2048
     left, right = (torch.randn(size, size, device=place).to(kind) for _ in range(2))
-    if precision == "bf16" and device == "cpu":
+    if precision == "bf16" and device == "cpu" and choose_precision("auto", place) == "bf16":
         laid_out = torch.ops.mkldnn._reorder_linear_weight(right, size)
 
         def product() -> torch.Tensor:
@@ -342,7 +341,7 @@ def _matmul_rate(precision: str, device: str) -> float:
             start = _now(place)
             product()
             best = min(best, _now(place) - start)
-    return 2 * size**3 / best / 1e9
+    return 2 * size**3 / best
 
 
 def _size(backbone: Backbone) -> tuple[int, int]:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torch._dynamo  # the first optimiser of every process would import it
 from benchmark_table import publish
-from embedding import random_sequences
+from embedding import matmul_rate, random_sequences
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,7 +65,7 @@ def benchmark_head(
     best: dict[str, dict[str, float]] = {}
     with context.Pool(1) as pool:  # alone on the device
         precisions = ("fp32", "bf16")
-        rates = dict(zip(precisions, pool.starmap(_matmul_rate, [(name, device) for name in precisions]), strict=True))
+        rates = dict(zip(precisions, pool.starmap(matmul_rate, [(name, device) for name in precisions]), strict=True))
     for _ in range(rounds):
         for way in WAYS:
             barrier = context.Barrier(seeds)
@@ -171,23 +171,6 @@ def _train(way: str, count: int, epochs: int, seed: int, device_name: str) -> di
 def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _matmul_rate(precision: str, device_name: str) -> float:
-    """Floating-point operations per second of one large matrix product."""
-    torch.set_num_threads(1)
-    device, kind = torch.device(device_name), torch.bfloat16 if precision == "bf16" else torch.float32
-    size = 8192 if device_name == "cuda" else 2048
-    a = torch.randn(size, size, device=device).to(kind)
-    clock = time.perf_counter if device_name == "cuda" else time.process_time
-    best = math.inf
-    for _ in range(6):
-        _finish(device)
-        start = clock()
-        a @ a
-        _finish(device)
-        best = min(best, clock() - start)
-    return 2 * size**3 / best
 
 
 def _batches_by_length(proteins: Proteins, generator: torch.Generator) -> Iterator[Batch]:
