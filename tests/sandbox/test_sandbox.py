@@ -272,6 +272,20 @@ def test_a_sandbox_killed_while_it_starts_is_no_reason_to_take_a_weaker_one(vict
     thread.join()
 
 
+def test_a_supervisor_killed_before_it_is_told_anything_is_no_reason_either(monkeypatch):
+    start = subprocess.Popen
+
+    def start_and_kill(*arguments, **options):
+        process = start(*arguments, **options)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", start_and_kill)
+    with pytest.raises(InfrastructureError, match="supervisor was killed while it started"), Sandbox(preload=()):
+        pass
+
+
 def test_bubblewrap_killed_while_it_says_what_it_can_do_makes_no_sandbox_with_fewer_limits(tmp_path, monkeypatch):
     need_backend("bwrap")
     bwrap = shutil.which("bwrap")

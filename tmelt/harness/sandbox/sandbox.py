@@ -177,7 +177,8 @@ class Sandbox:
                 env=backends.supervisor_environment(),
                 start_new_session=True,
             )
-        self._channel.send(dataclasses.asdict(settings))
+        with contextlib.suppress(OSError):  # it may have been killed already: then it does not answer either
+            self._channel.send(dataclasses.asdict(settings))
         answer = self._channel.receive() or {"error": "the supervisor ended"}
         if "error" in answer:
             self._forbid_kill(answer["error"])
