@@ -1,0 +1,94 @@
+"""The decision rule: when a difference counts as established.
+
+Strategies are compared over searches. A contrast of two strategies is tested if each has at least `FEW` distinct
+searches; its p is the larger of two: that of the error model (proteins, training seeds and searches vary) and that of
+the exact permutation test over distinct searches, which assumes nothing about how searches are distributed. A contrast
+with one fixed candidate (the baseline, a reference predictor) has the error model's p alone.
+
+All contrasts that a page may turn into a sentence are one family and share one error rate by Holm's procedure. A
+contrast that was registered before trial 0 is tested first, at PRIMARY of the level; the others get the whole level if
+it is established, otherwise the rest of it (the fallback procedure of Wiens 2003). `tmelt.evidence.power` simulates
+this rule.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tmelt.evidence.error_model import Estimate
+
+ALPHA = 0.05
+PRIMARY = 0.8  # share of ALPHA for a registered contrast
+FEW = 5  # distinct searches per strategy below which strategies are not tested
+_SPLITS = 50_000
+
+
+def p_of_strategies(estimate: Estimate, left: np.ndarray, right: np.ndarray, rng: np.random.Generator) -> float | None:
+    """p of a contrast of two strategies; None with fewer than FEW distinct searches of either.
+
+    Args:
+        estimate: of the difference.
+        left, right: mean error of each distinct search.
+    """
+    if min(len(left), len(right)) < FEW:
+        return None
+    model = estimate.p_value()
+    return None if model is None else max(model, permutation_p(left, right, rng))
+
+
+def adjusted(p_values: Sequence[float | None], primary: int | None = None) -> list[float | None]:
+    """p adjusted for the family, to be compared with ALPHA; None stays None and does not count.
+
+    Args:
+        p_values: of all contrasts that may become a sentence.
+        primary: position of the registered contrast.
+    """
+    if primary is None:
+        return holm(p_values)
+    first = p_values[primary]
+    first = None if first is None else min(1.0, first / PRIMARY)
+    share = 1.0 if first is not None and first < ALPHA else 1 - PRIMARY
+    rest = holm([p for place, p in enumerate(p_values) if place != primary])
+    found = [None if p is None else min(1.0, p / share) for p in rest]
+    return [*found[:primary], first, *found[primary:]]
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's (1979) correction; None stays None and does not count."""
+    order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, i) in enumerate(order):
+        largest = max(largest, min(1.0, p * (len(order) - rank)))
+        corrected[i] = largest
+    return corrected
+
+
+def permutation_p(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
+    """Two-sided permutation test of a difference of means over searches; exact up to 50,000 splits, otherwise sampled.
+
+    Args:
+        a, b: one number per search.
+    """
+    values = np.concatenate([a, b]).astype(float)
+    n = len(a)
+    observed = abs(values[:n].mean() - values[n:].mean()) - 1e-12
+    if math.comb(len(values), n) <= _SPLITS:
+        chosen = np.array(list(itertools.combinations(range(len(values)), n)))
+        sampled = 0
+    else:
+        sampled = _SPLITS
+        chosen = rng.permuted(np.tile(np.arange(len(values)), (sampled, 1)), axis=1)[:, :n]
+    left = values[chosen].sum(axis=1)
+    extreme = np.abs(left / n - (values.sum() - left) / (len(values) - n)) >= observed
+    return float((extreme.sum() + bool(sampled)) / (len(chosen) + bool(sampled)))
+
+
+def least_p(n_a: int, n_b: int) -> float:
+    """The smallest p that the exact permutation test of n_a against n_b searches can give.
+
+    Splits of equal halves have mirror images, so two of them are as extreme as the most extreme one.
+    """
+    return (2 if n_a == n_b else 1) / math.comb(n_a + n_b, n_a)
