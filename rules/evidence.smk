@@ -189,6 +189,8 @@ rule tabulate_comparison:
         plan=PLAN,
         confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
         labels=f"{EVIDENCE}/labels.parquet",
+        floors=f"{TABLES}/floors.parquet",
+        floor_predictions=f"{TABLES}/floor_predictions.parquet",
     output:
         comparison=f"{TABLES}/comparison.parquet",
         power=f"{TABLES}/power.parquet",
@@ -203,6 +205,7 @@ rule tabulate_comparison:
         "python scripts/tabulate_comparison.py --trials {input.trials:q} --winners {input.winners:q}"
         " --efficiency {input.efficiency:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
+        " --floors {input.floors:q} --floor-predictions {input.floor_predictions:q}"
         " --comparison {output.comparison:q} --power {output.power:q} 2> {log:q}"
 
 

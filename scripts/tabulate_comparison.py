@@ -1,6 +1,6 @@
 """Compare the strategies, with the search as the unit.
 
-Reads   trials, winners, efficiency (tables/), plan, confirmed_predictions, labels
+Reads   trials, winners, efficiency, floors, floor_predictions (tables/), plan, confirmed_predictions, labels
 Writes  comparison, power (tables/)
 """
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import comparison as tables
-from tmelt.evidence.schema import COMPARISON, EFFICIENCY, PLAN, POWER, TRIALS, WINNERS
+from tmelt.evidence.schema import COMPARISON, EFFICIENCY, FLOORS, PLAN, POWER, TRIALS, WINNER_PREDICTIONS, WINNERS
 from tmelt.evidence.tables import write
 from tmelt.evidence.winners import Confirmed
 from tmelt.schema import read_table
@@ -22,16 +22,24 @@ def tabulate_comparison(
     plan: Path,
     confirmed_predictions: Path,
     labels: Path,
+    floors: Path,
+    floor_predictions: Path,
     comparison: Path,
     power: Path,
 ) -> None:
     """Differences of every pair of strategies, and how many searches they would need."""
-    strategies = read_table(trials, TRIALS)["strategy"].unique(maintain_order=True).to_list()
-    won = read_table(winners, WINNERS)
-    confirmed = Confirmed.read(confirmed_predictions, labels)
-    found = tables.comparison(strategies, won, read_table(efficiency, EFFICIENCY), read_table(plan, PLAN), confirmed)
+    tried, won = read_table(trials, TRIALS), read_table(winners, WINNERS)
+    found = tables.comparison(
+        tried,
+        won,
+        read_table(efficiency, EFFICIENCY),
+        read_table(plan, PLAN),
+        Confirmed.read(confirmed_predictions, labels),
+        read_table(floors, FLOORS),
+        read_table(floor_predictions, WINNER_PREDICTIONS),
+    )
     write(comparison, found, COMPARISON)
-    write(power, tables.power(strategies, won), POWER)
+    write(power, tables.power(tried["strategy"].unique(maintain_order=True).to_list(), won), POWER)
 
 
 if __name__ == "__main__":

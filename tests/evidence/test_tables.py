@@ -15,12 +15,13 @@ from tmelt.evidence import attribution, comparison, cost, incumbents, schema
 from tmelt.evidence.attribution import evidence_level
 from tmelt.evidence.behaviour import came_true, knob_distance, pareto_front
 from tmelt.evidence.calibration import chance
+from tmelt.evidence.comparison import Side
 from tmelt.evidence.conformal import conformal_radius
 from tmelt.evidence.cost import crossings
 from tmelt.evidence.difference import compare
+from tmelt.evidence.error_model import Arm, Estimate
 from tmelt.evidence.incumbents import mean_until
 from tmelt.evidence.prices import read_prices
-from tmelt.evidence.statistics import Interval
 from tmelt.evidence.winners import Confirmed, overtuning
 from tmelt.files import sha256_text
 from tmelt.history import Proposal
@@ -88,13 +89,23 @@ def test_bands_at_the_end_are_the_finals(read):
 
 
 def test_few_searches_get_intervals_and_no_significance(read):
-    pairs = read("comparison").filter(pl.col("b") != "baseline")
+    pairs = read("comparison").filter(~pl.col("b").is_in(["baseline", "reference"]))
     assert pairs["p_value"].null_count() == pairs["verdict"].null_count() == len(pairs) == 9
     assert pairs["low"].null_count() == 0
-    assert pairs["note"].str.contains("no significance").all()
-    assert read("strategies")["note"].str.contains("fewer than 5 searches").all()
+    assert pairs["note"].str.contains("fewer than 5 distinct searches").all()
+    assert read("strategies")["note"].str.contains("fewer than 5 distinct searches").all()
     assert (pairs["low"] <= pairs["difference"]).all()
     assert (pairs["difference"] <= pairs["high"]).all()
+
+
+def test_the_chosen_strategy_is_held_against_a_reference_predictor(read):
+    rows = read("comparison").filter(b="reference")
+    assert rows["metric"].to_list() == ["test_mae", "test_within_rho"] and rows["a"].n_unique() == 1
+    fair = read("floors").filter(kind="predictor").sort("val_mae").row(0, named=True)
+    assert rows["mean_b"].to_list() == pytest.approx([fair["test_mae"], fair["test_within_rho"]])
+    strategy = read("strategies").filter(strategy=rows["a"][0]).row(0, named=True)
+    assert rows["mean_a"].to_list() == pytest.approx([strategy["test_mae"], strategy["test_within_rho"]])
+    assert rows["p_value"].null_count() == 0 and (rows["p_adjusted"] >= rows["p_value"]).all()
 
 
 def test_winners_beat_the_baseline_in_the_table(read):
@@ -149,27 +160,28 @@ def test_the_effect_of_a_change_is_near_the_true_one(simulated, read):
     assert (improvements["found_in"] >= 1).all()
 
 
+def _effect(value, error, freedom):
+    return Estimate(value, {"proteins": (error**2, freedom)})
+
+
 def test_evidence_levels():
-    assert evidence_level(Interval(-1.0, -1.5, -0.5), 1, 3) == "confirmed"
-    assert evidence_level(Interval(1.0, 0.5, 1.5), 1, 3) == "harmful"
-    assert evidence_level(Interval(-0.5, -1.2, 0.2), 1, 3) == "suggestive"
-    assert evidence_level(Interval(-0.1, -0.8, 0.6), 1, 3) == "none"
-    assert evidence_level(Interval(-0.1, None, None), 1, 3) == "none"
+    assert evidence_level(_effect(-1.0, 0.25, 1000), 1) == "confirmed"
+    assert evidence_level(_effect(1.0, 0.25, 1000), 1) == "harmful"
+    assert evidence_level(_effect(-0.5, 0.35, 1000), 1) == "suggestive"
+    assert evidence_level(_effect(-0.1, 0.35, 1000), 1) == "none"
+    assert evidence_level(Estimate(-0.1, {}), 1) == "none"
     # 2.2 standard errors: enough for one change, not for one of ten.
-    assert evidence_level(Interval(-1.1, -2.08, -0.12), 1, 3) == "confirmed"
-    assert evidence_level(Interval(-1.1, -2.08, -0.12), 10, 3) == "suggestive"
-    # One pair of seeds says nothing about how seeds vary.
-    assert evidence_level(Interval(-1.0, -1.5, -0.5), 1, 1) == "suggestive"
-    assert evidence_level(Interval(1.0, 0.5, 1.5), 1, 1) == "none"
+    assert evidence_level(_effect(-1.1, 0.5, 1000), 1) == "confirmed"
+    assert evidence_level(_effect(-1.1, 0.5, 1000), 10) == "suggestive"
 
 
 def test_evidence_from_few_seeds_is_widened_by_students_t():
     """With 2 degrees of freedom 5 % in ten parts is 14.1 standard errors; the normal distribution would say 2.8."""
-    usual, strict = stats.t.ppf(0.975, 2), stats.t.ppf(1 - 0.025 / 10, 2)
+    strict = stats.t.ppf(1 - 0.025 / 10, 2)
     for errors, level in ((0.95 * strict, "suggestive"), (1.05 * strict, "confirmed")):
-        assert evidence_level(Interval(-errors, -errors - usual, -errors + usual, 2.0), 10, 3) == level
-    assert evidence_level(Interval(-1.1, -1.1 - usual, -1.1 + usual, 2.0), 1, 3) == "suggestive"
-    assert evidence_level(Interval(-0.9, -0.9 - usual, -0.9 + usual, 2.0), 1, 3) == "none"
+        assert evidence_level(_effect(-errors, 1.0, 2.0), 10) == level
+    assert evidence_level(_effect(-1.1, 1.0, 2.0), 1) == "suggestive"
+    assert evidence_level(_effect(-0.9, 1.0, 2.0), 1) == "none"
 
 
 def test_behaviour_tells_repeats_kinds_and_steps(simulated, read):
@@ -296,7 +308,7 @@ def test_whatever_is_missing_every_table_comes_about(tmp_path, case):
     settings = {"trajectories": 1, "iterations": 1, "seeds": (0,), "proteins": 60} | EMPTY[case]
     study = write_study(tmp_path, **settings)
     train_confirmation(study, purposes=["winner", "baseline", "ablation", "projection", "budget", "organism"])
-    only = [name for name in ORDER if name not in ("tabulate_floors", "tabulate_subgroups")]
+    only = [name for name in ORDER if name != "tabulate_subgroups"]
     tables = make_tables(study, only=tuple(only))
     for name, columns in schema.TABLES.items():
         if name not in ("floors", "floor_predictions", "subgroups", "calibration", "coverage"):
@@ -336,37 +348,66 @@ def test_a_projection_splits_a_mixed_change():
     assert no_gain == not_run == (None, "unknown")
 
 
+def _side(name, errors):
+    """A side of distinct searches, one run each: errors (searches, proteins)."""
+    outcomes = tuple(f"{name}{search}" for search in range(len(errors)))
+    return Side(name, Arm.of(list(errors), [[0]] * len(errors), outcomes), outcomes)
+
+
+def _contrast(better, worse):
+    return comparison.compare(_side("a", better), _side("b", worse), "test_mae", np.arange(better.shape[1]))
+
+
 def test_five_clear_searches_each_give_a_verdict_and_four_give_none():
     rng = np.random.default_rng(0)
     shared = np.abs(rng.normal(5, 1, 80))
     better, worse = shared + rng.normal(0, 0.1, (5, 80)), shared + 0.5 + rng.normal(0, 0.1, (5, 80))
-    (row,) = comparison._with_verdicts([comparison.compare_errors("a", "b", "test_mae", better, worse, np.arange(80))])
+    (row,) = comparison.with_verdicts([_contrast(better, worse)])
     assert row["verdict"] == "a better" and row["p_value"] == pytest.approx(2 / 252) and row["note"] is None
-    (row,) = comparison._with_verdicts(
-        [comparison.compare_errors("a", "b", "test_mae", better[:4], worse, np.arange(80))]
-    )
-    assert row["verdict"] is row["p_value"] is None and "no significance" in row["note"]
+    (row,) = comparison.with_verdicts([_contrast(better[:4], worse)])
+    assert row["verdict"] is row["p_value"] is None and "not tested" in row["note"]
+
+
+def test_copies_of_a_search_establish_nothing():
+    rng = np.random.default_rng(0)
+    shared = np.abs(rng.normal(5, 1, 80))
+    copied = Side("a", Arm.of([shared[None]] * 5, [[0]] * 5, ["same"] * 5), ("same",) * 5)
+    other = _side("b", shared + 0.5 + rng.normal(0, 0.1, (5, 80)))
+    (row,) = comparison.with_verdicts([comparison.compare(copied, other, "test_mae", np.arange(80))])
+    assert (row["n_a"], row["distinct_a"], row["p_value"], row["verdict"]) == (5, 1, None, None)
+
+
+def test_equal_candidates_have_no_interval_and_no_test():
+    same = _side("a", np.ones((1, 30)))
+    row = comparison.compare(same, Side("b", same.arm, same.outcomes), "test_mae", np.arange(30))
+    assert (row["difference"], row["low"], row["p_value"], row["note"]) == (0, None, None, comparison._SAME)
 
 
 def test_too_many_pairs_for_five_searches_is_said():
     rng = np.random.default_rng(0)
     errors = {name: np.abs(rng.normal(5 + place, 0.1, (5, 60))) for place, name in enumerate("abcde")}
-    pairs = [
-        comparison.compare_errors(a, b, "test_mae", errors[a], errors[b], np.arange(60))
-        for a, b in combinations(errors, 2)
-    ]
-    rows = comparison._with_verdicts(pairs)
+    rows = comparison.with_verdicts([_contrast(errors[a], errors[b]) for a, b in combinations(errors, 2)])
     assert {row["verdict"] for row in rows} == {"undecided"}
-    assert all("cannot be significant among 10 comparisons" in row["note"] for row in rows)
+    assert all("cannot be significant among 10 contrasts" in row["note"] for row in rows)
+
+
+def test_a_registered_contrast_is_tested_before_the_others():
+    rng = np.random.default_rng(0)
+    errors = {name: np.abs(rng.normal(5 + place, 0.1, (5, 60))) for place, name in enumerate("abcde")}
+    rows = [comparison.compare(_side(a, errors[a]), _side(b, errors[b]), "test_mae", np.arange(60))
+            for a, b in combinations(errors, 2)]  # fmt: skip
+    rows = comparison.with_verdicts(rows, ("e", "b"))
+    judged = {(row["a"], row["b"]): row["verdict"] for row in rows}
+    assert judged.pop(("b", "e")) == "a better" and set(judged.values()) == {"undecided"}
 
 
 def test_unequal_numbers_of_searches_have_no_mirror_images():
     """5 against 6 searches can fall to p = 1/462, which is below 0.05 / 20."""
     rng = np.random.default_rng(0)
-    better, worse = rng.normal(4, 0.01, (5, 60)), np.concatenate([rng.normal(9, 0.01, (5, 60)), np.full((1, 60), 14.0)])
-    row = comparison.compare_errors("a", "b", "test_mae", better, worse, np.arange(60))
+    better, worse = rng.normal(4, 0.01, (5, 60)), rng.normal(9, 0.01, (6, 60))
+    row = _contrast(better, worse)
     assert row["p_value"] == pytest.approx(1 / 462)
-    rows = comparison._with_verdicts([dict(row) for _ in range(20)])
+    rows = comparison.with_verdicts([dict(row) for _ in range(20)])
     assert all(row["verdict"] == "a better" and row["note"] is None for row in rows)
 
 

@@ -120,6 +120,7 @@ def _errors(confirmed: Confirmed, candidate: str) -> dict[str, Any]:
     """MAE per split, the mean over seeds, with the intervals that the table `winners` has."""
     found: dict[str, Any] = {"seeds": len(confirmed.seeds[candidate])}
     for split in ("val", "test"):
-        interval = confirmed.interval(candidate, split)
-        found |= {f"{split}_mae": interval.estimate, f"{split}_low": interval.low, f"{split}_high": interval.high}
+        level = confirmed.level(candidate, split)
+        low, high = level.interval()
+        found |= {f"{split}_mae": level.value, f"{split}_low": low, f"{split}_high": high}
     return found

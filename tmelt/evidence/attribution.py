@@ -12,12 +12,13 @@ import polars as pl
 
 from tmelt.decision import seed_noise
 from tmelt.errors import InputError
-from tmelt.evidence import statistics
 from tmelt.evidence.confirmation import incumbent_path
 from tmelt.evidence.difference import Change, compare, parts_of, unified_diff
+from tmelt.evidence.error_model import Estimate
 from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
 from tmelt.evidence.schema import ATTRIBUTION, CHANGES, IMPROVEMENTS
 from tmelt.evidence.tables import table
+from tmelt.evidence.verdict import ALPHA
 from tmelt.evidence.winners import Confirmed, candidate_of
 from tmelt.history import Proposal
 from tmelt.knobs import Space
@@ -178,8 +179,7 @@ def attribution(
 def _confirmed_gain(confirmed: Confirmed, candidate: str | None, baseline: str | None) -> float | None:
     if candidate not in confirmed or baseline not in confirmed:
         return None
-    differences = confirmed.paired_errors(candidate, baseline, "val")
-    return float(differences.mean()) if len(differences) else None
+    return confirmed.difference(candidate, baseline, "val").value
 
 
 def improvements(
@@ -245,40 +245,32 @@ def _effect(
     empty = {"effect": None, "low": None, "high": None, "seeds": 0, "cost_fit_s": None, "evidence": "not run"}
     if winner not in confirmed or without not in confirmed:
         return empty
-    differences = confirmed.paired_errors(winner, without, "test")
-    if not len(differences):
-        return empty
-    interval = statistics.paired_interval(
-        differences, confirmed.clusters("test"), statistics.generator("ablation", winner, without)
-    )
+    found = confirmed.difference(winner, without, "test")
+    low, high = found.interval()
     common = set(confirmed.seeds[winner]) & set(confirmed.seeds[without])
+    added = [seconds[(winner, seed)] - seconds[(without, seed)] for seed in common]
     return {
-        "effect": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
-        "seeds": len(differences),
-        "cost_fit_s": float(np.mean([seconds[(winner, seed)] - seconds[(without, seed)] for seed in common])),
-        "evidence": evidence_level(interval, changes, len(differences)),
+        "effect": found.value,
+        "low": low,
+        "high": high,
+        "seeds": len(common),
+        "cost_fit_s": float(np.mean(added)) if added else None,
+        "evidence": evidence_level(found, changes),
     }
 
 
-def evidence_level(interval: statistics.Interval, changes: int, seeds: int) -> str:
-    """What an effect's 95 % interval allows to say, given how many changes of the same winner were tried.
+def evidence_level(found: Estimate, changes: int) -> str:
+    """What an effect's interval allows to say, given how many changes of the same winner were tried.
 
-    confirmed and harmful: still below or above 0 when widened to 1 − 0.05 / changes (Bonferroni; all these effects
-    share the winner's own errors, so without it one lucky winner would confirm them all); suggestive: better by at
-    least one standard error. With one pair of seeds the interval covers proteins only: nothing is confirmed or harmful.
+    confirmed and harmful: p below 0.05 / changes (Bonferroni; all these effects share the winner's own errors, so
+    without it one lucky winner would confirm them all); suggestive: better by at least one standard error.
     """
-    if interval.low is None:
+    p_value = found.p_value()
+    if p_value is None:
         return "none"
-    usual = interval.quantile(0.975)
-    wider = interval.quantile(1 - 0.025 / changes) / usual
-    if seeds > 1 and interval.estimate + wider * (interval.high - interval.estimate) < 0:
-        return "confirmed"
-    if seeds > 1 and interval.estimate + wider * (interval.low - interval.estimate) > 0:
-        return "harmful"
-    standard_error = (interval.high - interval.low) / (2 * usual)
-    return "suggestive" if interval.estimate < -standard_error else "none"
+    if p_value * changes < ALPHA:
+        return "confirmed" if found.value < 0 else "harmful"
+    return "suggestive" if found.value < -(found.se or 0.0) else "none"
 
 
 def _in_words(part: str, without: Proposal, winner: Proposal) -> str:

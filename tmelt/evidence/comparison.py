@@ -1,141 +1,235 @@
-"""Which strategy is better, how sure that is, and how many searches it would take to be sure."""
+"""Which strategy is better and how sure that is: pairs, each against the baseline, the chosen one against a reference.
+
+The contrasts in test MAE and the one in rank correlation are the family that the page's sentences come from; they are
+adjusted for one another by `tmelt.evidence.verdict`. Contrasts in validation MAE and in areas under curves are shown
+with intervals and never tested.
+"""
 
 import itertools
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from tmelt.evidence import statistics
-from tmelt.evidence.metrics import none_if_nan
+from tmelt.evidence.error_model import Arm, Estimate, estimate, estimate_numbers, pseudo_values
+from tmelt.evidence.metrics import none_if_nan, within_organism_correlation
+from tmelt.evidence.replicates import chains
 from tmelt.evidence.schema import COMPARISON, POWER
 from tmelt.evidence.tables import table
-from tmelt.evidence.winners import Confirmed, candidate_of, errors_by_search
+from tmelt.evidence.verdict import ALPHA, FEW, adjusted, least_p, p_of_strategies
+from tmelt.evidence.winners import Confirmed, candidate_of, confirmed_winners
 
 BASELINE = "baseline"
-_ONE_EACH = "one search each: says which winner is better, not which strategy"
+REFERENCE = "reference"
+_SAME = "the same candidate on both sides"
+_DISTANT = "one distinct search each: says which winner is better, not which strategy"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a contrast: the errors of its searches' winners, and what each search came to."""
+
+    name: str
+    arm: Arm
+    outcomes: tuple[str, ...]  # per search; equal ones are one observation
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """(distinct searches,) mean error of each."""
+        weights = [self.arm.weight * (self.arm.search == label) for label in np.unique(self.arm.search)]
+        means = self.arm.values.mean(axis=1)
+        return np.array([weight @ means / weight.sum() for weight in weights])
+
+    @property
+    def mean(self) -> float:
+        """Mean over all searches."""
+        return float(self.arm.weight @ self.arm.values.mean(axis=1))
 
 
 def comparison(
-    strategies: list[str], won: pl.DataFrame, efficiency: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed
+    trials: pl.DataFrame,
+    won: pl.DataFrame,
+    efficiency: pl.DataFrame,
+    plan: pl.DataFrame,
+    confirmed: Confirmed,
+    floors: pl.DataFrame,
+    floor_predictions: pl.DataFrame,
+    primary: tuple[str, str] | None = None,
 ) -> pl.DataFrame:
-    """The table `comparison`: every pair of strategies, and each strategy against the baseline, by three metrics.
+    """The table `comparison`.
 
     Args:
-        strategies: their names in the order of the study.
-        won, efficiency: the tables `winners` and `efficiency`.
+        trials: tmelt.schema.TRIAL of all searches; their order is that of the strategies.
+        won, efficiency, floors, floor_predictions: the tables of these names.
+        primary: the registered contrast (a, b) in test MAE; b may be `baseline`.
     """
+    strategies = trials["strategy"].unique(maintain_order=True).to_list()
+    baseline = candidate_of(plan, BASELINE, None, None)
     rows: list[dict[str, Any]] = []
     for split in ("test", "val"):
-        errors = {name: errors_by_search(won, name, confirmed, split) for name in strategies}
-        clusters = confirmed.clusters(split)
-        metric = f"{split}_mae"
-        block = [
-            compare_errors(a, b, metric, errors[a], errors[b], clusters)
-            for a, b in itertools.combinations(strategies, 2)
-            if len(errors[a]) and len(errors[b])
-        ]
-        baseline = candidate_of(plan, BASELINE, None, None)
+        sides = {}
+        for name in strategies:
+            if names := confirmed_winners(won, name):
+                outcomes = tuple(confirmed.outcome(candidate) for candidate in names)
+                sides[name] = Side(name, confirmed.arm_of_searches(names, split), outcomes)
+        clusters, metric = confirmed.clusters(split), f"{split}_mae"
+        block = [compare(a, b, metric, clusters) for a, b in itertools.combinations(sides.values(), 2)]
         if baseline in confirmed:
-            reference = confirmed.errors(baseline, split).mean(axis=0)
-            block += [
-                _against_baseline(a, metric, errors[a], reference, clusters) for a in strategies if len(errors[a])
-            ]
-        rows += _with_verdicts(block)
-    areas = {
-        name: efficiency.filter((pl.col("strategy") == name) & (pl.col("axis") == "trials"))["auc"]
-        .drop_nulls()
-        .to_numpy()
-        for name in strategies
-    }
-    rows += _with_verdicts(
-        [
-            compare_numbers(a, b, "auc", areas[a], areas[b])
-            for a, b in itertools.combinations(strategies, 2)
-            if len(areas[a]) and len(areas[b])
-        ]
-    )
-    return table(rows, COMPARISON)
+            fixed = Side(BASELINE, confirmed.arm(baseline, split), (confirmed.outcome(baseline),))
+            block += [compare(side, fixed, metric, clusters) for side in sides.values()]
+        if split == "test":
+            block += _against_reference(won, sides, confirmed, floors, floor_predictions)
+            block = with_verdicts(block, primary)
+        else:
+            block = [row | {"p_value": None} for row in block]
+        rows += block
+    return table([*rows, *_areas(strategies, trials, efficiency)], COMPARISON)
 
 
-def compare_errors(a: str, b: str, metric: str, left: np.ndarray, right: np.ndarray, clusters: np.ndarray) -> dict:
-    """One pair of strategies by their winners' errors on the same proteins, (searches, proteins) each."""
-    rng = statistics.generator("comparison", a, b, metric)
-    interval = statistics.difference_interval(left, right, clusters, rng)
-    return _row(a, b, metric, left.mean(axis=1), right.mean(axis=1), interval, rng)
+def compare(a: Side, b: Side, metric: str, clusters: np.ndarray) -> dict[str, Any]:
+    """A row of the table for two sides that predict the same proteins."""
+    if set(a.outcomes) == set(b.outcomes) and len(set(a.outcomes)) == 1:
+        return _row(a, b, metric, Estimate(0.0, {}), None) | {"note": _SAME}
+    found = estimate(a.arm, b.arm, clusters)
+    if b.name in (BASELINE, REFERENCE):
+        return _row(a, b, metric, found, found.p_value())
+    rng = statistics.generator("comparison", a.name, b.name, metric)
+    return _row(a, b, metric, found, p_of_strategies(found, a.numbers, b.numbers, rng))
 
 
-def compare_numbers(a: str, b: str, metric: str, left: np.ndarray, right: np.ndarray) -> dict:
-    """One pair of strategies by one number per search."""
-    interval = statistics.welch_interval(left, right)
-    return _row(a, b, metric, left, right, interval, statistics.generator("comparison", a, b, metric))
+def chosen_strategy(won: pl.DataFrame) -> str | None:
+    """The strategy that the page's headline is about, chosen without test and without the fresh seeds that test uses.
+
+    Its winners have the lowest mean validation MAE in the searches' own runs; the first of equals.
+    """
+    known = won.filter(pl.col("confirmed_seeds") > 0)
+    means = known.group_by("strategy", maintain_order=True).agg(pl.col("search_val_mae").mean())
+    return means.sort("search_val_mae", maintain_order=True)["strategy"][0] if len(means) else None
 
 
-def _row(
-    a: str,
-    b: str,
-    metric: str,
-    left: np.ndarray,
-    right: np.ndarray,
-    interval: statistics.Interval,
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    """A row of the table from one number per search, `left` of a and `right` of b."""
-    fewest = min(len(left), len(right))
-    share, low, high = statistics.probability_of_improvement(left, right)
+def reference_predictor(floors: pl.DataFrame) -> dict[str, Any] | None:
+    """The reference predictor that is strongest on validation."""
+    fair = floors.filter(pl.col("kind") == "predictor").drop_nulls(["val_mae", "test_mae"]).sort("val_mae")
+    return fair.row(0, named=True) if len(fair) else None
+
+
+def _against_reference(
+    won: pl.DataFrame,
+    sides: dict[str, Side],
+    confirmed: Confirmed,
+    floors: pl.DataFrame,
+    floor_predictions: pl.DataFrame,
+) -> list[dict[str, Any]]:
+    """The chosen strategy's winners against the strongest reference predictor, in error and in rank correlation."""
+    name, reference = chosen_strategy(won), reference_predictor(floors)
+    if name is None or reference is None:
+        return []
+    predicted = floor_predictions.filter((pl.col("strategy") == reference["name"]) & (pl.col("split") == "test"))
+    inside = confirmed.inside("test")
+    wanted = confirmed.labels[inside.tolist()].select("protein_id")
+    fixed = wanted.join(predicted, on="protein_id", how="left", maintain_order="left")["prediction"].to_numpy()
+    tm, clusters = confirmed.labels["tm"].to_numpy()[inside], confirmed.clusters("test")
+    side = sides[name]
+    rows = [compare(side, Side(REFERENCE, Arm.single(np.abs(fixed - tm)), (REFERENCE,)), "test_mae", clusters)]
+
+    organisms = confirmed.labels["organism"].to_numpy()[inside]
+
+    def rho(predictions: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        return within_organism_correlation(predictions[:, kept], tm[kept], organisms[kept].tolist())
+
+    candidates = confirmed_winners(won, name)
+    ours = [pseudo_values(rho, confirmed.predictions[c][:, inside], clusters) for c in candidates]
+    theirs = pseudo_values(rho, fixed[None], clusters)
+    if not np.isfinite(theirs).all() or not all(np.isfinite(part).all() for part in ours):
+        return rows
+    arm = Arm.of(ours, [confirmed.seeds[c] for c in candidates], side.outcomes)
+    ranked = Side(name, arm, side.outcomes)
+    families = np.arange(theirs.shape[1])
+    return [*rows, compare(ranked, Side(REFERENCE, Arm.single(theirs), (REFERENCE,)), "test_within_rho", families)]
+
+
+def _areas(strategies: Sequence[str], trials: pl.DataFrame, efficiency: pl.DataFrame) -> list[dict[str, Any]]:
+    """Every pair by the area under the incumbent's curve, one number per search."""
+    labels = chains(trials)
+    sides = {}
+    for name in strategies:
+        own = efficiency.filter((pl.col("strategy") == name) & (pl.col("axis") == "trials")).drop_nulls("auc")
+        if len(own):
+            outcomes = tuple(labels[name, trajectory] for trajectory in own["trajectory"])
+            areas = [np.array([[value]]) for value in own["auc"]]
+            sides[name] = Side(name, Arm.of(areas, [[0]] * len(areas), outcomes), outcomes)
+    rows = []
+    for a, b in itertools.combinations(sides.values(), 2):
+        found = estimate_numbers(a.arm, b.arm)
+        rows.append(_row(a, b, "auc", found, None))
+    return rows
+
+
+def _row(a: Side, b: Side, metric: str, found: Estimate, p_value: float | None) -> dict[str, Any]:
+    left, right = a.numbers, b.numbers
+    low, high = found.interval()
     notes = []
-    if fewest < statistics.FEW:
-        notes.append(f"{fewest} searches of one strategy, fewer than {statistics.FEW}: no significance")
-    if max(len(left), len(right)) == 1:
-        notes = [_ONE_EACH]
+    strategies = b.name not in (BASELINE, REFERENCE)
+    if strategies and len(left) == len(right) == 1:
+        notes.append(_DISTANT)
+    elif strategies and min(len(left), len(right)) < FEW:
+        notes.append(f"fewer than {FEW} distinct searches of one strategy: not tested")
+    if low is None:
+        notes.append("no interval: what varies cannot be seen")
+    share: tuple[float | None, ...] = (None, None, None)
+    if min(len(left), len(right)) > 1:
+        share = statistics.probability_of_improvement(left, right)
     return {
-        "a": a,
-        "b": b,
+        "a": a.name,
+        "b": b.name,
         "metric": metric,
-        "n_a": len(left),
-        "n_b": len(right),
-        "mean_a": float(left.mean()),
-        "mean_b": float(right.mean()),
-        "difference": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
-        "probability": share,
-        "probability_low": low,
-        "probability_high": high,
-        "p_value": statistics.permutation_p(left, right, rng) if fewest >= statistics.FEW else None,
-        "p_holm": None,
+        "n_a": len(a.outcomes),
+        "n_b": len(b.outcomes),
+        "distinct_a": len(left),
+        "distinct_b": len(right),
+        "mean_a": a.mean,
+        "mean_b": b.mean,
+        "difference": found.value,
+        "low": low,
+        "high": high,
+        "covers": ", ".join(found.covers) or None,
+        "probability": share[0],
+        "probability_low": share[1],
+        "probability_high": share[2],
+        "p_value": p_value,
+        "p_adjusted": None,
         "verdict": None,
         "note": "; ".join(notes) or None,
     }
 
 
-def _against_baseline(a: str, metric: str, errors: np.ndarray, reference: np.ndarray, clusters: np.ndarray) -> dict:
-    """One strategy's winners against the confirmed baseline, which is one candidate and has no replicates."""
-    rng = statistics.generator("comparison", a, BASELINE, metric)
-    interval = statistics.mean_interval(errors - reference, clusters, rng)
-    row = _row(a, BASELINE, metric, errors.mean(axis=1), np.array([reference.mean()]), interval, rng)
-    few = f"; fewer than {statistics.FEW} searches" if len(errors) < statistics.FEW else ""
-    return row | {"note": "the baseline is one candidate: interval over searches of a and proteins" + few}
+def with_verdicts(rows: list[dict[str, Any]], primary: tuple[str, str] | None = None) -> list[dict[str, Any]]:
+    """The family's rows with adjusted p and verdict; a row without a p is not tested.
 
-
-def _with_verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Holm's correction within a metric. A verdict needs both: p < 0.05, and an interval without 0.
-
-    The permutation test of n against n searches cannot give less than 2 / (2n choose n), that of n against m not less
-    than 1 / (n + m choose n), for its splits have no mirror images: 5 against 5 are too few for more than six pairs of
-    strategies, and the note says so.
+    Args:
+        primary: the registered contrast in test MAE, in either order.
     """
-    pairs = sum(row["p_value"] is not None for row in rows)
-    for row, corrected in zip(rows, statistics.holm([row["p_value"] for row in rows]), strict=True):
-        row["p_holm"] = corrected
-        if corrected is None:
+    places = [
+        place
+        for place, row in enumerate(rows)
+        if primary and row["metric"] == "test_mae" and {row["a"], row["b"]} == set(primary)
+    ]
+    family = sum(row["p_value"] is not None for row in rows)
+    corrected = adjusted([row["p_value"] for row in rows], places[0] if places else None)
+    for place, (row, p) in enumerate(zip(rows, corrected, strict=True)):
+        row["p_adjusted"] = p
+        if p is None:
             continue
-        extremes = 2 if row["n_a"] == row["n_b"] else 1
-        if extremes / math.comb(row["n_a"] + row["n_b"], row["n_a"]) * pairs >= 0.05:
-            row["note"] = f"{row['n_a']} and {row['n_b']} searches cannot be significant among {pairs} comparisons"
-        clear = corrected < 0.05 and row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
-        row["verdict"] = ("a better" if row["difference"] < 0 else "b better") if clear else "undecided"
+        least = least_p(row["distinct_a"], row["distinct_b"]) * (1 if place in places else family)
+        if row["b"] not in (BASELINE, REFERENCE) and least >= ALPHA:
+            row["note"] = (
+                f"{row['distinct_a']} and {row['distinct_b']} searches cannot be significant among {family} contrasts"
+            )
+        lower = row["difference"] < 0 if row["metric"] != "test_within_rho" else row["difference"] > 0
+        row["verdict"] = ("a better" if lower else "b better") if p < ALPHA else "undecided"
     return rows
 
 

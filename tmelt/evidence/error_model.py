@@ -15,12 +15,13 @@ half² = Σ t²(fᵢ) Vᵢ, which is exact where one part dominates. `benchmarks
 worlds with known truth.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 NO_SEED = -1  # the seed of a predictor that has none
@@ -125,7 +126,8 @@ class Estimate:
         if not self.parts:
             return None
         tail = (1 + level) / 2
-        return float(np.sqrt(sum(variance * stats.t.ppf(tail, f) ** 2 for variance, f in self.parts.values())))
+        variances, freedoms = np.array(list(self.parts.values())).T
+        return float(np.sqrt(variances @ stdtrit(freedoms, tail) ** 2))
 
     def interval(self, level: float = LEVEL) -> tuple[float | None, float | None]:
         """The two ends; None where no interval can be given."""
@@ -147,11 +149,9 @@ class Estimate:
         distance = abs(self.value - null)
         if sum(variance for variance, _ in self.parts.values()) <= _TINY:
             return float(distance <= np.sqrt(_TINY))
-        low, high = 0.0, 1.0  # of p: half_width falls with it
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if (self.half_width(1 - middle) or 0.0) > distance else (low, middle)
-        return (low + high) / 2
+        if distance >= (self.half_width(1 - 1e-15) or 0.0):
+            return 1e-15
+        return float(brentq(lambda p: (self.half_width(1 - p) or 0.0) - distance, 1e-15, 1.0, xtol=1e-15, rtol=1e-9))
 
 
 def estimate(a: Arm, b: Arm | None, clusters: np.ndarray) -> Estimate:
@@ -202,6 +202,42 @@ def estimate(a: Arm, b: Arm | None, clusters: np.ndarray) -> Estimate:
     return Estimate(value, parts, b is None and bool((a.values >= 0).all()))
 
 
+def estimate_numbers(a: Arm, b: Arm) -> Estimate:
+    """Difference of two means of one number per search (an area under a curve): only searches vary, Welch's interval.
+
+    Args:
+        a, b: values (searches, 1).
+    """
+    value = float(a.weight @ a.values[:, 0] - b.weight @ b.values[:, 0])
+    if min(a.searches, b.searches) < 2:
+        return Estimate(value, {})
+    parts = [_between_searches(arm, arm.values) for arm in (a, b)]
+    return Estimate(value, {"searches": _welch((float(variance[0]), freedom) for variance, freedom in parts)})
+
+
+def pseudo_values(
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray], predictions: np.ndarray, clusters: np.ndarray
+) -> np.ndarray:
+    """Jackknife pseudo-values of a score that is no mean over proteins, one per family (Tukey 1958).
+
+    Their mean estimates the score, and they may stand in for errors in an Arm, with each column a family of its own.
+
+    Args:
+        statistic: (runs, proteins) predictions and the positions (k,) of the proteins to use → (runs,) scores.
+        predictions: (runs, proteins).
+        clusters: (proteins,) family of each protein.
+
+    Returns:
+        (runs, families), scaled so that their mean is the score itself, without the jackknife's correction of bias.
+    """
+    names, index = np.unique(clusters, return_inverse=True)
+    everything = np.arange(len(clusters))
+    whole = statistic(predictions, everything)
+    left_out = np.stack([statistic(predictions, everything[index != family]) for family in range(len(names))], axis=1)
+    deviations = (len(names) - 1) * (left_out.mean(axis=1, keepdims=True) - left_out)
+    return whole[:, None] + deviations
+
+
 def _welch(parts: Iterable[tuple[float, float]]) -> tuple[float, float]:
     """The sum of independent variances with Welch and Satterthwaite's degrees of freedom."""
     parts = list(parts)
@@ -211,44 +247,23 @@ def _welch(parts: Iterable[tuple[float, float]]) -> tuple[float, float]:
     return total, total**2 / sum(variance**2 / freedom for variance, freedom in parts)
 
 
-def estimate_numbers(a: np.ndarray, b: np.ndarray, labels_a: Sequence[object], labels_b: Sequence[object]) -> Estimate:
-    """Difference of two means of one number per search (an area under a curve): only searches vary, Welch's interval.
-
-    Args:
-        a, b: (searches,) numbers.
-        labels_a, labels_b: per search what it is; equal searches are one observation.
-    """
-    arms = [
-        Arm.of([np.array([[value]]) for value in numbers], [[NO_SEED]] * len(numbers), labels)
-        for numbers, labels in ((a, labels_a), (b, labels_b))
-    ]
-    value = float(np.mean(a) - np.mean(b))
-    if min(arm.searches for arm in arms) < 2:
-        return Estimate(value, {})
-    parts = [_between_searches(arm, arm.values) for arm in arms]
-    return Estimate(value, {"searches": _welch((float(variance[0]), freedom) for variance, freedom in parts)})
-
-
 class _Families:
     """Families of proteins: their shares, and what a family adds to a mean over all proteins."""
 
     def __init__(self, index: np.ndarray, count: int) -> None:
-        self._index = index
         self.share = np.bincount(index, minlength=count) / len(index)
-        self._indicator = np.zeros((len(index), count))
-        self._indicator[np.arange(len(index)), index] = 1.0
+        self._order = np.argsort(index, kind="stable")
+        self._starts = np.searchsorted(index[self._order], np.arange(count))
         self.inflation = 1 / (1 - self.share)  # CR2: a large family pulls the mean towards itself
-        # Bell and McCaffrey's degrees of freedom for a mean under independent proteins of equal variance:
-        # the contributions u = L y of the families have the covariance L Lᵀ.
-        covariance = (np.diag(self.share) - np.outer(self.share, self.share)) * np.sqrt(
-            np.outer(self.inflation, self.inflation)
-        )
-        self.freedom = float(np.trace(covariance) ** 2 / (covariance**2).sum())
+        # Bell and McCaffrey's degrees of freedom under independent proteins of equal variance: tr(C)² / tr(C²) of the
+        # covariance C of the families' contributions, whose trace is 1.
+        pulled = self.share**2 * self.inflation
+        self.freedom = float(1 / ((self.share**2).sum() + pulled.sum() ** 2 - (pulled**2).sum()))
 
     def contributions(self, values: np.ndarray) -> np.ndarray:
         """(runs, families): sum over a family of the deviations from the run's mean, divided by all proteins."""
         centred = values - values.mean(axis=1, keepdims=True)
-        return centred @ self._indicator / values.shape[1]
+        return np.add.reduceat(centred[:, self._order], self._starts, axis=1) / values.shape[1]
 
 
 def _between_searches(arm: Arm, cells: np.ndarray) -> tuple[np.ndarray, float]:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from tmelt.errors import InputError
-from tmelt.evidence import statistics
+from tmelt.evidence.error_model import Arm, estimate
 from tmelt.evidence.metrics import none_if_nan, score
 from tmelt.evidence.schema import FLOORS, WINNER_PREDICTIONS
 from tmelt.evidence.tables import table
@@ -169,38 +169,40 @@ def floors(proteins: pl.DataFrame, labels: pl.DataFrame, facts: Mapping[str, Any
     rows, frames = [], []
     for name, predictions in predictors.items():
         chosen = predictions[:, order]
-        rows.append(_floor_row(name, chosen, labels))
+        rows.append(_floor_row(name, chosen.mean(axis=0), len(chosen), labels))
         frames.append(predictions_frame(labels, chosen, role="floor", strategy=name, trajectory=None))
     rows += _bounds(facts)
     return table(rows, FLOORS), pl.concat(frames) if frames else table([], WINNER_PREDICTIONS)
 
 
-def _floor_row(name: str, predictions: np.ndarray, labels: pl.DataFrame) -> dict[str, Any]:
-    """One predictor's row; the scores are means over its seeds."""
+def _floor_row(name: str, prediction: np.ndarray, seeds: int, labels: pl.DataFrame) -> dict[str, Any]:
+    """One predictor's row.
+
+    Args:
+        prediction: (proteins,) in °C, the mean over its seeds: a reference predictor is one fixed predictor.
+    """
     tm, organisms = labels["tm"].to_numpy(), labels["organism"].to_list()
     inside = {split: np.flatnonzero((labels["split"] == split).to_numpy()) for split in ("val", "test")}
     scores = {
         split: {
-            key: float(values.mean())
-            for key, values in score(predictions[:, rows], tm[rows], [organisms[i] for i in rows]).items()
+            key: float(values[0])
+            for key, values in score(prediction[rows], tm[rows], [organisms[i] for i in rows]).items()
         }
         for split, rows in inside.items()
     }
-    rows = inside["test"]
-    interval = statistics.Interval(float("nan"), None, None)
+    rows, low, high = inside["test"], None, None
     if len(rows):
-        errors = np.abs(predictions[:, rows] - tm[rows])
-        clusters = labels["cluster"].to_numpy()[rows]
-        interval = statistics.mean_interval(errors, clusters, statistics.generator("floor", name))
-    note = _ORACLE_NOTE if name == "organism" else f"mean of {len(predictions)} seeds" if len(predictions) > 1 else None
+        errors = Arm.single(np.abs(prediction[rows] - tm[rows]))
+        low, high = estimate(errors, None, labels["cluster"].to_numpy()[rows]).interval()
+    note = _ORACLE_NOTE if name == "organism" else f"mean prediction of {seeds} seeds" if seeds > 1 else None
     return {
         "name": name,
         "label": LABELS[name],
         "kind": "oracle" if name == "organism" else "predictor",
         "val_mae": none_if_nan(scores["val"]["mae"]),
-        "test_mae": none_if_nan(interval.estimate),
-        "low": interval.low,
-        "high": interval.high,
+        "test_mae": none_if_nan(scores["test"]["mae"]),
+        "low": low,
+        "high": high,
         "note": note,
     } | {f"test_{key}": none_if_nan(scores["test"][key]) for key in ("rmse", "r2", "spearman", "within_rho")}
 

@@ -4,15 +4,13 @@ Scripted agents, models at temperature 0, a provider's cache or a replay repeat 
 never left the baseline end at the same candidate. Their number says nothing about how another search would end.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import hashlib
+from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
-from tmelt.evidence.difference import script_identity
 from tmelt.files import sha256_json
-
-SEARCH_KEY = ("strategy", "trajectory")
 
 
 def chains(trials: pl.DataFrame) -> dict[tuple[str, int], str]:
@@ -22,18 +20,17 @@ def chains(trials: pl.DataFrame) -> dict[tuple[str, int], str]:
         trials: tmelt.schema.TRIAL.
     """
     found = {}
-    for (strategy, trajectory), part in trials.group_by(*SEARCH_KEY, maintain_order=True):
+    for (strategy, trajectory), part in trials.group_by("strategy", "trajectory", maintain_order=True):
         tried = part.sort("iteration").select("script", "knobs", "status").rows()
         found[strategy, trajectory] = sha256_json([list(row) for row in tried])
     return found
 
 
-def candidate_label(script: str, knobs: Mapping[str, Any]) -> str:
-    """A label that equal candidates share: the same code, but for comments and layout, and the same knob values."""
-    values = {key: float(value) if type(value) is int else value for key, value in sorted(knobs.items())}
-    return sha256_json([script_identity(script), values])[:16]
+def outcome_label(predictions: np.ndarray, seeds: Sequence[int]) -> str:
+    """A label that winners share which predict exactly the same: renamed or recommented scripts are no replicates.
 
-
-def count_distinct(labels: pl.Series) -> int:
-    """Number of distinct searches among the labels of one strategy; nulls are searches without a winner."""
-    return labels.drop_nulls().n_unique()
+    Args:
+        predictions: (seeds, proteins) in °C.
+    """
+    content = np.ascontiguousarray(predictions, dtype="<f8").tobytes() + repr(list(seeds)).encode()
+    return hashlib.sha256(content).hexdigest()[:16]

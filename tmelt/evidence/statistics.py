@@ -8,7 +8,6 @@ A plain bootstrap of T values is too narrow for small T: intervals are widened a
 distribution (see `_bootstrap`). Their coverage is checked against simulated searches in the tests.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -186,33 +185,6 @@ def probability_of_improvement(a: np.ndarray, b: np.ndarray) -> tuple[float, flo
     centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     return share, max(0.0, centre - half), min(1.0, centre + half)
-
-
-def permutation_p(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
-    """Two-sided permutation test of a difference of means over searches; exact up to 50,000 splits, else sampled."""
-    values = np.concatenate([a, b]).astype(float)
-    n = len(a)
-    observed = abs(values[:n].mean() - values[n:].mean()) - 1e-12
-    if math.comb(len(values), n) <= _SPLITS:
-        chosen = np.array(list(itertools.combinations(range(len(values)), n)))
-        sampled = 0
-    else:
-        sampled = _SPLITS
-        chosen = rng.permuted(np.tile(np.arange(len(values)), (sampled, 1)), axis=1)[:, :n]
-    left = values[chosen].sum(axis=1)
-    extreme = np.abs(left / n - (values.sum() - left) / (len(values) - n)) >= observed
-    return float((extreme.sum() + bool(sampled)) / (len(chosen) + bool(sampled)))
-
-
-def holm(p_values: list[float | None]) -> list[float | None]:
-    """Holm's correction; None stays None and does not count."""
-    order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
-    corrected: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for rank, (p, i) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(order) - rank)))
-        corrected[i] = largest
-    return corrected
 
 
 def two_sample_power(effect: float, n: int) -> float:

@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 
 from tmelt.decision import seed_noise
-from tmelt.evidence import statistics
 from tmelt.evidence.confirmation import incumbent_path, winners_of
+from tmelt.evidence.error_model import Arm, Estimate, estimate
 from tmelt.evidence.incumbents import SEARCH_KEY, trial_scores
 from tmelt.evidence.metrics import none_if_nan, score
+from tmelt.evidence.replicates import outcome_label
 from tmelt.evidence.schema import (
     BASELINE,
     CONFIRMED_PREDICTIONS,
@@ -21,10 +22,11 @@ from tmelt.evidence.schema import (
     WINNERS,
 )
 from tmelt.evidence.tables import table
+from tmelt.evidence.verdict import FEW
 from tmelt.schema import read_table
 
 _SHOWN_SCORES = ("rmse", "r2", "spearman", "within_rho")
-_FEW_NOTE = f"fewer than {statistics.FEW} searches: intervals only, no significance"
+_FEW_NOTE = f"fewer than {FEW} distinct searches: intervals only, no significance"
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,29 @@ class Confirmed:
         inside = self.inside(split)
         return np.abs(self.predictions[candidate][:, inside] - self.labels["tm"].to_numpy()[inside])
 
-    def interval(self, candidate: str, split: str) -> statistics.Interval:
-        """Its MAE in °C, mean over seeds, with the interval over families and seeds that all tables show."""
-        rng = statistics.generator(split, candidate)
-        return statistics.mean_interval(self.errors(candidate, split), self.clusters(split), rng)
+    def arm(self, candidate: str, split: str) -> Arm:
+        """Its errors as one side of a comparison."""
+        return Arm.single(self.errors(candidate, split), self.seeds[candidate])
 
-    def paired_errors(self, candidate: str, other: str, split: str) -> np.ndarray:
-        """(common seeds, proteins) absolute errors of `candidate` minus those of `other`."""
-        common = [seed for seed in self.seeds[candidate] if seed in self.seeds[other]]
-        ours = [self.seeds[candidate].index(seed) for seed in common]
-        theirs = [self.seeds[other].index(seed) for seed in common]
-        return self.errors(candidate, split)[ours] - self.errors(other, split)[theirs]
+    def arm_of_searches(self, candidates: Sequence[str], split: str) -> Arm:
+        """The errors of several searches' winners as one side; winners that predict the same are one observation."""
+        return Arm.of(
+            [self.errors(name, split) for name in candidates],
+            [self.seeds[name] for name in candidates],
+            [self.outcome(name) for name in candidates],
+        )
+
+    def outcome(self, candidate: str) -> str:
+        """A label that candidates share which predict exactly the same."""
+        return outcome_label(self.predictions[candidate], self.seeds[candidate])
+
+    def level(self, candidate: str, split: str) -> Estimate:
+        """Its MAE in °C, mean over seeds, over protein families and training seeds."""
+        return estimate(self.arm(candidate, split), None, self.clusters(split))
+
+    def difference(self, candidate: str, other: str, split: str) -> Estimate:
+        """MAE of `candidate` minus that of `other` in °C, paired over proteins and the seeds that both have."""
+        return estimate(self.arm(candidate, split), self.arm(other, split), self.clusters(split))
 
     def scores(self, candidate: str, split: str) -> dict[str, float]:
         """Mean over seeds of each score."""
@@ -154,36 +168,34 @@ def _confirmation(
             "note": "every fresh seed failed",
         }
     seeds, notes = len(confirmed.seeds[candidate]), []
-    val, test = confirmed.interval(candidate, "val"), confirmed.interval(candidate, "test")
+    val, test = (confirmed.level(candidate, split) for split in ("val", "test"))
     scores = confirmed.scores(candidate, "test")
     inside = confirmed.inside("test")
     ensemble = confirmed.predictions[candidate][:, inside].mean(axis=0) - confirmed.labels["tm"].to_numpy()[inside]
     row = {
         "candidate": candidate,
+        "outcome": confirmed.outcome(candidate),
         "confirmed_seeds": seeds,
         "failed_seeds": planned[candidate] - seeds,
-        "val_mae": val.estimate,
-        "val_low": val.low,
-        "val_high": val.high,
-        "test_mae": test.estimate,
-        "test_low": test.low,
-        "test_high": test.high,
         "test_ensemble_mae": float(np.abs(ensemble).mean()),
-        "optimism": val.estimate - search_val_mae,
+        "optimism": val.value - search_val_mae,
     } | {f"test_{name}": none_if_nan(scores[name]) for name in _SHOWN_SCORES}
+    for split, level in (("val", val), ("test", test)):
+        row[f"{split}_mae"] = level.value
+        row[f"{split}_low"], row[f"{split}_high"] = level.interval()
     if seeds == 1:
-        notes.append("one fresh seed: intervals cover proteins only")
+        notes.append("one fresh seed: its luck is unknown, so there is no interval")
     if planned[candidate] > seeds:
         notes.append(f"{planned[candidate] - seeds} of {planned[candidate]} fresh seeds failed")
-    if baseline in confirmed:
-        differences = confirmed.paired_errors(candidate, baseline, "test")
-        if len(differences):
-            gain = statistics.paired_interval(
-                differences, confirmed.clusters("test"), statistics.generator("gain", candidate)
-            )
-            row |= {"gain": gain.estimate, "gain_low": gain.low, "gain_high": gain.high}
-    else:
+    if baseline not in confirmed:
         notes.append("the baseline has no confirmed run")
+    elif row["outcome"] == confirmed.outcome(baseline):
+        row["gain"] = 0.0
+        notes.append("the winner is the baseline itself")
+    else:
+        gain = confirmed.difference(candidate, baseline, "test")
+        row["gain"] = gain.value
+        row["gain_low"], row["gain_high"] = gain.interval()
     return row | {"note": "; ".join(notes) or None}
 
 
@@ -192,18 +204,19 @@ def baseline(trials: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed) -> 
     candidate = candidate_of(plan, "baseline", None, None)
     if candidate not in confirmed:
         return table([], BASELINE)
-    test = confirmed.interval(candidate, "test")
+    test = confirmed.level(candidate, "test")
+    low, high = test.interval()
     scores, seeds = confirmed.scores(candidate, "test"), len(confirmed.seeds[candidate])
     sizes = trials.filter(pl.col("iteration") == 0)["parameter_count"].drop_nulls()
     row = {
         "candidate": candidate,
         "seeds": seeds,
         "val_mae": float(confirmed.errors(candidate, "val").mean()),
-        "test_mae": test.estimate,
-        "low": test.low,
-        "high": test.high,
+        "test_mae": test.value,
+        "low": low,
+        "high": high,
         "parameter_count": sizes[0] if len(sizes) else None,
-        "note": "one fresh seed: the interval covers proteins only" if seeds == 1 else None,
+        "note": "one fresh seed: its luck is unknown, so there is no interval" if seeds == 1 else None,
     }
     return table([row | {f"test_{name}": none_if_nan(scores[name]) for name in _SHOWN_SCORES}], BASELINE)
 
@@ -250,13 +263,10 @@ def predictions_frame(
     )
 
 
-def errors_by_search(won: pl.DataFrame, strategy: str, confirmed: Confirmed, split: str) -> np.ndarray:
-    """(searches, proteins) absolute errors of a strategy's confirmed winners, means over fresh seeds."""
-    names = won.filter((pl.col("strategy") == strategy) & (pl.col("confirmed_seeds") > 0)).sort("trajectory")[
-        "candidate"
-    ]
-    inside = confirmed.inside(split)
-    return np.array([confirmed.errors(name, split).mean(axis=0) for name in names]).reshape(len(names), len(inside))
+def confirmed_winners(won: pl.DataFrame, strategy: str) -> list[str]:
+    """The candidates of a strategy's confirmed winners, search by search."""
+    own = won.filter((pl.col("strategy") == strategy) & (pl.col("confirmed_seeds") > 0))
+    return own.sort("trajectory")["candidate"].to_list()
 
 
 def strategies(
@@ -275,18 +285,20 @@ def strategies(
         path = incumbent.filter(pl.col("strategy") == strategy).sort("trajectory", "iteration")
         last = path.group_by("trajectory", maintain_order=True).last()
         area = efficiency.filter((pl.col("strategy") == strategy) & (pl.col("axis") == "trials"))["auc"]
-        errors = errors_by_search(won, strategy, confirmed, "test")
+        names = confirmed_winners(won, strategy)
+        distinct = proven["outcome"].n_unique()
         count = own["trajectory"].n_unique()
-        notes = [] if count >= statistics.FEW else [_FEW_NOTE]
-        interval = statistics.Interval(float("nan"), None, None)
-        if len(errors):
-            interval = statistics.mean_interval(
-                errors, confirmed.clusters("test"), statistics.generator("strategy", strategy)
-            )
-        if len(errors) == 1:
-            notes.append("one confirmed search: the interval covers proteins only")
-        if len(errors) < count:
-            notes.append(f"{count - len(errors)} of {count} searches have no confirmed winner")
+        notes = [] if distinct >= FEW else [_FEW_NOTE]
+        mean, ends = None, (None, None)
+        if names:
+            level = estimate(confirmed.arm_of_searches(names, "test"), None, confirmed.clusters("test"))
+            mean, ends = level.value, level.interval()
+        if distinct == 1:
+            notes.append("one distinct search: the interval does not say how another search would end")
+        if distinct < len(names):
+            notes.append(f"{len(names)} searches, {distinct} distinct")
+        if len(names) < count:
+            notes.append(f"{count - len(names)} of {count} searches have no confirmed winner")
         noise = seed_noise(own.to_dicts())
         rows.append(
             {
@@ -298,9 +310,10 @@ def strategies(
                 "kept": int(((own["incumbent"] == own["iteration"]) & (own["iteration"] > 0)).sum()),
                 "search_val_mae": best["search_val_mae"].mean(),
                 "confirmed": len(proven),
-                "test_mae": none_if_nan(interval.estimate),
-                "test_low": interval.low,
-                "test_high": interval.high,
+                "distinct": distinct,
+                "test_mae": mean,
+                "test_low": ends[0],
+                "test_high": ends[1],
                 "test_sd": proven["test_mae"].std() if len(proven) > 1 else None,
                 "test_within_rho": proven["test_within_rho"].mean(),
                 "val_mae": proven["val_mae"].mean(),

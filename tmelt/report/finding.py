@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from tmelt.evidence.comparison import BASELINE
-from tmelt.evidence.statistics import FEW
+from tmelt.evidence.comparison import BASELINE, REFERENCE, chosen_strategy
+from tmelt.evidence.verdict import FEW
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, dollars, interval, listing, number
 
@@ -11,9 +11,9 @@ from tmelt.report.words import count, dollars, interval, listing, number
 def finding(study: Study) -> tuple[str, str]:
     """The paragraph at the top, and what else a careful reader wants to know before the figures."""
     if len(study.confirmed) and not len(_changed(study)):
-        main, further = [_setting(study), *_nothing_kept(study), *_against_floors(study)], []
+        main, further = [_setting(study), *_nothing_kept(study), *_against_reference(study)], []
     elif len(study.confirmed):
-        main = [_setting(study), *_winners(study), *_between(study), *_against_floors(study)]
+        main = [_setting(study), *_winners(study), *_between(study), *_against_reference(study)]
         further = _against_baseline(study)
     else:
         main, further = [_setting(study), *_search_only(study)], []
@@ -55,112 +55,110 @@ def _nothing_kept(study: Study) -> list[str]:
 
 
 def _winners(study: Study) -> list[str]:
-    rows = study.confirmed
-    best = rows.sort("test_mae", "strategy").row(0, named=True)
+    """The headline is about the strategy that was chosen before its test errors were looked at."""
+    rows, name = study.confirmed, chosen_strategy(study["winners"])
+    best = rows.filter(pl.col("strategy") == name).row(0, named=True)
     span = interval(best["test_low"], best["test_high"])
-    name = best["strategy"]
+    text = f"the winners of {name} reach a test MAE of {number(best['test_mae'])} °C on fresh seeds"
+    text += f" (95 % interval {span})" if span else ""
     if len(rows) == 1:
-        lead = f"The winners of {name} reach a test MAE of {number(best['test_mae'])} °C"
+        return [f"{text[0].upper()}{text[1:]}."]
+    others = rows.filter(pl.col("strategy") != name)["test_mae"]
+    reach = f"{number(others.min())}" if len(others) == 1 else f"{number(others.min())} to {number(others.max())}"
+    if number(others.min()) == number(others.max()) == number(best["test_mae"]):
+        ending = "all the others have the same" if len(others) > 1 else "the other has the same"
     else:
-        others = rows.filter(pl.col("strategy") != name)["test_mae"]
-        reach = f"{number(others.min())}" if len(others) == 1 else f"{number(others.min())} to {number(others.max())}"
-        lead = f"Retrained on fresh seeds, the winners of {name} have the lowest observed mean test MAE, "
-        lead += f"{number(best['test_mae'])} °C"
-    text = lead + (f" (95 % interval {span})" if span else "")
-    if len(rows) == 1:
-        return [f"{text}."]
-    if number(others.max()) == number(best["test_mae"]):
-        return [f"{text}; {'all the others have' if len(others) > 1 else 'the other has'} the same."]
-    return [f"{text}; the other{'s have' if len(others) > 1 else ' has'} {reach} °C."]
+        ending = f"the other{'s have' if len(others) > 1 else ' has'} {reach} °C"
+    return [f"Chosen by validation, {text}; {ending}."]
 
 
 def _against_baseline(study: Study) -> list[str]:
+    """Which strategies' winners improve on the baseline, after adjustment for every contrast of the page."""
     rows = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
     base = study.baseline["test_mae"]
     if not len(rows) or base is None:
         return ["The baseline has no confirmed score, so no gain over it can be stated."]
-    better = rows.filter(pl.col("high") < 0)
-    worse = rows.filter(pl.col("low") > 0)
-    strategies = [name for name in study.strategies if name in better["a"].to_list()]
-    known = rows.drop_nulls(["low", "high"])
-    if not len(known):
+    tested = rows.drop_nulls("p_adjusted")
+    if not len(tested):
         return [
-            f"The baseline has {number(base)} °C; there are too few proteins or searches for an interval of the gains."
+            f"The baseline has {number(base)} °C; no gain over it can be tested (too few seeds, or no change kept)."
         ]
+    better = [name for name in study.strategies if name in tested.filter(verdict="a better")["a"].to_list()]
+    worse = [name for name in study.strategies if name in tested.filter(verdict="b better")["a"].to_list()]
     if len(better) == len(study.strategies) > 1:
-        who = "every strategy's winners improve"
-    elif len(better):
-        who = f"the winners of {listing(strategies)} improve"
+        who = "every strategy's winners are shown to improve on it"
+    elif better:
+        who = f"the winners of {listing(better)} are shown to improve on it"
     else:
-        who = "no strategy's winners improve"
-    text = f"Against the baseline's {number(base)} °C, {who} with an interval that excludes 0"
-    if int(rows["n_a"].max()) == 1:
-        text += " (over proteins; one search each)"
-    undecided = len(known) - len(better) - len(worse)
-    if len(better) and undecided:
-        text += f"; for {undecided} of {len(rows)} the interval includes 0"
-    if len(worse):
-        text += f"; {listing(worse['a'].to_list())} did worse"
+        who = "no strategy's winners are shown to improve on it"
+    text = f"The baseline has {number(base)} °C; {who} (p < .05 after adjustment for all contrasts tested)"
+    if worse:
+        text += f"; the winners of {listing(worse)} are shown to be worse"
     idle = len(study["winners"].drop_nulls("test_mae")) - len(_changed(study))
     if idle:
         text += f"; {count(idle, 'search', 'searches')} kept no change, so that the winner is the baseline"
+    lone = tested.filter(pl.col("distinct_a") == 1)["a"].to_list()
+    if lone and len(better):
+        text += ". With one distinct search this is about its winner, not about the strategy"
     return [text + "."]
 
 
-def _against_floors(study: Study) -> list[str]:
-    fair = study["floors"].filter(pl.col("kind") == "predictor").drop_nulls(["val_mae", "test_mae"]).sort("val_mae")
-    best = study.confirmed.sort("test_mae", "strategy").row(0, named=True)
-    if not len(_changed(study)):
-        best |= {"strategy": "the baseline"}
+def _against_reference(study: Study) -> list[str]:
+    """The chosen strategy, or the baseline where nothing was kept, against the strongest reference predictor."""
     sentences = []
-    if len(fair):
-        floor = fair.row(0, named=True)
-        verdict = f"that lies inside the interval of {best['strategy']}"
-        if best["test_low"] is None:
-            verdict = "there is no interval to separate the two"
-        elif floor["test_mae"] > best["test_high"]:
-            verdict = f"the interval of {best['strategy']} lies below it"
-        elif floor["test_mae"] < best["test_low"]:
-            verdict = f"the interval of {best['strategy']} lies above it, so no strategy is shown to do as well"
+    rows = study["comparison"].filter(pl.col("b") == REFERENCE)
+    who = "the baseline" if not len(_changed(study)) else None
+    for row in rows.filter(metric="test_mae").to_dicts():
+        said = {
+            "a better": "is shown to predict better",
+            "b better": "is shown to predict worse",
+            "undecided": "is not shown to differ",
+            None: "cannot be tested against it",
+        }[row["verdict"]]
+        fair = study["floors"].filter(pl.col("kind") == "predictor").drop_nulls(["val_mae", "test_mae"])
+        label = fair.sort("val_mae")["label"][0]
+        span = interval(row["low"], row["high"], signed=True)
         sentences.append(
-            f"The strongest trivial predictor by validation ({floor['label']}) has {number(floor['test_mae'])} °C: "
-            f"{verdict}."
+            f"The strongest reference predictor by validation ({label}) has {number(row['mean_b'])} °C: "
+            f"{who or row['a']} {said} (difference {number(row['difference'], signed=True)} °C"
+            + (f", 95 % interval {span})." if span else ").")
         )
-    if best["test_within_rho"] is not None:
-        rho = best["test_within_rho"]
-        meaning = (
-            "it hardly ranks proteins within an organism"
-            if rho < 0.2
-            else "it also ranks proteins within an organism"
-            if rho >= 0.4
-            else "it ranks proteins within an organism only weakly"
-        )
-        sentences.append(f"Within organisms, the rank correlation of {best['strategy']} is {number(rho)}: {meaning}.")
-    bound = study["floors"].filter(pl.col("name") == "best_reachable")["test_mae"].drop_nulls()
-    if len(bound):
+    for row in rows.filter(metric="test_within_rho").to_dicts():
+        said = {
+            "a better": "it is shown to rank proteins within an organism better than that predictor",
+            "b better": "it is shown to rank proteins within an organism worse than that predictor",
+        }.get(row["verdict"], "no difference in ranking within an organism is shown")
+        span = interval(row["low"], row["high"], signed=True)
         sentences.append(
-            f"The data's own generator, told no organism, has {number(bound[0])} °C: that much can be reached."
+            f"Within organisms, the rank correlation of {who or row['a']} is {number(row['mean_a'])}, that predictor's "
+            f"{number(row['mean_b'])}" + (f" (difference {span} with 95 %)" if span else "") + f": {said}."
         )
+    oracle = study["floors"].filter(pl.col("name") == "best_reachable")["test_mae"].drop_nulls()
+    if len(oracle):
+        sentences.append(f"The data generator, without the organism, reaches {number(oracle[0])} °C (for reference).")
     return sentences
 
 
 def _between(study: Study) -> list[str]:
-    pairs = study["comparison"].filter((pl.col("b") != BASELINE) & (pl.col("metric") == "test_mae"))
+    """What is established between strategies, by the decision rule of tmelt.evidence.verdict."""
+    pairs = study["comparison"].filter(~pl.col("b").is_in([BASELINE, REFERENCE]) & (pl.col("metric") == "test_mae"))
     if not len(pairs):
         return []
-    fewest = int(min(pairs["n_a"].min(), pairs["n_b"].min()))
-    if fewest < FEW:
-        searches = "one confirmed search" if fewest == 1 else f"{fewest} confirmed searches"
-        whose = "per strategy" if fewest == max(pairs["n_a"].max(), pairs["n_b"].max()) else "of some strategy"
+    tested = pairs.drop_nulls("p_adjusted")
+    fewest = int(min(pairs["distinct_a"].min(), pairs["distinct_b"].min()))
+    if not len(tested):
+        searches = "one distinct confirmed search" if fewest == 1 else f"{fewest} distinct confirmed searches"
+        most = max(pairs["distinct_a"].max(), pairs["distinct_b"].max())
+        whose = "per strategy" if fewest == most else "of some strategy"
         return [
             f"With {searches} {whose} no ranking of the strategies is claimed: another set of searches may order them "
             "differently."
         ]
-    decided = pairs.filter(pl.col("verdict").is_in(["a better", "b better"]))
+    decided = tested.filter(pl.col("verdict").is_in(["a better", "b better"]))
     if not len(decided):
         return [
-            f"With {fewest} searches or more per strategy no difference between strategies is established (exact "
-            "permutation test over searches, corrected for all pairs)."
+            f"No difference between strategies is established (p over proteins, training seeds and searches, adjusted "
+            f"for all contrasts; {FEW} distinct searches or more per strategy tested)."
         ]
     claims = []
     for row in decided.sort("difference").to_dicts():
@@ -168,11 +166,12 @@ def _between(study: Study) -> list[str]:
         low, high = (row["low"], row["high"]) if row["difference"] < 0 else (-row["high"], -row["low"])
         claims.append(
             f"{ahead} over {behind} by {number(abs(row['difference']))} °C ({interval(-high, -low)}; p = "
-            f"{row['p_holm']:.2g})"
+            f"{row['p_adjusted']:.2g})"
         )
+    open_pairs = len(pairs) - len(decided)
     return [
-        f"Established between searches (exact permutation test, corrected for all pairs; n ≥ {fewest} each): "
-        f"{listing(claims)}. {count(len(pairs) - len(decided), 'pair')} of {len(pairs)} remain undecided."
+        f"Established between searches (adjusted for all contrasts): {listing(claims)}. "
+        f"{count(open_pairs, 'pair')} of {len(pairs)} remain{'s' if open_pairs == 1 else ''} undecided."
     ]
 
 

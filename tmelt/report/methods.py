@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from tmelt.evidence.statistics import FEW
+from tmelt.evidence.verdict import FEW
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, listing, seconds
 

@@ -1,8 +1,10 @@
 """What the figures leave to be read off, in numbers: pairs, power, speed, price, attribution, behaviour."""
 
+from typing import Any
+
 import polars as pl
 
-from tmelt.evidence.comparison import BASELINE
+from tmelt.evidence.comparison import BASELINE, REFERENCE
 from tmelt.report.figures.cost import cost_curves, leaders, token_name
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
@@ -55,17 +57,21 @@ def comparison_table(study: Study) -> Table:
         (row["a"], row["b"]): row for row in study["comparison"].filter(pl.col("metric") == "auc").iter_rows(named=True)
     }
     rows = []
-    for row in study["comparison"].filter((pl.col("metric") == "test_mae") & (pl.col("b") != BASELINE)).to_dicts():
+    pairs = study["comparison"].filter((pl.col("metric") == "test_mae") & ~pl.col("b").is_in([BASELINE, REFERENCE]))
+    for row in pairs.to_dicts():
         area = areas.get((row["a"], row["b"]), {})
-        low, high = (f"{100 * row[f'probability_{end}']:.0f}" for end in ("low", "high"))
+        probability = DASH
+        if row["probability"] is not None:
+            low, high = (f"{100 * row[f'probability_{end}']:.0f}" for end in ("low", "high"))
+            probability = f"{100 * row['probability']:.0f} % ({low} to {high})"
         rows.append(
             [
                 f"{row['a']} − {row['b']}",
-                f"{row['n_a']}, {row['n_b']}",
+                f"{_searches(row, 'a')}, {_searches(row, 'b')}",
                 number(row["difference"], signed=True),
                 interval(row["low"], row["high"], signed=True),
-                f"{100 * row['probability']:.0f} % ({low} to {high})",
-                f"{row['p_holm']:.2g}" if row["p_holm"] is not None else DASH,
+                probability,
+                f"{row['p_adjusted']:.2g}" if row["p_adjusted"] is not None else DASH,
                 row["verdict"] or "not tested",
                 number(area.get("difference"), signed=True) if area else "",
                 interval(area.get("low"), area.get("high"), signed=True) if area else "",
@@ -73,10 +79,16 @@ def comparison_table(study: Study) -> Table:
             ]
         )
     columns = [
-        "", "searches", "test MAE, °C", "95 % interval", "P(first better)", "p (Holm)", "verdict",
+        "", "searches", "test MAE, °C", "95 % interval", "P(first better)", "adjusted p", "verdict",
         "area under the curve, °C", "95 % interval",
     ]  # fmt: skip
     return noted(columns, rows, texts=[6])
+
+
+def _searches(row: dict[str, Any], side: str) -> str:
+    """The searches of one side, and how many of them are distinct where some are copies."""
+    number_of, distinct = row[f"n_{side}"], row[f"distinct_{side}"]
+    return str(number_of) if distinct == number_of else f"{number_of} ({distinct} distinct)"
 
 
 def efficiency_table(study: Study) -> Table:

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from tmelt.evidence.statistics import FEW
+from tmelt.evidence.verdict import FEW
 from tmelt.files import write_text
 from tmelt.report import numbers, results
 from tmelt.report.cautions import cautions

@@ -1,12 +1,10 @@
 """Which strategy is better: pairs of strategies, and each against the baseline."""
 
-import math
-
 import altair as alt
 import polars as pl
 
-from tmelt.evidence.comparison import BASELINE
-from tmelt.evidence.statistics import FEW
+from tmelt.evidence.comparison import BASELINE, REFERENCE
+from tmelt.evidence.verdict import FEW, least_p
 from tmelt.report.figures.theme import FAINT, INK, MUTED, PHONE, Figure, described, names_axis, styled
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, number
@@ -16,7 +14,7 @@ _DECIDED = ("a better", "b better")
 
 def figure_comparison(study: Study, width: int) -> Figure | None:
     """Differences in confirmed test MAE between strategies, and to the baseline, with 95 % intervals."""
-    rows = study["comparison"].filter(pl.col("metric") == "test_mae").drop_nulls("difference")
+    rows = study["comparison"].filter((pl.col("metric") == "test_mae") & (pl.col("b") != REFERENCE))
     if not len(rows):
         return None
     rows = _ordered(study, rows)
@@ -43,9 +41,11 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
     dots = base.mark_point(size=60, filled=True, opacity=1).encode(x=x, y=y, color=colour, description="words:N")
     chart = alt.layer(zero, bars, dots).properties(width=width - (150 if width < PHONE else 210), height=alt.Step(21))
     few = fewest_searches(rows)
+    covered = ", ".join(dict.fromkeys(word for text in rows["covers"].drop_nulls() for word in text.split(", ")))
     caption = (
-        "Difference of mean confirmed test MAE; bars: 95 % interval over searches and protein families, paired over "
-        f"proteins. {_told_significance(rows, few)} n = {count(few, 'search', 'searches')} per strategy at least."
+        f"Difference of mean confirmed test MAE; bars: 95 % interval over {covered or 'nothing'}, paired over proteins "
+        f"and training seeds. {_told_significance(rows, few)} n = "
+        f"{count(few, 'distinct search', 'distinct searches')} per strategy at least."
     )
     return Figure(
         "comparison",
@@ -58,28 +58,25 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
 
 def _told_significance(rows: pl.DataFrame, few: int) -> str:
     """What was tested, and why not everything."""
-    if few >= FEW or rows["p_value"].drop_nulls().len():
-        decided = int(rows["verdict"].is_in(_DECIDED).sum())
-        left_out = f"; pairs with fewer than {FEW} searches of a strategy are not tested" if few < FEW else ""
-        return (
-            f"Dark: {count(decided, 'pair')} that an exact permutation test over searches, corrected for all pairs "
-            f"(Holm), separates{left_out}."
-        )
-    most = int(max(rows["n_a"].max(), rows["n_b"].max()))
-    whose = "per strategy" if few == most else "of some strategy"
-    untested = f"With {count(few, 'search', 'searches')} {whose} no test of significance is made: "
-    if most == 1:
-        return f"{untested}one search each tells nothing about how searches vary, so the bars cover proteins only."
-    return (
-        f"{untested}an exact permutation test of {few} against {few} cannot fall below p = "
-        f"{2 / math.comb(2 * few, few):.2g}, and an interval from so few that excludes 0 speaks about these searches."
-    )
+    pairs = rows.filter(~pl.col("versus"))
+    dark = f"Dark: {count(int(rows['verdict'].is_in(_DECIDED).sum()), 'difference')} established after adjustment for "
+    dark += "every contrast that the page tests (Holm)."
+    if pairs["p_value"].drop_nulls().len():
+        left_out = f" Pairs with fewer than {FEW} distinct searches of a strategy are not tested." if few < FEW else ""
+        return f"{dark}{left_out}"
+    if not len(pairs):
+        return dark
+    reason = f"an exact permutation test of {few} against {few} cannot fall below p = {least_p(few, few):.2g}"
+    if few == 1:
+        reason = "one search each tells nothing about how searches vary; the bars say which winner is better"
+    searches = count(few, "distinct search", "distinct searches")
+    return f"{dark} Strategies are not tested against each other with {searches}: {reason}."
 
 
 def fewest_searches(rows: pl.DataFrame) -> int:
-    """Searches of the strategy that has the fewest; the baseline is one candidate and counts for none."""
+    """Distinct searches of the strategy that has the fewest; the baseline is one candidate and counts for none."""
     pairs = rows.filter(~pl.col("versus"))
-    return int(min(pairs["n_a"].min(), pairs["n_b"].min()) if len(pairs) else rows["n_a"].min())
+    return int(min(pairs["distinct_a"].min(), pairs["distinct_b"].min()) if len(pairs) else rows["distinct_a"].min())
 
 
 def _ordered(study: Study, rows: pl.DataFrame) -> pl.DataFrame:
