@@ -100,7 +100,13 @@ def test_seconds_on_an_axis_are_never_read_as_minutes(whole, longest, unit):
 
 def test_the_fewest_searches_may_be_the_second_strategys():
     pairs = pl.DataFrame(
-        {"a": ["ua", "ua"], "b": ["ra", "baseline"], "n_a": [6, 6], "n_b": [3, 1], "versus": [False, True]}
+        {
+            "a": ["ua", "ua"],
+            "b": ["ra", "baseline"],
+            "distinct_a": [6, 6],
+            "distinct_b": [3, 1],
+            "versus": [False, True],
+        }
     )
     assert fewest_searches(pairs) == 3
     assert fewest_searches(pairs.filter("versus")) == 6
@@ -110,25 +116,31 @@ def test_a_strategy_with_few_searches_does_not_hide_the_tests_of_others(whole):
     tested = pl.when((pl.col("b") != "baseline") & (pl.col("a") != "ua") & (pl.col("b") != "ua")).then(0.004)
     study = with_table(whole.read(), "comparison", p_value=tested)
     caption = figure_comparison(study, 920).caption
-    assert "pairs with fewer than 5 searches of a strategy are not tested" in caption and "no test" not in caption
-    assert (
-        "With 2 searches per strategy no test of significance is made" in figure_comparison(whole.read(), 920).caption
-    )
+    assert "Pairs with fewer than 5 distinct searches of a strategy are not tested" in caption
+    caption = figure_comparison(whole.read(), 920).caption
+    assert "Strategies are not tested against each other with 2 distinct searches" in caption
 
 
-def test_a_low_correlation_within_organisms_is_called_no_more_than_that(whole):
-    study = with_table(whole.read(), "strategies", test_within_rho=pl.lit(0.1))
-    said = finding(study)[0]
-    assert "0.10: it hardly ranks proteins within an organism" in said
+def test_the_ranking_within_organisms_is_judged_against_the_reference(whole):
+    for verdict, words in (
+        ("undecided", "no difference in ranking within an organism is shown"),
+        ("a better", "is shown to rank proteins within an organism better than that predictor"),
+    ):
+        judged = pl.when(pl.col("metric") == "test_within_rho").then(pl.lit(verdict)).otherwise("verdict")
+        study = with_table(whole.read(), "comparison", verdict=judged)
+        assert words in finding(study)[0]
 
 
 def test_nothing_is_said_of_strategies_without_a_confirmed_winner(whole):
     study = whole.read()
     lost = (pl.col("a") == "ua") | (pl.col("b") == "ua")
-    rows = study["comparison"].with_columns(high=pl.lit(-0.1), low=pl.lit(-0.9))
-    assert "every strategy's winners improve" in finding(replace(study, tables={**study.tables, "comparison": rows}))[1]
+    rows = study["comparison"].with_columns(p_adjusted=pl.lit(0.01), verdict=pl.lit("a better"))
+    assert (
+        "every strategy's winners are shown to improve"
+        in finding(replace(study, tables={**study.tables, "comparison": rows}))[1]
+    )
     said = finding(replace(study, tables={**study.tables, "comparison": rows.filter(~lost)}))[1]
-    assert "the winners of random and ra improve" in said and "every strategy" not in said
+    assert "the winners of random and ra are shown to improve" in said and "every strategy" not in said
 
 
 def test_a_search_without_bias_is_not_said_to_have_one(whole):
@@ -168,7 +180,7 @@ def test_a_unified_diff_shows_its_lines_and_escapes_them():
 
 def test_numbers_beside_the_figures_are_those_of_the_tables(whole):
     study = whole.read()
-    pairs = study["comparison"].filter((pl.col("metric") == "test_mae") & (pl.col("b") != "baseline"))
+    pairs = study["comparison"].filter((pl.col("metric") == "test_mae") & ~pl.col("b").is_in(["baseline", "reference"]))
     table = numbers.comparison_table(study)
     assert [row[0] for row in table.rows] == [f"{row['a']} − {row['b']}" for row in pairs.to_dicts()]
     assert f"{100 * pairs['probability'][0]:.0f} %" in table.rows[0][4]

@@ -11,6 +11,7 @@ import pytest
 from small_studies import edit_facts, edit_json, edit_table, make_study
 
 from tmelt.errors import InputError
+from tmelt.evidence.comparison import chosen_strategy
 from tmelt.report.cautions import cautions
 from tmelt.report.figures.cost import figure_cost
 from tmelt.report.finding import finding
@@ -44,8 +45,9 @@ def test_whole_study_has_every_section_and_figure(whole, page):
 def test_finding_says_the_numbers_of_the_tables_and_claims_no_ranking(whole):
     study = whole.read()
     said = " ".join(finding(study))
-    best = study["strategies"].sort("test_mae").row(0, named=True)
-    assert f"{best['test_mae']:.2f} °C" in said and best["strategy"] in said
+    chosen = study["strategies"].filter(strategy=chosen_strategy(study["winners"])).row(0, named=True)
+    assert f"Chosen by validation, the winners of {chosen['strategy']} reach a test MAE of" in said
+    assert f"{chosen['test_mae']:.2f} °C" in said
     assert "no ranking of the strategies is claimed" in said
     assert f"{len(study['failures'])} of {len(study['trials'])} trials failed" in said
     titles = [caution.title for caution in cautions(study)]
@@ -57,14 +59,14 @@ def test_finding_says_the_numbers_of_the_tables_and_claims_no_ranking(whole):
 
 def test_an_established_difference_is_stated_and_only_that(tmp_path):
     made = make_study(tmp_path, trajectories=1, iterations=2, purposes=("winner", "baseline"))
-    told = {"n_a": 6, "n_b": 6, "difference": -1.25, "low": -1.9, "high": -0.6, "p_value": 0.004, "p_holm": 0.012}
+    told = {"difference": -1.25, "low": -1.9, "high": -0.6, "p_value": 0.004, "p_adjusted": 0.012}
 
     def decided(row):
         if {row["a"], row["b"]} == {"random", "ua"} and row["metric"] == "test_mae":
             sign = 1 if row["a"] == "ua" else -1
             turned = told if sign == 1 else told | {"difference": 1.25, "low": 0.6, "high": 1.9}
             return row | turned | {"verdict": "a better" if sign == 1 else "b better"}
-        return row | {"n_a": 6, "n_b": 6, "verdict": "undecided"}
+        return row | {"p_adjusted": 0.5, "verdict": "undecided"}
 
     edit_table(made, "comparison", decided)
     main, _ = finding(made.read())
@@ -74,9 +76,9 @@ def test_an_established_difference_is_stated_and_only_that(tmp_path):
 
 def test_without_a_verdict_no_difference_is_stated(tmp_path):
     made = make_study(tmp_path, trajectories=1, iterations=2, purposes=("winner", "baseline"))
-    edit_table(made, "comparison", lambda row: row | {"n_a": 7, "n_b": 7, "verdict": "undecided"})
+    edit_table(made, "comparison", lambda row: row | {"p_adjusted": 0.5, "verdict": "undecided"})
     main, _ = finding(made.read())
-    assert "no difference between strategies is established" in main and not re.search(r"over \w+ by", main)
+    assert "No difference between strategies is established" in main and not re.search(r"over \w+ by", main)
 
 
 def test_cautions_follow_the_study(tmp_path):
@@ -104,7 +106,7 @@ def test_one_strategy_one_search(tmp_path):
     page = made.report(tmp_path / "report")
     words = words_of(page)
     assert "1 strategy (random) made 1 search of up to 3 trials" in words
-    assert "fewer than 5 searches" in words.lower()
+    assert "fewer than 5 distinct searches" in words.lower()
 
 
 def test_no_trial_succeeded(tmp_path):
@@ -126,7 +128,7 @@ def test_only_the_baseline_succeeded(tmp_path):
     words = words_of(made.report(tmp_path / "report"))
     assert "9 of 12 trials failed (9 oom)" in words
     assert "No search kept a change: every winner is the baseline itself" in words
-    assert "lowest observed" not in words and "improve with" not in words
+    assert "Chosen by validation" not in words and "shown to improve" not in words
 
 
 def test_sealed_test_labels(tmp_path):
@@ -143,7 +145,7 @@ def test_searched_but_not_confirmed(tmp_path):
     made = make_study(tmp_path / "study", trajectories=1, iterations=3, purposes=(), fresh_seeds=())
     words = words_of(made.report(tmp_path / "report"))
     assert "Nothing is confirmed." in words and "no result is claimed" in words
-    assert "lowest observed mean test MAE" not in words
+    assert "Chosen by validation" not in words
 
 
 def test_missing_and_damaged_tables_are_named(tmp_path):
