@@ -72,7 +72,7 @@ def _measured(about: Mapping[str, Any]) -> list[str]:
         ),
         f"{about['training']['proteins']['val']} validation and {measured['test_proteins']} test proteins. Validation "
         "chose this model among the study's searches, so its validation error flatters it; test chose nothing. The "
-        "intervals are those of the study's tables (proteins resampled by family).",
+        "intervals are those of the study's tables (over protein families and training seeds).",
         _no_better(measured),
     ]
 

@@ -63,7 +63,7 @@ OPENED_LABELS = pa.schema([
     column("protein_id", S, "name of the protein"),
     column("split", S, "val or test"),
     column("organism", S, "organism, or null"),
-    column("cluster", S, "family of homologues, the unit that bootstraps draw"),
+    column("cluster", S, "family of homologues: the unit of independent evidence"),
     column("length", N, "residues"),
     column("identity", F, "of its nearest homologue in fit or stop (best gapless segment); 0 where none is found"),
     column("tm", F, "measured, °C"),

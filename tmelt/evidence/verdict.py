@@ -22,7 +22,7 @@ from tmelt.evidence.error_model import Estimate
 ALPHA = 0.05
 PRIMARY = 0.8  # share of ALPHA for a registered contrast
 FEW = 5  # distinct searches per strategy below which strategies are not tested
-_SPLITS = 50_000
+_EXACT, _SAMPLED = 50_000, 20_000  # splits: all of them up to here, otherwise so many
 
 
 def p_of_strategies(estimate: Estimate, left: np.ndarray, right: np.ndarray, rng: np.random.Generator) -> float | None:
@@ -67,7 +67,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def permutation_p(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
-    """Two-sided permutation test of a difference of means over searches; exact up to 50,000 splits, otherwise sampled.
+    """Two-sided permutation test of a difference of means over searches; exact if there are at most 50,000 splits.
 
     Args:
         a, b: one number per search.
@@ -75,11 +75,11 @@ def permutation_p(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> flo
     values = np.concatenate([a, b]).astype(float)
     n = len(a)
     observed = abs(values[:n].mean() - values[n:].mean()) - 1e-12
-    if math.comb(len(values), n) <= _SPLITS:
+    if math.comb(len(values), n) <= _EXACT:
         chosen = np.array(list(itertools.combinations(range(len(values)), n)))
         sampled = 0
     else:
-        sampled = _SPLITS
+        sampled = _SAMPLED
         chosen = rng.permuted(np.tile(np.arange(len(values)), (sampled, 1)), axis=1)[:, :n]
     left = values[chosen].sum(axis=1)
     extreme = np.abs(left / n - (values.sum() - left) / (len(values) - n)) >= observed

@@ -52,10 +52,11 @@ def _told_confirmation(study: Study) -> list[str]:
         f"Afterwards the last incumbent of each search and the baseline were retrained with "
         f"{count(confirmed['seed'].n_unique(), 'fresh seed')}, and their test error was measured; test labels were "
         f"opened only then{openings}.",
-        "Intervals are 95 % bootstrap intervals over families of homologous proteins and over searches, widened by "
-        "Student's t for few of either; differences are paired over proteins. The search is the unit of "
-        f"replication: with {FEW} or more per strategy an exact permutation test with Holm's correction decides, "
-        "with fewer nothing is called significant.",
+        "Intervals are 95 % intervals from one model of error: families of homologous proteins, training seeds and "
+        "distinct searches vary; proteins and shared seeds are paired; searches that end at the same predictions are "
+        "one observation. A statement needs an adjusted p below .05: the p of this model and, between strategies, that "
+        f"of an exact permutation test over at least {FEW} distinct searches each, whichever is larger, adjusted by "
+        "Holm's procedure for every contrast that the page tests.",
     ]
 
 
@@ -92,9 +93,9 @@ def methods(study: Study) -> list[tuple[str, str]]:
         (
             "Evidence",
             "Each search's winner by validation and the baseline are retrained on fresh seeds; the number that "
-            "counts is their test MAE. Intervals: 95 %, bootstrap over protein families and searches, widened for "
-            f"few searches. The search is the unit of replication; with fewer than {FEW} per strategy nothing is "
-            "called significant.",
+            "counts is their test MAE. Intervals: 95 %, over protein families, training seeds and distinct searches. "
+            "With one distinct search of a strategy they say how good its winner is, not how another search would end; "
+            f"with fewer than {FEW} no strategy is called better than another.",
         ),
         *((f"Strategy {name}", _strategy(study, name)) for name in study.strategies),
         ("Prices", _join(*study["cost"]["note"].drop_nulls().unique().sort().to_list())),
