@@ -16,6 +16,7 @@ from tmelt.protocol import REFERENCE
 from tmelt.resume import with_circumstances
 from tmelt.strategies import AGENTS, Context, propose
 from tmelt.strategies.facts import facts_of
+from tmelt.strategies.seeds import seed_of
 from tmelt.strategies.stop import continue_stop
 
 
@@ -38,7 +39,8 @@ def propose_candidate(
     if chosen.kind in AGENTS and iteration > 0:
         from tmelt.llm import conversation_for
 
-        conversation = conversation_for(chosen.options, folder / "llm", past, replay)
+        seed = seed_of(fixed["study"], strategy, trajectory)
+        conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed)
     context = Context(
         study=fixed["study"],
         strategy=strategy,

@@ -69,6 +69,11 @@ class Data(Part):
     tm_min: float = Field(10.0, description="°C; a lower one is dropped as absurd, and reported")
     tm_max: float = Field(120.0, description="°C; a higher one is dropped as absurd, and reported")
     subset: int | None = Field(None, ge=60, description="a random part of this many proteins, for quick runs")
+    shuffle_labels: bool = Field(
+        False,
+        description="impossible study, a control: melting temperatures change places within each split, so that nothing"
+        " can be learnt from a sequence",
+    )
 
     @model_validator(mode="after")
     def _sound(self) -> "Data":
@@ -109,12 +114,26 @@ class Decision(Part):
     z: float = Field(1.0, ge=0, description="a difference of means below z standard errors is inconclusive")
 
 
+class Planted(Part):
+    """Faults of trial 0 other than the published ones; see tmelt.baseline."""
+
+    planted: int = Field(3, ge=1, le=9, description="faults drawn from those that were never published")
+    seed: int = Field(0, ge=0)
+
+
+Baseline = Literal["published", "good"] | Planted
+
+
 class Design(Part):
     """What makes scores comparable."""
 
     data: Data
     backbone: Backbone = Backbone()
     space: dict[str, dict[str, Any]] = Field(default_factory=dict, description="knobs with other ranges or defaults")
+    baseline: Baseline = Field(
+        "published",
+        description="defaults of trial 0: with the published faults, `good`, or `{planted: 3, seed: n}` for other faults",
+    )
     budget: Budget = Budget()
     decision: Decision = Decision()
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of candidate training (autocast)")

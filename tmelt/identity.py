@@ -105,7 +105,10 @@ def _spell(node: ast.AST, words: list[str]) -> None:
 
 def design_of(config: "Config") -> dict[str, Any]:
     """Everything that makes scores comparable, as JSON: design, threads, the knob table, the scoring code."""
+    from tmelt.baseline import with_baseline
+
     design = config.design.model_dump(mode="json")
+    space = with_baseline(space_of_config(config.design.space), config.design.baseline)
     return {
         "dataset": dataset_id(config.design.data),
         "backbone": backbone_id(config.design.backbone, config.runtime.embed_tokens, config.design.device),
@@ -116,7 +119,8 @@ def design_of(config: "Config") -> dict[str, Any]:
         "sandbox": design["sandbox"],
         "sandbox_image": design["sandbox_image"],
         "threads": config.runtime.threads,
-        "knobs": space_of_config(config.design.space).table(),
+        "baseline": design["baseline"],
+        "knobs": space.table(),
         "code": {name: code_sha256(PACKAGE / name) for name in SCORING_CODE},
     }
 

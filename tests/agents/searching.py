@@ -19,6 +19,7 @@ from tmelt.knobs import Space
 from tmelt.llm import Conversation, LLMSettings, Spent, conversation_for
 from tmelt.protocol import REFERENCE
 from tmelt.strategies import Context, propose
+from tmelt.strategies.seeds import seed_of
 
 SCRIPT = REFERENCE.read_text(encoding="utf-8")
 FACTS = {"objective": "mean validation MAE in °C", "proteins": {"fit": 380, "stop": 42}, "budget": {"fit_s": 30}}
@@ -43,19 +44,20 @@ class Dictated(BaseChatModel):
 
 def context_for(
     kind: str, folder: Path, history: History, options: Mapping[str, Any] | None = None, replay: str = "fill",
-    space: Space | None = None, replies: Sequence[str] | None = None, max_asks: int = 3,
+    space: Space | None = None, replies: Sequence[str] | None = None, max_asks: int = 3, trajectory: int = 0,
 ) -> Context:  # fmt: skip
     """The context of the next proposal in `folder`; with `replies` a dictated model answers, else the playbook."""
     iteration = len(history)
     options = {"model": "playbook", "max_asks": max_asks, **(options or {})}
     transcripts = folder / f"i{iteration}" / "llm"
     if replies is None:
-        conversation = conversation_for(options, transcripts, history, replay)
+        seed = seed_of("simulated", kind, trajectory)
+        conversation = conversation_for(options, transcripts, history, replay, seed)
     else:
         settings = LLMSettings(model="test:dictated", max_asks=max_asks)
         conversation = Conversation(settings, transcripts, Spent(), replay, Dictated(replies=list(replies), prompts=[]))
     return Context(
-        study="simulated", strategy=kind, kind=kind, options=options, trajectory=0, iteration=iteration,
+        study="simulated", strategy=kind, kind=kind, options=options, trajectory=trajectory, iteration=iteration,
         space=space or Space(), reference=SCRIPT, folder=folder, conversation=conversation, facts=FACTS,
     )  # fmt: skip
 

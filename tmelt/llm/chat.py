@@ -53,7 +53,7 @@ class Answer:
 class Chat:
     """One chat model, ready to be asked."""
 
-    def __init__(self, settings: LLMSettings, model: "BaseChatModel | None" = None):
+    def __init__(self, settings: LLMSettings, model: "BaseChatModel | None" = None, search_seed: int = 0):
         """Build the model; nothing is sent yet.
 
         Raises:
@@ -68,7 +68,7 @@ class Chat:
         elif settings.scripted:
             from tmelt.llm.playbook import Playbook
 
-            self._model = Playbook()
+            self._model = Playbook(search_seed=search_seed)
         else:
             self._model = _build(settings, self.key)
         for name in _TALKATIVE:

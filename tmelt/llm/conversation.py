@@ -48,6 +48,7 @@ class Conversation:
         spent: Spent,
         replay: Literal["off", "fill", "strict"] = "fill",
         model: "BaseChatModel | None" = None,
+        search_seed: int = 0,
     ):
         """Nothing is imported, built or sent before the first call that no record answers.
 
@@ -57,6 +58,7 @@ class Conversation:
             spent: what earlier trials of the trajectory used up of the budget.
             replay: see tmelt.llm.replay.
             model: a LangChain chat model instead of the one that the settings name.
+            search_seed: what the playbook varies by between searches; an LLM is not told it.
         """
         if replay not in ("off", "fill", "strict"):
             raise InputError(f"replay: {replay!r}: one of off, fill, strict")
@@ -65,6 +67,7 @@ class Conversation:
         self.replay = replay
         self._spent = spent
         self._given = model
+        self._search_seed = search_seed
         self._chat: Chat | None = None
         self._transcripts: list[str] = []
 
@@ -144,7 +147,8 @@ class Conversation:
         number = len(self._transcripts) + 1
         request = {
             "model": self.settings.model,
-            "parameters": self.settings.parameters,
+            "parameters": self.settings.parameters
+            | ({"search_seed": self._search_seed} if self.settings.scripted else {}),
             "messages": [dict(message) for message in messages],
         }
         request_hash = sha256_json(request)
@@ -201,7 +205,7 @@ class Conversation:
             "cost_usd": None,
         }
         self._check_budget(messages)
-        self._chat = self._chat or Chat(self.settings, self._given)
+        self._chat = self._chat or Chat(self.settings, self._given, self._search_seed)
         answer = self._send(self._chat, messages, pending, record)
         record |= {
             **_what_came_back(answer),
@@ -249,7 +253,9 @@ class Conversation:
         )
 
 
-def conversation_for(options: Mapping[str, Any], folder: Path, history: Iterable["Trial"], replay: str) -> Conversation:
+def conversation_for(
+    options: Mapping[str, Any], folder: Path, history: Iterable["Trial"], replay: str, search_seed: int = 0
+) -> Conversation:
     """The conversation of one proposal, from its strategy's options.
 
     Args:
@@ -257,6 +263,7 @@ def conversation_for(options: Mapping[str, Any], folder: Path, history: Iterable
         folder: results/{study}/{strategy}/t{trajectory}/i{iteration}/llm.
         history: all earlier trials of the trajectory, which draw on the same budget.
         replay: off, fill or strict.
+        search_seed: of the whole search, for the playbook.
 
     Raises:
         InputError: an illegal setting.
@@ -269,7 +276,7 @@ def conversation_for(options: Mapping[str, Any], folder: Path, history: Iterable
         strategy = trajectory.parent.name
         raise InputError(f"config: {first_complaint(error, 'extent', 'strategies', strategy)}") from None
     spent = Spent.before(history, trajectory) if settings.budget else Spent()
-    return Conversation(settings, folder, spent, replay)
+    return Conversation(settings, folder, spent, replay, search_seed=search_seed)
 
 
 def _what_came_back(answer: "Answer") -> dict[str, Any]:

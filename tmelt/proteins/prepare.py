@@ -19,6 +19,7 @@ from tmelt.errors import InfrastructureError, InputError, first_complaint
 from tmelt.files import read_json, sha256_file, write_json
 from tmelt.proteins.clean import Protein, clean_records
 from tmelt.proteins.read import Table, read_records
+from tmelt.proteins.shuffle import shuffled_within
 from tmelt.proteins.split import split_proteins, take_subset
 from tmelt.proteins.synthesize import Made, floors, synthesize
 from tmelt.schema import CLEANING, CLEANING_ROWS, LABELS, PROTEINS, write_table
@@ -68,6 +69,9 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
     if data.subset is not None:
         cleaning.add(f"subset of {data.subset}", "the others left out at random", found - len(proteins), len(proteins))
     labels, split = split_proteins(proteins, data)
+    if data.shuffle_labels:
+        proteins = shuffled_within(proteins, labels, data.split_seed)
+        cleaning.add("shuffled labels", "impossible study: tm changed places within each split", 0, len(proteins))
     cleaning.hide_labels(p.protein_id for p, label in zip(proteins, labels, strict=True) if label not in OPEN)
     facts = {
         "name": data.name,
@@ -80,6 +84,7 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
         "splits": split.pop("counts"),
         "organisms": _organisms(proteins, labels),
         "split": split,
+        "shuffled_labels": data.shuffle_labels,
         "generator": None if made is None else _generator(made, data, proteins, labels),
     }
     try:
@@ -155,5 +160,5 @@ def _generator(made: Made, data: Data, proteins: list[Protein], labels: list[str
             }
             for organism in made.organisms
         },
-        "floors": floors(made.truth, proteins, labels),
+        "floors": {} if data.shuffle_labels else floors(made.truth, proteins, labels),
     }

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tmelt.files import sha256_text
 from tmelt.history import History, Proposal
 from tmelt.knobs import Space
+from tmelt.strategies.seeds import seed_of
 
 if TYPE_CHECKING:
     from tmelt.llm import Conversation
@@ -59,9 +57,7 @@ class Context:
         return self._seed()
 
     def _seed(self, *numbers: int) -> int:
-        words = sha256_text(f"{self.study}/{self.strategy}/{self.trajectory}")
-        entropy = [int(words[:16], 16), *numbers]
-        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        return seed_of(self.study, self.strategy, self.trajectory, *numbers)
 
     def script(self, iteration: int) -> str:
         """The training script of an earlier trial."""

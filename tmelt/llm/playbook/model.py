@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,12 @@ LABEL = "[playbook: scripted, not an LLM]"
 
 
 class Playbook(BaseChatModel):
-    """A scripted researcher. Its replies carry no token usage: nothing was tokenised."""
+    """A scripted researcher. Its replies carry no token usage: nothing was tokenised.
+
+    `search_seed` stands where an LLM's temperature would: searches with other seeds take other ways through the book.
+    """
+
+    search_seed: int = 0
 
     @property
     def _llm_type(self) -> str:
@@ -27,7 +33,7 @@ class Playbook(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {"model": "playbook", "scripted": True}
+        return {"model": "playbook", "scripted": True, "search_seed": self.search_seed}
 
     def _generate(
         self,
@@ -37,19 +43,19 @@ class Playbook(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         message = AIMessage(
-            content=answer(messages),
+            content=answer(messages, self.search_seed),
             response_metadata={"model_name": "playbook", "finish_reason": "stop", "scripted": True},
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def answer(messages: Sequence[BaseMessage]) -> str:
+def answer(messages: Sequence[BaseMessage], search_seed: int = 0) -> str:
     """The reply to a system message, a question, and any earlier replies with what was wrong with them.
 
     Every reply that was turned down moves on to the next thing on the list.
     """
     texts = {kind: [str(m.text) for m in messages if m.type == kind] for kind in ("system", "human", "ai")}
-    prompt = read_prompt("\n".join(texts["system"]), texts["human"][0])
+    prompt = replace(read_prompt("\n".join(texts["system"]), texts["human"][0]), search_seed=search_seed)
     move = next(islice(moves(prompt), len(texts["ai"]), None), None)
     if move is None:
         return f"{LABEL} The book has nothing left to say here."

@@ -2,7 +2,8 @@
 
 The order is the textbook's: pooling, patience with a robust loss, heads, batch size, initialisation, then schedule and
 learning rates, capacity and regularisation (which of the two first depends on the generalisation gap), at last small
-steps around the incumbent. Where a script may be written, its ideas (ideas/*.md) come between.
+steps around the incumbent. Where a script may be written, its ideas (ideas/*.md) come between. Each search varies the
+order and the sizes of the steps by its seed (variation.py).
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from tmelt.llm.extract import Edit
 from tmelt.llm.playbook.ideas import Idea, read_ideas
 from tmelt.llm.playbook.reading import Prompt, typed
 from tmelt.llm.playbook.repair import repairs
+from tmelt.llm.playbook.variation import Variation
 from tmelt.strategies.memory import format_value
 
 WIDE_GAP = 1.0  # °C between validation and fit error, beyond which regularisation comes before capacity
@@ -144,14 +146,20 @@ def _single_moves(prompt: Prompt) -> Iterator[Move]:
     regularise_first = (prompt.gap or 0.0) > WIDE_GAP
     middle = (*REGULARISE, *CAPACITY) if regularise_first else (*CAPACITY, *REGULARISE)
     pooling, patience, *further = FIRST
-    opening, rest = ([pooling, patience], further) if prompt.script is None else ([patience], [pooling, *further])
+    opening, rest = ([], FIRST) if prompt.script is None else ([patience], [pooling, *further])
     for step in opening:
         yield from _step_move(prompt, step)
     yield from _ideas(prompt)
-    for step in (*rest, *middle, *LATER):
-        yield from _step_move(prompt, step)
+    for group in (rest, middle, LATER):
+        for step in _varied(prompt, group):
+            yield from _step_move(prompt, step)
     yield from _combined_moves(prompt)
     yield from _fine_moves(prompt)
+
+
+def _varied(prompt: Prompt, steps: Sequence[Step]) -> list[Step]:
+    """The steps in the order of this search."""
+    return Variation(prompt.search_seed).order(steps, lambda step: step.title)
 
 
 def _combined_moves(prompt: Prompt) -> Iterator[Move]:
@@ -177,13 +185,14 @@ def _combined_moves(prompt: Prompt) -> Iterator[Move]:
 def _round_moves(prompt: Prompt) -> Iterator[Move]:
     """The first of ROUNDS, then ideas for the script where one may be written, then the others; at last fine steps."""
     ideas = (_open(prompt, move, (*move.subspace, *FINE[:3])) for move in _ideas(prompt))
+    rounds = Variation(prompt.search_seed).order(ROUNDS, lambda line: line[0].title)
     steps = (
         _open(prompt, move, opened)
-        for step, opened in ROUNDS
+        for step, opened in rounds
         if not any(attempt.idea.startswith(step.title) for attempt in prompt.attempts)
         for move in _step_move(prompt, step)
     )
-    opening = ROUNDS[0][0].title
+    opening = rounds[0][0].title
     if prompt.script is None or not any(attempt.idea.startswith(opening) for attempt in prompt.attempts):
         yield from steps
         yield from ideas
@@ -197,6 +206,7 @@ def _round_moves(prompt: Prompt) -> Iterator[Move]:
 def _step_move(prompt: Prompt, step: Step) -> Iterator[Move]:
     """The step's move, unless it was tried, changes nothing here or is impossible. What is so already is left out."""
     changes: dict[str, Value] = {}
+    step = Variation(prompt.search_seed).sized(step)
     for name, wish in step.knobs.items():
         value = _wished(prompt, name, wish)
         when = prompt.knobs[name].when if value is not None else None
@@ -262,7 +272,9 @@ def _fine_moves(prompt: Prompt) -> Iterator[Move]:
     if not names:
         return
     for draw in range(10_000):
-        digest = hashlib.sha256(f"{prompt.iteration}/{prompt.base_number}/{draw}".encode()).digest()
+        digest = hashlib.sha256(
+            f"{prompt.search_seed}/{prompt.iteration}/{prompt.base_number}/{draw}".encode()
+        ).digest()
         chosen = sorted({names[digest[0] % len(names)], names[digest[1] % len(names)]})
         changes = {}
         for position, name in enumerate(chosen):
@@ -304,7 +316,7 @@ def _ideas(prompt: Prompt) -> Iterator[Move]:
     if prompt.script is None:
         return
     seen = [attempt.idea for attempt in prompt.attempts]
-    for idea in read_ideas():
+    for idea in Variation(prompt.search_seed).order(read_ideas(), lambda idea: idea.title):
         if any(text.startswith(idea.title) for text in seen):
             continue
         edits = idea.edits_for(prompt.script)
@@ -322,7 +334,9 @@ def _open(prompt: Prompt, move: Move, names: Sequence[str]) -> Move:
     if "subspace" not in prompt.asked:
         return move
     own = {**prompt.base, **move.changes}
-    share = 0.25 / (1 + 0.5 * max(0, prompt.rounds - len(ROUNDS)))
+    share = (0.2 + 0.1 * Variation(prompt.search_seed).share("subspace", move.title)) / (
+        1 + 0.5 * max(0, prompt.rounds - len(ROUNDS))
+    )
     subspace: dict[str, Mapping[str, Any]] = dict(move.subspace)
     for name in names:
         knob = prompt.knobs.get(name)

@@ -39,6 +39,7 @@ class Prompt:
     script: str | None = field(repr=False)  # of an agent that may write one
     log: str | None = field(repr=False)  # of the crash to repair
     guidance: str = ""
+    search_seed: int = 0  # of the model, not of the prompt: see variation.py
 
     @property
     def base_attempt(self) -> Attempt | None:
