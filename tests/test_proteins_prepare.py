@@ -41,6 +41,26 @@ def test_the_default_data_set_is_complete_and_sealed(tmp_path):
     assert set(facts["generator"]["floors"]) == {"fit", "stop", "val", "test"}
 
 
+def test_shuffled_labels_change_places_within_their_split(tmp_path):
+    prepare(data(), tmp_path / "true")
+    facts = prepare(data(shuffle_labels=True), tmp_path / "shuffled")
+    assert facts["shuffled_labels"] and not facts["generator"]["floors"], "the maker's bounds are of the true labels"
+
+    def labels(folder, split):
+        path = tmp_path / folder / ("vault" if split in ("val", "test") else ".")
+        table = read_table(path / (f"{split}.parquet" if split in ("val", "test") else "proteins.parquet"))
+        return dict(
+            (table.filter(split=split) if "split" in table.columns else table).select("protein_id", "tm").rows()
+        )
+
+    for split in ("fit", "stop", "val", "test"):
+        true, shuffled = labels("true", split), labels("shuffled", split)
+        assert true.keys() == shuffled.keys() and sorted(true.values()) == sorted(shuffled.values())
+        assert sum(true[name] == shuffled[name] for name in true) < len(true) / 5
+    prepare(data(shuffle_labels=True), tmp_path / "again")
+    assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "shuffled")
+
+
 def test_sealed_measurements_are_not_in_the_cleaning_tables(tmp_path):
     prepare(data(), tmp_path)
     steps = read_table(tmp_path / "cleaning.parquet", CLEANING)

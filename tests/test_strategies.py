@@ -39,9 +39,12 @@ class Arm:
 
 ARMS = {
     "random": Arm("random"),
+    "local": Arm("local"),
     "tpe": Arm("bo"),
     "tpe_univariate": Arm("bo", {"sampler": "tpe", "multivariate": False, "candidates": 12, "failures": "ignore"}),
+    "tpe_near": Arm("bo", {"moves": 3, "startup": 3}),
     "gp": Arm("bo", {"sampler": "gp", "startup": 3}, iterations=8),
+    "gp_near": Arm("bo", {"sampler": "gp", "startup": 3, "moves": 2}, iterations=8),
     "cmaes": Arm("bo", {"sampler": "cmaes", "population": 6}),
     "qmc": Arm("bo", {"sampler": "qmc"}),
 }
@@ -156,6 +159,37 @@ def test_the_gp_keeps_the_contract_for_longer():
 # What is special about the samplers
 
 
+def moved_knobs(history: History, trial, base) -> set[str]:
+    """Knobs that both have, at other values: not those that a choice brought to life or retired."""
+    return {name for name in trial.knobs.keys() & base.knobs.keys() if trial.knobs[name] != base.knobs[name]}
+
+
+def test_local_search_moves_one_to_three_knobs_of_the_incumbent():
+    searched = simulate("local", 40, landscape=FAILING)
+    counts = []
+    for trial in searched[1:]:
+        base = History(searched[: trial.iteration]).incumbent
+        assert trial.parent == base.iteration and not trial.model_based
+        counts.append(len(moved_knobs(searched, trial, base)))
+    assert set(counts) == {1, 2, 3}
+
+
+def test_bo_near_the_best_moves_few_knobs_and_starts_at_the_baseline():
+    searched = simulate("bo", 40, landscape=Landscape(Space(), seed=3), options={"moves": 2, "startup": 3})
+    for trial in searched[1:]:
+        best = min(searched[: trial.iteration], key=lambda other: (other.val_mae, other.iteration))
+        assert 1 <= len(moved_knobs(searched, trial, best)) <= 2
+    assert [trial.origin for trial in searched[1:4]] == ["startup", "startup", "sampler"]
+
+
+def test_each_trial_says_whether_a_model_chose_it():
+    searched = simulate("bo", 12, options={"startup": 4})
+    assert [trial.model_based for trial in searched] == [False] * 4 + [True] * 9
+    assert not any(trial.model_based for trial in simulate("bo", 4, options={"sampler": "qmc"}))
+    evolved = simulate("bo", 12, options={"sampler": "cmaes", "population": 4, "startup": 2})
+    assert [trial.model_based for trial in evolved] == [False] * 6 + [True] * 7  # from the second generation on
+
+
 def test_startup_is_random_and_counts_successes():
     searched = simulate("bo", 30, landscape=FAILING, options={"startup": 8})
     first = next(trial.iteration for trial in searched if trial.origin == "sampler")
@@ -230,7 +264,8 @@ def test_a_subspace_is_warmed_by_the_history_that_lies_in_it(sampler):
     assert suggestion.origin == "sampler"
     assert subspace.complete(suggestion.knobs) == suggestion.knobs
     assert f"{len(known)} trials told" in suggestion.rationale
-    assert f"{61 - len(known)} left out" in suggestion.rationale
+    assert f"{61 - len(known)} of another script or outside these ranges not told" in suggestion.rationale
+    assert suggestion.state["model_based"] == (sampler != "cmaes")  # CMA-ES has not been told a generation yet
 
 
 @pytest.mark.parametrize("failures", ["avoid", "ignore"])
@@ -284,6 +319,8 @@ def test_qmc_is_more_even_than_random():
         ("bo", {"sampler": "gp", "startup": 0}, "extent.strategies.bo.startup"),
         ("bo", {"failures": "penalise"}, "extent.strategies.bo.failures"),
         ("random", {"sampler": "tpe"}, "extent.strategies.random.sampler"),
+        ("bo", {"sampler": "qmc", "moves": 3}, "extent.strategies.bo.moves"),
+        ("local", {"moves": 0}, "extent.strategies.local.moves"),
     ],
 )
 def test_options_are_checked(kind, options, message):

@@ -132,7 +132,7 @@ class Design(Part):
     space: dict[str, dict[str, Any]] = Field(default_factory=dict, description="knobs with other ranges or defaults")
     baseline: Baseline = Field(
         "published",
-        description="defaults of trial 0: with the published faults, `good`, or `{planted: 3, seed: n}` for other faults",
+        description="trial 0: `published` (with its faults), `good`, or `{planted: 3, seed: n}` (with other faults)",
     )
     budget: Budget = Budget()
     decision: Decision = Decision()
@@ -152,7 +152,7 @@ class Strategy(Part):
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    kind: Literal["random", "bo", "ra", "ua", "ra_bo", "ua_bo", "centaur"]
+    kind: Literal["random", "local", "bo", "ra", "ua", "ra_bo", "ua_bo", "centaur"]
 
     @property
     def options(self) -> dict[str, Any]:

@@ -96,6 +96,11 @@ class Trial:
         return json.loads(self.row["proposal"])
 
     @property
+    def model_based(self) -> bool:
+        """Whether a sampler's model of earlier trials chose it, and not a startup, a redraw, a sequence or an agent."""
+        return bool((self.proposal["state"] or {}).get("model_based"))
+
+    @property
     def ok(self) -> bool:
         """Whether it has a validation error."""
         return self.row["status"] == "ok"

@@ -35,12 +35,23 @@ def next_override(folder, history, options=None):
     return history
 
 
+def schedule(folder, iterations, trajectory):
+    """Which trials of a search the agent overrides."""
+    return [
+        overrides(context_for("centaur", folder, [None] * iteration, trajectory=trajectory), 0.3)
+        for iteration in range(1, iterations + 1)
+    ]
+
+
 def test_the_agent_overrides_its_share(tmp_path):
     history = search("centaur", 24, tmp_path)
     contexts = [context_for("centaur", tmp_path, history[: trial.iteration]) for trial in history[1:]]
     assert [overrides(context, 0.3) for context in contexts] == [trial.origin == "agent" for trial in history[1:]]
-    drawn = [overrides(context_for("centaur", tmp_path, [None] * iteration), 0.3) for iteration in range(2000)]
-    assert 0.26 < sum(drawn) / 2000 < 0.34
+    short = {trajectory: schedule(tmp_path, 12, trajectory) for trajectory in range(20)}
+    assert {sum(drawn) for drawn in short.values()} == {3, 4}  # 12 × 0.3, give or take one: never none
+    assert len({tuple(drawn) for drawn in short.values()}) > 4, "searches differ in where"
+    long = schedule(tmp_path, 200, 0)
+    assert all(sum(long[start : start + 10]) == 3 for start in range(190)), "evenly spread"
     assert all(bool(trial.llm_calls) == (trial.origin == "agent") for trial in history)
     never = search("centaur", 8, tmp_path / "never", options={"override": 0})
     always = search("centaur", 8, tmp_path / "always", options={"override": 1})

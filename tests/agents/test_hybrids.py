@@ -6,10 +6,12 @@ import pytest
 from searching import SCRIPT, context_for, crash, prompt_of, search, step
 from simulation import Landscape, outcome
 
+from tmelt.errors import InputError
 from tmelt.history import History, Proposal
 from tmelt.knobs import KnobError, Space
 from tmelt.strategies import propose
 from tmelt.strategies.agent import extended_space
+from tmelt.strategies.check_options import check_options
 from tmelt.strategies.optuna_space import inside
 from tmelt.strategies.rounds import current_round, narrowed
 
@@ -39,6 +41,23 @@ def test_rounds_alternate_between_agent_and_bo(kind, tmp_path):
         members = history[start : min(start + 5, len(history))]
         assert inside(members, narrow, history[start].script) == list(members)
         assert all(trial.parent == start for trial in members[1:])
+
+
+@pytest.mark.parametrize("kind", ["ra_bo", "ua_bo"])
+def test_hybrids_are_hybrids(kind, tmp_path):
+    """By default, and in the default study's short rounds, most trials of BO are chosen by its model."""
+    for options in ({}, {"round": 3}):
+        history = search(kind, 8, tmp_path / str(len(options)), options=options)
+        inner = [trial for trial in history[1:] if trial.origin != "agent"]
+        assert sum(trial.model_based for trial in inner) > len(inner) / 2
+        assert all(trial.model_based == (trial.origin == "sampler") for trial in history)
+
+
+@pytest.mark.parametrize("kind", ["ra_bo", "ua_bo"])
+def test_rounds_shorter_than_their_startup_are_refused(kind):
+    with pytest.raises(InputError, match="no trial of BO would be model-based"):
+        check_options("mixed", kind, {"model": "playbook", "round": 3, "bo": {"startup": 4}})
+    check_options("mixed", kind, {"model": "playbook", "round": 3, "bo": {"startup": 3}})
 
 
 def test_bo_is_warmed_by_earlier_trials_inside_the_subspace(tmp_path):

@@ -15,6 +15,7 @@ from tmelt.evidence.comparison import chosen_strategy
 from tmelt.report.cautions import cautions
 from tmelt.report.figures.cost import figure_cost
 from tmelt.report.finding import finding
+from tmelt.report.methods import methods
 from tmelt.report.page import SECTIONS, draw
 from tmelt.report.render import svg_of
 
@@ -98,6 +99,43 @@ def test_cautions_follow_the_study(tmp_path):
     revised = found["The protocol was revised on 2026-02-03T00:00:00Z."]
     assert "budget.fit_s: 30 -> 60" in revised.text
     assert "untrained backbone (tiny)" in finding(made.read())[0].split(",")[0]
+
+
+def test_an_impossible_study_says_so_and_an_improvement_in_it_is_an_alarm(tmp_path):
+    made = make_study(tmp_path, trajectories=1, iterations=2, purposes=("winner", "baseline"))
+    alarm = "Improvement where there is nothing to learn."
+    assert not {alarm, "Impossible study.", "Validation was overfitted."} & {c.title for c in cautions(made.read())}
+    edit_facts(made, shuffled_labels=True)
+    edit_table(made, "floors", lambda row: row | {"val_mae": 0.1, "test_mae": 9.0})
+
+    def against_reference(low, high):
+        def change(row):
+            return row | ({"difference": -1.0, "low": low, "high": high} if row["b"] == "reference" else {})
+
+        return change
+
+    def levels(high):
+        edit_table(made, "strategies", lambda row: row | {"test_high": high if row["strategy"] == "ua" else 20.0})
+
+    edit_table(made, "comparison", against_reference(-2.5, 0.5))
+    levels(9.5)
+    quiet = {caution.title: caution for caution in cautions(made.read())}
+    assert "Impossible study." in quiet and alarm not in quiet and "Validation was overfitted." not in quiet
+    levels(8.5)
+    edit_table(made, "floors", lambda row: row | {"val_mae": 99.0})
+    loud = {caution.title: caution for caution in cautions(made.read())}
+    assert loud[alarm].level == "danger" and "of ua lies below" in loud[alarm].text
+    assert "a constant prediction" in loud["Validation was overfitted."].text
+    levels(9.5)
+    edit_table(made, "comparison", against_reference(-1.5, -0.5))
+    assert alarm in {caution.title for caution in cautions(made.read())}
+
+
+def test_what_agents_are_told_stands_on_the_page(tmp_path):
+    made = make_study(tmp_path, trajectories=1, iterations=1, purposes=("winner", "baseline"))
+    told = dict(methods(made.read()))["What agents are told"]
+    assert "Agents (ra and ua) are also told the meaning of each knob" in told
+    assert "ua see and write the training script" in told and "authors' knowledge" in told
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from tmelt.report.controls import control_notes
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, listing, shortened
 
@@ -25,6 +26,7 @@ def cautions(study: Study) -> list[Caution]:
     return [
         *_confinement(study),
         *_reality(study),
+        *(Caution(*told) for told in control_notes(study)),
         *_revisions(study),
         *_what_is_missing(study),
         *_short_searches(study),

@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 
 from tmelt.evidence.verdict import FEW
+from tmelt.report.controls import what_is_told
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, listing, seconds
 
@@ -98,6 +99,7 @@ def methods(study: Study) -> list[tuple[str, str]]:
             f"with fewer than {FEW} no strategy is called better than another.",
         ),
         *((f"Strategy {name}", _strategy(study, name)) for name in study.strategies),
+        ("What agents are told", what_is_told(study)),
         ("Prices", _join(*study["cost"]["note"].drop_nulls().unique().sort().to_list())),
         ("Hardware", _hardware(study)),
         ("Time spent", _time_spent(study)),

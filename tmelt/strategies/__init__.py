@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MODULES = {
     "random": "tmelt.strategies.random",
+    "local": "tmelt.strategies.local",
     "bo": "tmelt.strategies.bo",
     "ra": "tmelt.strategies.ra",
     "ua": "tmelt.strategies.ua",

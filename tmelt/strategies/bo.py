@@ -16,13 +16,21 @@ Failed trials have no value in any file. What a sampler makes of them is its opt
   beyond it.
 Trials of another script or with values outside the space are not told (`tmelt.strategies.optuna_space.inside`).
 
+`moves: n` keeps `tpe` and `gp` near what is known to work, as agents are: a trial changes 1 to n knobs, drawn at
+random, of the best trial so far, and the sampler, which models all knobs, gives their values. This is coordinate
+perturbation (DYCORS: Regis and Shoemaker, 2013; TuRBO perturbs the center of its trust region like this: Eriksson et
+al., 2019). The startup draws these values at random, so the search starts at the baseline. CMA-ES starts there anyway.
+
+Each suggestion says in its state whether a model chose it (`model_based`): not in the startup, not where the answer was
+redrawn, not before CMA-ES has been told its first generation, never for `qmc`.
+
 Deterministic: the same history, seeds and options give the same proposal in any process on the same machine, whatever
 PYTHONHASHSEED. TPE, CMA-ES and QMC run on NumPy alone; the GP fits with torch and SciPy, whose threads are pinned to
 one, and may differ in the last digits, hence in its proposal, on another kind of processor.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -32,6 +40,7 @@ from tmelt.files import sha256_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Space, Value
 from tmelt.strategies import Context
+from tmelt.strategies.local import drawn_names, moved, open_knobs
 from tmelt.strategies.options import read_options
 from tmelt.strategies.optuna_space import ask, inside, measured, study_of
 from tmelt.strategies.random import DRAWS, USED_UP, configuration, draw, tried, value_at
@@ -46,7 +55,13 @@ class _Sampler(BaseModel):
     failures: Literal["avoid", "ignore"] = Field("avoid", description="what failed trials mean, see the module")
 
 
-class Tpe(_Sampler):
+class _Model(_Sampler):
+    moves: int | None = Field(
+        None, ge=1, description="most knobs that a trial changes in the best one so far; null: all knobs at once"
+    )
+
+
+class Tpe(_Model):
     """Tree-structured Parzen estimator (Bergstra et al., 2011), as in Optuna."""
 
     sampler: Literal["tpe"] = "tpe"
@@ -54,7 +69,7 @@ class Tpe(_Sampler):
     candidates: int = Field(24, ge=1, description="draws among which the best ratio of densities is proposed")
 
 
-class Gp(_Sampler):
+class Gp(_Model):
     """Gaussian process (Matérn 5/2, one length scale per knob) with log expected improvement, as in Optuna."""
 
     sampler: Literal["gp"] = "gp"
@@ -86,7 +101,8 @@ class Suggestion:
     knobs: dict[str, Value]
     origin: Literal["startup", "sampler"]
     rationale: str  # what the sampler knew and did
-    state: Mapping[str, Any] | None = None  # goes into Proposal.state: CMA-ES finds its samples by it
+    # Goes into Proposal.state: whether a model chose it, and by what CMA-ES finds its samples.
+    state: Mapping[str, Any] = field(default_factory=lambda: {"model_based": False})
 
 
 def bo_options(options: Mapping[str, Any], strategy: str) -> Tpe | Gp | Cmaes | Qmc:
@@ -154,7 +170,9 @@ def suggest(
     generator = np.random.default_rng(seed)
     left_out = len(trials) - len(known)
     told = f"{len(good)} trials told, {len(known) - len(good)} failed"
-    told += f", {left_out} left out as not of this script and space" if left_out else ""
+    told += f" ({left_out} of another script or outside these ranges not told)" if left_out else ""
+    moves = options.moves if isinstance(options, _Model) else None
+    centre = min(good, key=lambda trial: (trial.val_mae, trial.iteration)).knobs if good else space.defaults()
 
     if isinstance(options, Qmc):
         for index in range(len(trials), len(trials) + ASKS):
@@ -164,15 +182,19 @@ def suggest(
         return _redrawn(knobs, space, generator, used, "qmc")
     if len(good) < options.startup:
         knobs = draw(space, generator)
+        if moves:
+            knobs = moved(centre, _only(knobs, drawn_names(centre, space, moves, generator)), space)
         if configuration(knobs) in used:
             return _redrawn(knobs, space, generator, used, f"startup of {options.sampler}", "startup")
         return Suggestion(knobs, "startup", f"{options.sampler}: drawn at random, {told} of {options.startup}")
-    if all(knob.kind == "choice" and len(knob.choices) == 1 for knob in space):
+    if not open_knobs(space):
         return _redrawn(space.defaults(), space, generator, used, options.sampler)
 
     ask_once = _asker(known, space, options, seed)
     for _ in range(ASKS):
         knobs, state = ask_once()
+        if moves:
+            knobs = moved(centre, _only(knobs, drawn_names(centre, space, moves, generator)), space)
         if configuration(knobs) not in used:
             return Suggestion(knobs, "sampler", f"{options.sampler}: {told}", state)
     return _redrawn(knobs, space, generator, used, f"{options.sampler}: {told}")
@@ -180,7 +202,7 @@ def suggest(
 
 def _asker(
     known: Sequence[Trial], space: Space, options: Tpe | Gp | Cmaes, seed: int
-) -> Callable[[], tuple[dict[str, Value], Mapping[str, Any] | None]]:
+) -> Callable[[], tuple[dict[str, Value], Mapping[str, Any]]]:
     """A function that asks the sampler: each call goes on where the last one ended, and avoids its answer."""
     avoid = options.failures == "avoid"
     if isinstance(options, Cmaes):
@@ -193,9 +215,9 @@ def _asker(
     if isinstance(options, Tpe):
         sampler = _tpe(options, seed)
         study = study_of(known, space, sampler, failed_as="prune" if avoid else "fail")
-        return lambda: (ask(study, space), None)
+        return lambda: (ask(study, space), {"model_based": True})
     study = study_of(known, space, _gp(options, seed), flat=True, failed_as="worst" if avoid else "fail")
-    return lambda: (ask(study, space, flat=True), None)
+    return lambda: (ask(study, space, flat=True), {"model_based": True})
 
 
 def _tpe(options: Tpe, seed: int):
@@ -243,6 +265,10 @@ def _sobol(space: Space, search_seed: int, index: int) -> dict[str, Value]:
     return space.complete({knob.name: value_at(knob, u) for knob, u in zip(space, positions, strict=True)})
 
 
+def _only(knobs: Mapping[str, Value], names: Sequence[str]) -> dict[str, Value]:
+    return {name: knobs[name] for name in names if name in knobs}
+
+
 def _redrawn(
     knobs: Mapping[str, Value],
     space: Space,
@@ -252,7 +278,7 @@ def _redrawn(
     origin: Literal["startup", "sampler"] = "sampler",
 ) -> Suggestion | None:
     """The nearest new neighbour that random redraws find: one knob changed at first, in the end all of them."""
-    free = [knob for knob in space if knob.kind != "choice" or len(knob.choices) > 1]
+    free = open_knobs(space)
     if configuration(knobs) not in used:
         return Suggestion(dict(knobs), origin, who)
     for attempt in range(DRAWS if free else 0):

@@ -91,8 +91,13 @@ def restored(history: Sequence[Trial], space: Space, script_sha256: str, populat
 
 
 def overrides(context: Context, share: float) -> bool:
-    """Whether this trial is one that the agent overrides: a draw of its own from the trial's seed."""
-    return float(np.random.default_rng([context.seed, 1]).random()) < share
+    """Whether this trial is one that the agent overrides: evenly spread, one in every 1 / share trials.
+
+    A search's first override falls on a trial of the first such stretch that its seed decides. So n trials have n·share
+    overrides, give or take one, however short the search is; drawing each trial by itself left some searches without.
+    """
+    phase = float(np.random.default_rng([context.search_seed, 1]).random())
+    return math.floor(context.iteration * share + phase) > math.floor((context.iteration - 1) * share + phase)
 
 
 def injected(cma: Cma, knobs: Mapping[str, Value]) -> dict[str, Any]:

@@ -92,7 +92,8 @@ class Cma:
         choices = [] if sample.c is None else [int(index) for index in sample.c.argmax(axis=1)]
         values |= {k.name: k.choices[index] for k, index in zip(self.categorical, choices, strict=True)}
         raw = [] if sample._v_raw is None else [float(coordinate) for coordinate in sample._v_raw]
-        return self.space.complete(values), {"cma": self.key, "coordinates": raw, "choices": choices}
+        state = {"cma": self.key, "coordinates": raw, "choices": choices}
+        return self.space.complete(values), state | {"model_based": self.optimiser.generation > 0}
 
     def _is_own(self, trial: Trial) -> bool:
         state = trial.proposal.get("state") or {}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tmelt.history import History, Proposal
 from tmelt.knobs import KnobError, Space, Value
@@ -23,6 +23,8 @@ from tmelt.strategies.agent import (
 from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.rounds import Round, current_round, narrowed, next_round_number
 
+INNER_STARTUP = 2
+
 
 class RoundOptions(BaseModel):
     """What hybrids add to an agent's options."""
@@ -30,8 +32,25 @@ class RoundOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     round: int = Field(8, ge=1, description="trials of BO after each of the agent's")
     bo: dict[str, Any] = Field(
-        default_factory=lambda: {"startup": 4}, description="options of the inner BO, as of a `bo` strategy"
+        default_factory=lambda: {"startup": INNER_STARTUP},
+        description="options of the inner BO, as of a `bo` strategy; its startup is 2 by default",
     )
+
+    @field_validator("bo")
+    @classmethod
+    def _startup(cls, bo: dict[str, Any]) -> dict[str, Any]:
+        """The agent's own trial is the first of the startup: one drawn at random follows it, then the model."""
+        return bo if bo.get("sampler") == "qmc" else {"startup": INNER_STARTUP, **bo}
+
+    @model_validator(mode="after")
+    def _model_based(self) -> "RoundOptions":
+        startup = self.bo.get("startup", 0)
+        if isinstance(startup, int) and self.round < startup:
+            raise ValueError(
+                f"round: {self.round} trials are over before BO's startup of {startup} is; no trial of BO would be"
+                " model-based; raise round or lower bo: {startup: …}"
+            )
+        return self
 
 
 class RABOOptions(Options, RoundOptions):
@@ -105,7 +124,7 @@ def search_round(
         rationale=f"round {under_way.number}, opened by trial {start.iteration}: {suggestion.rationale}",
         subspace=subspace,
         declared_knobs=tuple(start.proposal["declared_knobs"]),
-        state={**(suggestion.state or {}), **place},
+        state={**suggestion.state, **place},
     )
 
 

@@ -1,0 +1,99 @@
+"""Controls on the page: impossible studies, other faults of trial 0, control arms, and what agents are told."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tmelt.evidence.comparison import REFERENCE
+from tmelt.report.inputs import Study
+from tmelt.report.words import listing
+
+# Kinds that are no contestants: what each of them controls for.
+CONTROLS = {
+    "local": "makes the restricted agent's moves at random, without an LLM",
+    "llm_seeded": "asks the agent once, then a sampler goes on",
+    "placebo": "shows the agent outcomes that were shuffled between trials",
+    "obfuscated": "hides from the agent what the task and the knobs are",
+}
+
+
+def control_notes(study: Study) -> Iterator[tuple[str, str, str]]:
+    """(level, title, text) of each caution about controls."""
+    yield from _shuffled(study)
+    baseline = study.protocol["design"].get("baseline", "published")
+    if baseline != "published":
+        which = "all known faults of it are remedied"
+        if isinstance(baseline, dict):
+            which = f"{baseline['planted']} other faults were planted in it (seed {baseline['seed']})"
+        yield "note", "Trial 0 is not the published one.", f"By design.baseline {which}."
+    arms = [(name, study.settings.get(name, {}).get("kind")) for name in study.strategies]
+    told = [f"{name} {CONTROLS[kind]}" for name, kind in arms if kind in CONTROLS]
+    if told:
+        yield "note", "Control arms.", f"{'; '.join(told)}."
+
+
+def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
+    """An impossible study: no arm can improve on a reference predictor but by cheating or by chance."""
+    if not study.facts.get("shuffled_labels"):
+        return
+    yield (
+        "warning",
+        "Impossible study.",
+        "The melting temperatures were shuffled within each split: nothing can be learnt from a sequence, and every "
+        "apparent success is an artefact.",
+    )
+    constant = study["floors"].filter(name="median").drop_nulls("val_mae")
+    if not len(constant):
+        return
+    trivial = constant.row(0, named=True)
+    paired = study["comparison"].filter(b=REFERENCE, metric="test_mae").drop_nulls("high")  # of one arm
+    found = {row["a"] for row in paired.to_dicts() if row["high"] < 0}
+    levels = study["strategies"].drop_nulls("test_high").to_dicts()
+    found |= {row["strategy"] for row in levels if row["test_high"] < (trivial["test_mae"] or 0.0)}
+    if better := [name for name in study.strategies if name in found]:
+        yield (
+            "danger",
+            "Improvement where there is nothing to learn.",
+            f"The test error of {listing(better)} lies below that of predictors that know nothing, and its 95 % interval "
+            "does so as well. The labels leak, the arm cheats, or it is chance, which allows this in 2.5 %.",
+        )
+    reached = trivial["val_mae"]
+    lucky = [
+        f"{row['strategy']} ({row['search_val_mae']:.2f} °C)"
+        for row in study["strategies"].drop_nulls("search_val_mae").sort(study.place()).to_dicts()
+        if row["search_val_mae"] < reached
+    ]
+    if lucky:
+        yield (
+            "warning",
+            "Validation was overfitted.",
+            f"The searches of {listing(lucky)} ended below the {reached:.2f} °C of a constant prediction on "
+            "validation, where nothing better can be known: that much is selection among trials.",
+        )
+
+
+def what_is_told(study: Study) -> str:
+    """What agents are told and samplers are not; empty without agents."""
+    agents = [name for name in study.strategies if study.model(name)]
+    if not agents:
+        return ""
+    kinds: dict[str, Any] = {name: study.settings.get(name, {}).get("kind") for name in agents}
+    scripts = [name for name, kind in kinds.items() if kind in ("ua", "ua_bo")]
+    parts = [
+        "Random search, local search and BO get the ranges of the knobs, and of each trial its values and its "
+        "validation error or failure.",
+        f"Agents ({listing(agents)}) are also told the meaning of each knob, that the task is melting temperature from "
+        "frozen ESM-2 embeddings, the data set's description and split sizes, the budget of a run, and of each trial "
+        "the errors on fit and stop proteins, training seconds, decisions, failure messages and earlier reasons.",
+        "A language model has in addition whatever it was trained on, which may include the published baseline and its "
+        "remedies. No prompt names a fault of trial 0 or a remedy.",
+    ]
+    if scripts:
+        parts.insert(2, f"{listing(scripts)} see and write the training script, so their search space is larger.")
+    if hidden := [name for name, kind in kinds.items() if kind == "obfuscated"]:
+        parts.append(f"{listing(hidden)}: the same numbers, without the names and meanings.")
+    if scripted := [name for name in study.scripted if kinds.get(name) != "obfuscated"]:
+        parts.append(
+            f"The scripted playbook of {listing(scripted)} holds its authors' knowledge: it tries remedies of the "
+            "published faults early. What it gains there is no result of a search."
+        )
+    return " ".join(parts)
