@@ -152,7 +152,9 @@ class Strategy(Part):
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    kind: Literal["random", "local", "bo", "ra", "ua", "ra_bo", "ua_bo", "centaur"]
+    kind: Literal[
+        "random", "local", "bo", "ra", "ua", "ra_bo", "ua_bo", "centaur", "llm_seeded", "placebo", "obfuscated"
+    ]
 
     @property
     def options(self) -> dict[str, Any]:

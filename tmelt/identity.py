@@ -129,11 +129,12 @@ def strategy_of(config: "Config", name: str) -> dict[str, Any]:
     """What makes the trials of one strategy one search: its kind, prompt and options, but those of _FREE_OPTIONS."""
     strategy = config.extent.strategies[name]
     options = {key: value for key, value in strategy.options.items() if key not in _FREE_OPTIONS}
-    program = PACKAGE / "strategies" / "prompts" / f"{strategy.kind}.md"
+    kind = strategy.options.get("agent", "ra") if strategy.kind == "placebo" else strategy.kind
+    program = PACKAGE / "strategies" / "prompts" / f"{kind}.md"
     contract = PACKAGE / "candidate" / "CONTRACT.md"  # stands in the prompts of those who write scripts
     return {
         "kind": strategy.kind,
         "options": options,
         "program": sha256_file(program) if program.exists() else None,
-        "contract": sha256_file(contract) if strategy.kind in ("ua", "ua_bo") else None,
+        "contract": sha256_file(contract) if kind in ("ua", "ua_bo") else None,
     }

@@ -45,13 +45,13 @@ def test_no_prompt_names_a_planted_fault(kind, trials, tmp_path):
     context = context_for(kind, tmp_path, history, replies=["no"], max_asks=1, options=options)
     assert propose(history, context).status == "refused"
     prompt = own_words(prompt_of(context))
-    assert len(prompt) > 1000 and str(FACTS["proteins"]["fit"]) in prompt
+    assert len(prompt) > 1000 and (kind == "obfuscated" or str(FACTS["proteins"]["fit"]) in prompt)
     found = {word for word, pattern in forbidden().items() if pattern.search(prompt)}
     assert not found
 
 
 def test_all_programs_are_checked():
-    assert {path.stem for path in PROMPTS.glob("*.md")} == {program_path(kind).stem for kind in AGENTS}
+    assert {path.stem for path in PROMPTS.glob("*.md")} == {program_path(kind).stem for kind in AGENTS - {"placebo"}}
     assert not any(pattern.search(REASK.read_text(encoding="utf-8")) for pattern in forbidden().values())
 
 

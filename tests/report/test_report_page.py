@@ -124,7 +124,7 @@ def test_an_impossible_study_says_so_and_an_improvement_in_it_is_an_alarm(tmp_pa
     levels(8.5)
     edit_table(made, "floors", lambda row: row | {"val_mae": 99.0})
     loud = {caution.title: caution for caution in cautions(made.read())}
-    assert loud[alarm].level == "danger" and "of ua lies below" in loud[alarm].text
+    assert loud[alarm].level == "danger" and "of ua and its 95 % interval" in loud[alarm].text
     assert "a constant prediction" in loud["Validation was overfitted."].text
     levels(9.5)
     edit_table(made, "comparison", against_reference(-1.5, -0.5))

@@ -53,8 +53,8 @@ def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
         yield (
             "danger",
             "Improvement where there is nothing to learn.",
-            f"The test error of {listing(better)} lies below that of predictors that know nothing, and its 95 % interval "
-            "does so as well. The labels leak, the arm cheats, or it is chance, which allows this in 2.5 %.",
+            f"The test error of {listing(better)} and its 95 % interval lie below the reference predictors, which know "
+            "nothing. The labels leak, the arm cheats, or it is chance, which allows this in 2.5 %.",
         )
     reached = trivial["val_mae"]
     lucky = [

@@ -16,7 +16,7 @@ from tmelt.protocol import differences
 from tmelt.schema import CLEANING, as_frame, read_table
 
 # Order in which strategies are shown: by what searches, never by how well.
-_KINDS = ("random", "local", "bo", "centaur", "ra", "ua", "ra_bo", "ua_bo")
+_KINDS = ("random", "local", "bo", "llm_seeded", "centaur", "placebo", "obfuscated", "ra", "ua", "ra_bo", "ua_bo")
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,11 @@ MODULES = {
     "ra_bo": "tmelt.strategies.ra_bo",
     "ua_bo": "tmelt.strategies.ua_bo",
     "centaur": "tmelt.strategies.centaur",
+    "llm_seeded": "tmelt.strategies.llm_seeded",
+    "placebo": "tmelt.strategies.placebo",
+    "obfuscated": "tmelt.strategies.obfuscated",
 }
-AGENTS = frozenset({"ra", "ua", "ra_bo", "ua_bo", "centaur"})
+AGENTS = frozenset({"ra", "ua", "ra_bo", "ua_bo", "centaur", "llm_seeded", "placebo", "obfuscated"})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,11 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any]) -> None:
         _check_bo(options, strategy)
         return
     own = dict(options)
+    if kind in ("placebo", "obfuscated"):  # an agent seen through a mask: the other options are the agent's
+        agent = read_options(importlib.import_module(MODULES[kind]).OPTIONS, own, strategy).agent
+        own.pop("agent", None)
+        check_options(strategy, agent, own)
+        return
     if kind in AGENTS:
         from tmelt.llm import LLMSettings
         from tmelt.llm.prices import price_of

@@ -1,7 +1,7 @@
 """The playbook as a LangChain chat model."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -59,15 +59,31 @@ def answer(messages: Sequence[BaseMessage], search_seed: int = 0) -> str:
     move = next(islice(moves(prompt), len(texts["ai"]), None), None)
     if move is None:
         return f"{LABEL} The book has nothing left to say here."
+    if "candidates" in prompt.asked:
+        return write_reply(prompt, move, _several(prompt, skipped=len(texts["ai"])))
     return write_reply(prompt, move)
 
 
-def write_reply(prompt: Prompt, move: Move) -> str:
-    """The move in the form that the program asks for."""
+def _several(prompt: Prompt, skipped: int) -> list[Mapping[str, Any]]:
+    """The changes of as many moves as the prompt asks for, no two the same."""
+    chosen: list[Mapping[str, Any]] = []
+    for move in islice(moves(prompt), skipped, None):
+        if move.changes and move.changes not in chosen:
+            chosen.append(move.changes)
+        if len(chosen) >= prompt.candidates:
+            break
+    return chosen
+
+
+def write_reply(prompt: Prompt, move: Move, candidates: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The move, or several candidates, in the form that the program asks for."""
     reply: dict[str, Any] = {}
     if "base" in prompt.asked:
         reply["base"] = "incumbent"
-    reply["changes"] = dict(move.changes)
+    if "candidates" in prompt.asked:
+        reply["candidates"] = [dict(changes) for changes in candidates]
+    else:
+        reply["changes"] = dict(move.changes)
     if "subspace" in prompt.asked:
         reply |= {"subspace": dict(move.subspace), "subspace_reason": f"{LABEL} {move.subspace_reason}"}
     reply |= {

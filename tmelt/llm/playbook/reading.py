@@ -39,6 +39,7 @@ class Prompt:
     script: str | None = field(repr=False)  # of an agent that may write one
     log: str | None = field(repr=False)  # of the crash to repair
     guidance: str = ""
+    candidates: int = 1  # how many are asked for in one reply
     search_seed: int = 0  # of the model, not of the prompt: see variation.py
 
     @property
@@ -72,6 +73,7 @@ def read_prompt(system: str, user: str) -> Prompt:
         knobs |= {knob.name: knob for knob in _declared(script)}
     sections = _sections(user)
     iteration = re.search(r"^# Trial (\d+)", user, re.MULTILINE)
+    candidates = re.search(r"exactly (\d+) candidates", sections.get("Now", ""))
     rounds = [int(number) for number in re.findall(r"^Round (\d+), opened by", user, re.MULTILINE)]
     return Prompt(
         asked=_asked(system),
@@ -84,6 +86,7 @@ def read_prompt(system: str, user: str) -> Prompt:
         script=script,
         log=_section_block(user, r"^## Repair this script$"),
         guidance=sections.get("A person asks of you", ""),
+        candidates=int(candidates[1]) if candidates else 1,
     )
 
 
