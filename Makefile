@@ -12,7 +12,7 @@ CONFIG ?= config.yaml
 SOURCE ?=
 FULL ?=
 
-.PHONY: help setup packages study status test lint slurm-test bench bench-gpu clean
+.PHONY: help setup packages study status test lint slurm-test bench bench-gpu bench-evidence clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -54,6 +54,9 @@ bench-gpu: setup  ## the same where there is a GPU
 	  --output results/benchmarks/embedding_gpu.parquet
 	@python benchmarks/head.py --device cuda --proteins 10000 --seeds 3 --epochs 3 \
 	  --output results/benchmarks/head_gpu.parquet
+
+bench-evidence: setup  ## hold intervals and verdicts against studies with known truth (WORLDS=400: hours)
+	@python benchmarks/evidence.py --worlds $(or $(WORLDS),40) --aa
 
 clean:  ## delete the environment; results stay
 	rm -rf $(VENV)

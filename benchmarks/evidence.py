@@ -2,7 +2,7 @@
 
     python benchmarks/evidence.py                      # 60 worlds a setting: some minutes
     python benchmarks/evidence.py --worlds 400         # the figures of benchmarks/README.md
-    python benchmarks/evidence.py --aa results/aa      # an A/A test of real trainings (benchmarks/aa.yaml), too
+    python benchmarks/evidence.py --aa                 # and an A/A test of real trainings of the default baseline
 
 Every row is one kind of study without an effect (tmelt.evidence.worlds): the share of all 95 % intervals that hold the
 truth, and the share of studies in which the decision rule claims anything at all, which is always false here. With an
@@ -12,17 +12,20 @@ Limits: 93 to 97 % and 5 %, with the Monte Carlo error of the row beside them.
 
 import itertools
 import math
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from benchmark_table import publish
 
 from tmelt.command import run_command
-from tmelt.evidence.aa import baseline_runs, excluding_zero
+from tmelt.evidence.aa import aa_study, baseline_runs, excluding_zero
 from tmelt.evidence.worlds import World, draw, statements, truth
+from tmelt.files import write_text
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -45,7 +48,7 @@ def benchmark_evidence(
     proteins: list[int] = list(PROTEINS),  # noqa: B006
     arms: int = 6,
     seeds: int = 5,
-    aa: Path | None = None,
+    aa: bool = False,
     output: Path = Path("results/benchmarks/evidence.parquet"),
 ) -> None:
     """Coverage of intervals and rate of false claims per kind of study."""
@@ -60,7 +63,7 @@ def benchmark_evidence(
             effect = replace(base, arms=2, effect=1.0)
             rows.append({"study": "2 arms, 1 °C", "searches": count, "proteins": size} | _measured(effect, worlds))
     if aa:
-        rows += list(_real(aa))
+        rows += list(_real())
     publish(rows, output, f"{worlds} studies a row, {arms} strategies, {seeds} fresh seeds")
 
 
@@ -84,9 +87,13 @@ def _measured(world: World, worlds: int) -> dict[str, Any]:
     }
 
 
-def _real(study: Path) -> Iterator[dict[str, Any]]:
-    """The A/A test on the finished study of benchmarks/aa.yaml."""
-    errors, clusters = baseline_runs(study)
+def _real() -> Iterator[dict[str, Any]]:
+    """The A/A test: 14 real trainings of the default study's baseline, in results/aa."""
+    config = Path("results/aa.yaml")
+    write_text(config, yaml.safe_dump(aa_study(yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8")))))
+    command = ["snakemake", "--profile", "profiles/default", "--configfile", str(config)]
+    subprocess.run([*command, "--", "results/aa/evidence/labels.parquet"], check=True)
+    errors, clusters = baseline_runs(Path("results/aa"))
     for seeds in (2, 3, 5):
         outside = excluding_zero(errors, clusters, seeds)
         yield {

@@ -1,6 +1,8 @@
 """The A/A test: one candidate compared with itself on other seeds must show no difference."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,20 @@ from tmelt.evidence.winners import Confirmed, candidate_of
 from tmelt.schema import read_table
 
 PAIRS = 300
+RUNS = 14
+
+
+def aa_study(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of an A/A study: the baseline of `config`, retrained on 14 fresh seeds, and next to nothing else."""
+    extent = {"iterations": 1, "trajectories": 1, "seeds": [0], "confirm_seeds": RUNS}
+    return {
+        "study": "aa",
+        "title": "A baseline against itself",
+        "design": config["design"],
+        "extent": extent | {"strategies": {"random": {"kind": "random"}}},
+        "evidence": {"purposes": ["baseline"]},
+        "runtime": {"seeds_per_job": "all"},
+    }
 
 
 def baseline_runs(study: Path) -> tuple[np.ndarray, np.ndarray]:
