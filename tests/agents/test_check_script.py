@@ -1,10 +1,14 @@
 """What can be said of a script without running it."""
 
+import re
+from importlib.resources import files
+
 import pytest
 from searching import SCRIPT
 
 from tmelt.knobs import Space, knobs_from_table
 from tmelt.strategies.check_script import ScriptError, check_script
+from tmelt.strategies.ua import CONTRACT
 
 FIT = "def fit(task, knobs, checkpoint):\n    pass\n\n\n"
 PREDICT = "def predict(task, checkpoint):\n    pass\n"
@@ -91,3 +95,13 @@ def test_declared_knobs_come_back_as_rows_that_make_the_same_knobs():
     declared = check_script(f"KNOBS = {rows!r}\n\n\n{FIT}{PREDICT}", Space())
     assert knobs_from_table(declared) == knobs_from_table(rows)
     assert check_script(f"KNOBS: list = {rows!r}\n\n\n{FIT}{PREDICT}", Space()) == declared
+
+
+def test_the_contract_s_example_of_declared_knobs_is_legal():
+    """One of each kind, with a logarithmic range and a condition: how they are written is told by example."""
+    text = (files("tmelt") / CONTRACT).read_text(encoding="utf-8")
+    example = next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "KNOBS" in block)
+    knobs = knobs_from_table(check_script(f"{example}\n{SCRIPT}", Space()))
+    assert {knob.kind for knob in knobs} == {"float", "int", "choice"}
+    assert any(knob.log for knob in knobs) and any(knob.when for knob in knobs)
+    assert len(Space().extended(knobs)) == len(Space()) + len(knobs)

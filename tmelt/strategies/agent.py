@@ -135,7 +135,7 @@ def consult(
         script_of=(lambda number: base_of(history[number], context).script) if scripts else None,
     )
     common = {
-        "task": task_text(context.facts or {}),
+        "task": task_text({**(context.facts or {}), "training seeds of a trial": history[0].seeds}),
         "knobs": context.space.markdown(),
         "history": memory,
         "guidance": words,
