@@ -198,6 +198,7 @@ def _templates(folder: Path, proteins: int) -> list[dict[str, bytes]]:
             "seed": number % 3, "status": "ok", "fit_mae": random.uniform(3, 8), "stop_mae": random.uniform(4, 9),
             "parameter_count": 1_677_057, "checkpoint_mb": random.uniform(6, 7), "epochs": int(random.integers(5, 60)),
             "fit_s": random.uniform(10, 600), "predict_s": random.uniform(1, 60), "cpu_s": random.uniform(10, 600),
+            "wall_s": random.uniform(10, 600), "cut_by_clock": False,
             "device_s": 0.0, "memory_mb": random.uniform(500, 3000), "sandbox": "bwrap", "device": "cpu",
             "host_cpu": "a processor",
         }  # fmt: skip

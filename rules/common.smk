@@ -206,7 +206,8 @@ def minutes_of(seeds, threads):
     """Upper bound for training so many seeds: a rehearsal, then one after another as far as they are not side by side."""
     budget = CONFIG.design.budget
     rounds = 1 + -(-seeds // side_by_side(threads))
-    return int(3 + rounds * 1.5 * (budget.fit_s + 3 * budget.predict_s) / 60)
+    longest = max(1.5, budget.wall_factor if CONFIG.design.device == "cpu" else 1.0)  # in wall-clock time
+    return int(3 + rounds * longest * (budget.fit_s + 3 * budget.predict_s) / 60)
 
 
 def training_minutes(wildcards, attempt, threads):

@@ -139,6 +139,7 @@ def outcome(
             "parameter_count": parameters if ok else None,
             "checkpoint_mb": round(parameters * 4 / 1e6, 4) if ok else None,
             "fit_s": 10 * ran,
+            "cut_by_clock": 0,
             "cpu_s": 11 * ran,
             "device_s": 0.0,
             "memory_mb": None if refused else 600.0,

@@ -56,6 +56,7 @@ def make_spec(folder, view, knobs, **changes):
         "processes": 1,
         "precision": "fp32",
         "threads": 1,
+        "budget_factor": 1.0,
     } | changes
 
 

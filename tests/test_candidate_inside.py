@@ -37,6 +37,7 @@ def make_spec(folder, view, source, **changes):
         "processes": 1,
         "precision": "fp32",
         "threads": 1,
+        "budget_factor": 1.0,
     } | changes
 
 

@@ -101,8 +101,13 @@ class Backbone(Part):
 class Budget(Part):
     """What the harness grants to one run (one training of one candidate with one seed)."""
 
-    fit_s: float = Field(600, gt=0, description="wall-clock seconds of training")
-    predict_s: float = Field(120, gt=0, description="wall-clock seconds of one prediction pass")
+    # On a CPU the clock is CPU time of all threads and processes of the run, divided by `runtime.threads`; on a GPU it
+    # is wall-clock time.
+    fit_s: float = Field(600, gt=0, description="seconds of training, by the budget's clock")
+    predict_s: float = Field(120, gt=0, description="seconds of one prediction pass, by the budget's clock")
+    wall_factor: float = Field(
+        4, ge=1, description="on a CPU a run also ends after this many times its seconds of wall-clock time"
+    )
     memory_mb: int = Field(8000, ge=500, description="resident memory of the whole process tree")
     disk_mb: int = Field(2000, ge=10, description="the checkpoint and everything else that a run writes")
     processes: int = Field(64, ge=4)

@@ -20,6 +20,7 @@ SCORING_CODE = (
     "knobs.py",
     "scoring.py",
     "decision.py",
+    "harness/clock.py",
     "harness/inside.py",
     "harness/predictions.py",
     "harness/run.py",

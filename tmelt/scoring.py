@@ -72,6 +72,7 @@ def score(
             "parameter_count": tried[0]["parameter_count"],
             "checkpoint_mb": _mean(run["checkpoint_mb"] for run in tried),
             "fit_s": _sum(run["fit_s"] for run in tried),
+            "cut_by_clock": sum(bool(run["cut_by_clock"]) for run in tried),
             "cpu_s": _sum(run["cpu_s"] for run in tried),
             "device_s": _sum(run["device_s"] for run in tried),
             "memory_mb": max((run["memory_mb"] for run in tried if run["memory_mb"] is not None), default=None),
@@ -98,7 +99,8 @@ def trial_row(
     Args:
         proposal: what was tried.
         seeds, maes: training seeds, and their validation MAE in °C, rounded; none unless all ended ok.
-        measured: fit_mae, stop_mae, parameter_count, checkpoint_mb, fit_s, cpu_s, device_s and memory_mb.
+        measured: fit_mae, stop_mae, parameter_count, checkpoint_mb, fit_s, cut_by_clock, cpu_s, device_s
+            and memory_mb.
     """
     row: dict[str, Any] = {
         "strategy": strategy,

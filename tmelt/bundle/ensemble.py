@@ -15,8 +15,9 @@ import numpy as np
 from tmelt.bundle.embedding import write_pool
 from tmelt.config import Budget
 from tmelt.errors import InfrastructureError, InputError
+from tmelt.harness.clock import Clock
 from tmelt.harness.predictions import Invalid, read_predictions
-from tmelt.harness.run import PRELOAD, START_S
+from tmelt.harness.run import PRELOAD
 from tmelt.harness.sandbox import Limits, Phase, Sandbox
 
 
@@ -108,6 +109,7 @@ class Ensemble:
                     "output": str(answer),
                     "seed": 0,
                     "seconds": seconds,
+                    "budget_factor": 1.0,
                     "device": self.device,
                     "processes": 1,
                     "precision": self.precision,
@@ -116,7 +118,7 @@ class Ensemble:
                 read=(self._train, checkpoint, view),
                 write=(answer,),
                 limits=Limits(
-                    wall_s=seconds + START_S[self.device],
+                    **Clock(self.device, self.threads, self._budget.wall_factor).limits(seconds),
                     # The mapped view counts as resident; the study's pool was in its budget already.
                     memory_mb=self._budget.memory_mb + total // 2**20,
                     processes=self._budget.processes,

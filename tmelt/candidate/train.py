@@ -187,18 +187,22 @@ def predict_tm(task, model, proteins):
 
 
 def fit(task, knobs, checkpoint):
-    """Train until the stop error has not improved for `patience` epochs; keep the weights of the best epoch."""
+    """Train until the stop error has not improved for `patience` epochs; keep the weights of the best epoch.
+
+    A run with a larger time budget than the search's gets as many more epochs, and as much more patience.
+    """
+    epochs, patience = (round(knobs[name] * task.budget_factor) for name in ("epochs", "patience"))
     torch.manual_seed(task.seed)
     centre, scale = target_scale(task.fit.tm, knobs["target_scaling"])
     model = Predictor(task.fit.width, knobs, centre, scale).to(task.device)
     task.log_model(parameter_count=sum(parameter.numel() for parameter in model.parameters()))
     optimiser = make_optimiser(model, knobs)
     generator = torch.Generator().manual_seed(task.seed)
-    steps = knobs["epochs"] * math.ceil(len(task.fit) / knobs["batch_size"])
+    steps = epochs * math.ceil(len(task.fit) / knobs["batch_size"])
     reserve = 0.1 * task.seconds_left()  # for the last look at stop and for saving
     best_mae, best_epoch, best_weights = math.inf, 0, None
     step = 0
-    for epoch in range(1, knobs["epochs"] + 1):
+    for epoch in range(1, epochs + 1):
         model.train()
         total, seen = 0.0, 0
         for batch in task.fit.batches(knobs["batch_size"], generator, crop=knobs["crop"]):
@@ -214,7 +218,7 @@ def fit(task, knobs, checkpoint):
         task.log_epoch(epoch=epoch, fit_loss=fit_loss, stop_mae=stop_mae, learning_rate=rate)
         if stop_mae < best_mae:
             best_mae, best_epoch, best_weights = stop_mae, epoch, copy.deepcopy(model.state_dict())
-        if epoch - best_epoch >= knobs["patience"] or task.seconds_left() < reserve:
+        if epoch - best_epoch >= patience or task.seconds_left() < reserve:
             break
     torch.save({"features": task.fit.width, "knobs": knobs, "weights": best_weights}, checkpoint / "model.pt")
 

@@ -27,7 +27,6 @@ from tmelt.knobs import Space, Value
 PURPOSES = get_args(Purpose)
 BUDGET_FACTORS = (2.0, 4.0)
 FIT_FRACTIONS = (0.25, 0.5)
-_PASSES = ("epochs", "patience")  # knobs that would otherwise end training before a larger budget does
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _entries(
                 yield about | {"purpose": "projection", "change": change, "part": part}, projected
         if "budget" in purposes:
             for factor in BUDGET_FACTORS:
-                yield about | {"purpose": "budget", "level": factor}, _with_budget(candidate, factor)
+                yield about | {"purpose": "budget", "level": factor}, replace(candidate, budget_factor=factor)
         if "fraction" in purposes:
             for fraction in FIT_FRACTIONS:
                 yield about | {"purpose": "fraction", "level": fraction}, replace(candidate, fit_fraction=fraction)
@@ -216,15 +215,6 @@ def _read_path(trials: pl.DataFrame, study: Path, winner: Mapping[str, Any]) -> 
     search = trials.filter((pl.col("strategy") == winner["strategy"]) & (pl.col("trajectory") == winner["trajectory"]))
     rows = {row["iteration"]: row for row in search.iter_rows(named=True)}
     return [(iteration, _read(study, rows[iteration])) for iteration in incumbent_path(search)]
-
-
-def _with_budget(candidate: Candidate, factor: float) -> Candidate:
-    """The candidate with a larger budget, and as many more epochs and as much more patience to spend it."""
-    knobs = {
-        name: round(value * factor) if name in _PASSES and not isinstance(value, str | bool) else value
-        for name, value in candidate.knobs.items()
-    }
-    return replace(candidate, knobs=knobs, budget_factor=factor)
 
 
 def ablations(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[tuple[int, str, Candidate]]:

@@ -51,7 +51,7 @@ PLAN = pa.schema([
     column("iteration", N, "the winner's trial"),
     column("change", N, "ablation, projection: iteration of the kept change in question; null: the whole winner"),
     column("part", S, "ablation: the knob left out, or `script`; projection: projected, parent or child; else null"),
-    column("level", F, "budget: factor on fit_s (and epochs, patience); fraction: share of fit; else null"),
+    column("level", F, "budget: factor on fit_s, which the script is told; fraction: share of fit; else null"),
     column("organism", S, "organism: the one left out of fit and stop; else null"),
     column("seeds", pa.list_(N), "training seeds, none of them used in the search"),
     column("budget_factor", F, "factor on the budget's fit_s"),

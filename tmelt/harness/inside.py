@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from tmelt.allocator import keep_freed_memory
+from tmelt.harness.clock import now_inside
 from tmelt.harness.task import Proteins, Task
 
 MODULE = "train"  # the script's name for pickle, the same in both phases
@@ -29,9 +30,9 @@ def run_phase(spec: Mapping[str, Any]) -> int:
 
     Args:
         spec: `phase` (fit or predict), `script`, `view`, `rows` (a .npy file, or None for all proteins), `knobs`,
-            `checkpoint` and `output` (folders), `seed`, `seconds`, `device`, `processes` (how many share it),
-            `precision` and `threads`. fit leaves `curve.jsonl` and `model.json` in `output`, predict `predictions.f64`
-            (little-endian float64).
+            `checkpoint` and `output` (folders), `seed`, `seconds`, `budget_factor`, `device`, `processes` (how many
+            share it), `precision` and `threads`. fit leaves `curve.jsonl` and `model.json` in `output`, predict
+            `predictions.f64` (little-endian float64).
     """
     try:
         prepare(spec["threads"], spec["device"])
@@ -88,6 +89,8 @@ def _task(spec: Mapping[str, Any]) -> Task:
         device=device,
         precision=spec["precision"],
         seconds=spec["seconds"],
+        clock=now_inside(spec["device"], spec["threads"]),
+        budget_factor=spec["budget_factor"],
         output=Path(spec["output"]),
         **sets,
     )

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from tmelt.embed.views import check_views
 from tmelt.errors import InfrastructureError
 from tmelt.files import write_text
 from tmelt.harness import journal
+from tmelt.harness.clock import NEARLY_OVER_NOTE, USED_UP, Clock
+from tmelt.harness.cores import granted_cores
 from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_parameter_count, read_predictions
 from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_exposed
 from tmelt.harness.variation import Variation
@@ -37,7 +40,6 @@ REHEARSAL_S = 60.0
 # rounding step: 2⁻⁸ relative, a few tenths of a degree at most.
 ROW_WISE_TOLERANCE = {"fp32": 1e-2, "bf16": 0.5}
 CHECK_SHARE = 0.1
-START_S = {"cpu": 2.0, "cuda": 30.0}  # before a script runs; CUDA starts, and the residues move to the GPU
 # Imported once per job, before the phases are forked off. Optimisers import torch._dynamo.
 PRELOAD = ("torch", "torch._dynamo", "numpy", "tmelt.harness.inside")
 
@@ -79,10 +81,15 @@ class Harness:
             reference_sha256=protocol["reference_sha256"],
         )
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of each run's budget."""
+        return Clock(self.device, self.threads, self.budget.wall_factor)
+
     def limits(self, seconds: float) -> Limits:
-        """The budget as the sandbox enforces it."""
+        """The budget as the sandbox enforces it, for a phase of so many seconds by the budget's clock."""
         return Limits(
-            wall_s=seconds,
+            **self.clock.limits(seconds),
             memory_mb=self.budget.memory_mb,
             processes=self.budget.processes,
             file_mb=2 * self.budget.disk_mb,  # the watchdog is to speak first, by name
@@ -184,7 +191,8 @@ class _Runner:
 
     def __init__(self, proposal: Proposal, harness: Harness, sandbox: Sandbox, variation: Variation, side_by_side: int):
         self.proposal, self.harness, self.sandbox, self.side_by_side = proposal, harness, sandbox, side_by_side
-        self.fit_s = harness.budget.fit_s * variation.budget_factor
+        self.budget_factor = variation.budget_factor
+        self.fit_s = harness.budget.fit_s * self.budget_factor
         self.fit_rows = variation.fit_rows(harness.embedding, harness.proteins)
         self.script = sandbox.folder / "train.py"
         write_text(self.script, proposal.script)
@@ -207,13 +215,14 @@ class _Runner:
         seconds = min(REHEARSAL_S, self.harness.budget.fit_s)
         fit = self._fit(folder, seed=0, seconds=seconds, rows=rows)
         if fit.status != "ok":
-            return None if fit.status == "timeout" else _Failure(fit.status, "rehearsal", _tail(fit), fit.wall_s)
+            used = self.harness.clock.used(fit)
+            return None if fit.status == "timeout" else _Failure(fit.status, "rehearsal", _tail(fit), used)
         try:
             self._predict(
                 folder, "a", np.arange(min(REHEARSAL_PROTEINS, len(self.pool))), self.harness.embedding / "pool"
             )
         except Invalid as invalid:
-            return _Failure(invalid.status, invalid.reason, _tail(fit), fit.wall_s)
+            return _Failure(invalid.status, invalid.reason, _tail(fit), self.harness.clock.used(fit))
         return None
 
     def checkpoint(self, seed: int) -> Path:
@@ -224,9 +233,15 @@ class _Runner:
         """One run: trains, predicts twice, writes everything but run.parquet; returns the row."""
         folder = self._folder(f"s{seed}")
         fit = self._fit(folder, seed=seed, seconds=self.fit_s, rows=self.fit_rows)
-        row = _blank_row(seed, fit.status, None, self.harness) | {
-            "fit_s": fit.wall_s,
+        clock = self.harness.clock
+        reason = "wall_clock" if clock.ended_by_wall(fit, self.fit_s) else None
+        row = _blank_row(seed, fit.status, reason, self.harness) | {
+            "fit_s": clock.used(fit),
+            "cut_by_clock": fit.status == "timeout"
+            or clock.used(fit) >= USED_UP * self.fit_s
+            or os.path.lexists(folder / "notes" / NEARLY_OVER_NOTE),
             "cpu_s": fit.cpu_s,
+            "wall_s": fit.wall_s,
             "memory_mb": fit.memory_mb,
             "sandbox": fit.backend,
             "checkpoint_mb": folder_size(folder / "checkpoint") / 2**20,
@@ -235,18 +250,19 @@ class _Runner:
         curve = read_curve(folder / "notes" / "curve.jsonl")
         row["epochs"] = curve[-1]["epoch"] if curve else None
         predictions: list[dict[str, Any]] = []
-        held_s = fit.wall_s
-        if fit.status == "ok":
+        if clock.is_overdrawn(fit, self.fit_s):
+            row |= {"status": "tamper", "reason": "cpu_time"}
+        elif fit.status == "ok":
             try:
                 values, first, second = self._judge(folder)
                 predictions = self._hidden_predictions(values)
-                row |= self._open_errors(values) | {"predict_s": first.wall_s}
+                row |= self._open_errors(values) | {"predict_s": clock.used(first)}
                 row["cpu_s"] += first.cpu_s + second.cpu_s
-                held_s += first.wall_s + second.wall_s
+                row["wall_s"] += first.wall_s + second.wall_s
             except Invalid as invalid:
                 row |= {"status": invalid.status, "reason": invalid.reason}
         if self.harness.device == "cuda":
-            row["device_s"] = held_s / self.side_by_side  # those side by side hold one GPU together
+            row["device_s"] = row["wall_s"] / self.side_by_side  # those side by side hold one GPU together
         _write_parts(out, curve, predictions, _tail(fit))
         return row
 
@@ -293,9 +309,6 @@ class _Runner:
             },
             read=(*read, self.harness.embedding / "fit"),
             write=(folder / "checkpoint", folder / "notes"),
-            # The script is told `seconds`, and they count once all is ready for it; the kill comes later, so that a
-            # careful script can finish.
-            seconds=seconds * 1.02 + START_S[self.harness.device],
         )
 
     def _predict(self, folder: Path, name: str, rows: np.ndarray, view: Path) -> tuple[np.ndarray, Outcome]:
@@ -313,29 +326,34 @@ class _Runner:
             },
             read=(self.script, folder / "checkpoint", folder / f"{name}_rows.npy", view),
             write=(answer,),
-            seconds=self.harness.budget.predict_s + START_S[self.harness.device],
         )
+        if self.harness.clock.is_overdrawn(outcome, self.harness.budget.predict_s):
+            raise Invalid("cpu_time", "tamper")
         if outcome.status != "ok":
             raise Invalid(f"predict_{outcome.status}", outcome.status)
         return read_predictions(answer / "predictions.f64", len(rows)), outcome
 
-    def _launch(self, spec: dict[str, Any], *, read: Sequence[Path], write: Sequence[Path], seconds: float) -> Outcome:
-        outcome = self.sandbox.run(
-            Phase(
-                spec={
-                    "script": str(self.script),
-                    "knobs": dict(self.proposal.knobs),
-                    "device": self.harness.device,
-                    "processes": self.side_by_side,
-                    "precision": self.harness.precision,
-                    "threads": self.harness.threads,
-                    **spec,
-                },
-                read=tuple(read),
-                write=tuple(write),
-                limits=self.harness.limits(seconds),
+    def _launch(self, spec: dict[str, Any], *, read: Sequence[Path], write: Sequence[Path]) -> Outcome:
+        harness = self.harness
+        with granted_cores(harness.threads) if harness.device == "cpu" else nullcontext(()) as cores:
+            outcome = self.sandbox.run(
+                Phase(
+                    spec={
+                        "script": str(self.script),
+                        "knobs": dict(self.proposal.knobs),
+                        "device": harness.device,
+                        "processes": self.side_by_side,
+                        "precision": harness.precision,
+                        "threads": harness.threads,
+                        "budget_factor": self.budget_factor,
+                        **spec,
+                    },
+                    read=tuple(read),
+                    write=tuple(write),
+                    limits=harness.limits(spec["seconds"]),
+                    cores=cores,
+                )
             )
-        )
         if outcome.error:
             raise InfrastructureError(f"sandbox {outcome.backend}: {outcome.error}")
         return outcome
@@ -381,6 +399,7 @@ def _blank_row(seed: int, status: str, reason: str | None, harness: Harness) -> 
         "seed": seed,
         "status": status,
         "reason": reason,
+        "cut_by_clock": False,
         "device_s": 0.0,
         "device": _device_name(harness.device),
         "host_cpu": processor(),

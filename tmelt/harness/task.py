@@ -4,7 +4,7 @@ import json
 import math
 import mmap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tmelt.errors import InputError
+from tmelt.harness.clock import NEARLY_OVER, NEARLY_OVER_NOTE
 from tmelt.packed import segment_mean, tokens_per_pass
 
 
@@ -248,16 +249,29 @@ class Task:
         precision: `fp32`, `bf16`, or `auto` for bf16 where the device multiplies it faster.
         seconds: time budget, counted from here.
         output: folder for the record of epochs and the model's facts.
+        clock: what counts the time budget's seconds (tmelt.harness.clock).
+        budget_factor: how many times the search's time budget this run has.
         sets: `fit` and `stop`, or `pool`.
     """
 
     def __init__(
-        self, *, seed: int, device: torch.device, precision: str, seconds: float, output: Path, **sets: Proteins
+        self,
+        *,
+        seed: int,
+        device: torch.device,
+        precision: str,
+        seconds: float,
+        output: Path,
+        clock: Callable[[], float] = time.monotonic,
+        budget_factor: float = 1.0,
+        **sets: Proteins,
     ):
         self.seed = seed
         self.device = device
+        self.budget_factor = budget_factor
         self._bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
-        self._end = time.monotonic() + seconds
+        self._clock = clock
+        self._end, self._nearly_over = clock() + seconds, NEARLY_OVER * seconds
         self._output = output
         self._sets = sets
 
@@ -272,8 +286,12 @@ class Task:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16)
 
     def seconds_left(self) -> float:
-        """What remains of the time budget."""
-        return self._end - time.monotonic()
+        """What remains of the time budget; that little of it is left is noted once for the harness."""
+        left = self._end - self._clock()
+        if left < self._nearly_over:
+            (self._output / NEARLY_OVER_NOTE).touch()
+            self._nearly_over = -math.inf
+        return left
 
     def log_model(self, *, parameter_count: int) -> None:
         """Record the number of trainable parameters."""

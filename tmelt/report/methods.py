@@ -22,7 +22,7 @@ def methods_paragraph(study: Study) -> str:
         f"training script and its knobs, each in {count(study.trajectories, 'separate search', 'separate searches')} "
         f"of up to {count(study.longest, 'trial')} after a common baseline.",
         f"A trial trains one candidate with {count(seeds, 'training seed')}"
-        + (f" for at most {limits['fit_s']:g} s each" if "fit_s" in limits else "")
+        + (f" for at most {limits['fit_s']:g} s of {_clock(study)} each" if "fit_s" in limits else "")
         + "; a harness apart from the candidate's process measures the mean absolute error on validation proteins, "
         "which alone decides what is kept.",
         *_told_confirmation(study),
@@ -138,12 +138,19 @@ def _backbone(study: Study) -> str:
     )
 
 
+def _clock(study: Study) -> str:
+    """What the seconds of the budget are."""
+    design = study.protocol["design"]
+    return "wall-clock time" if design.get("device") == "cuda" else "CPU time per granted thread"
+
+
 def _budget(study: Study) -> str:
     design = study.protocol["design"]
     return _join(
         *(f"{name} {limit}" for name, limit in design.get("budget", {}).items()),
         f"device {design.get('device')}",
         f"threads {design['threads']}" if "threads" in design else None,
+        f"seconds of {_clock(study)}",
     )
 
 

@@ -13,6 +13,7 @@ def facts_of(protocol: Mapping[str, Any]) -> dict[str, Any]:
         "data": data["description"],
         "embedding": {key: embedding[key] for key in ("backbone", "width", "layer", "untrained")},
         "budget": design["budget"],
+        "clock of the budget": "wall-clock time" if design["device"] == "cuda" else "CPU time per granted thread",
         "precision": design["precision"],
         "device": design["device"],
     }

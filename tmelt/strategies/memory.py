@@ -123,14 +123,15 @@ def format_value(value: Value, exact: bool = False) -> str:
 
 def _table(history: History, tokens: int, *, scripts: bool) -> str:
     """All trials, or as many of the best and of the most recent in turn as there is room for."""
-    columns = ["trial", "val", "sd", "fit", "stop", "val-fit", "s", "decision", "by", "from", "changes", "idea"]
+    columns = ["trial", "val", "sd", "fit", "stop", "val-fit", "s", "cut", "decision", "by", "from", "changes", "idea"]
     if scripts:
-        columns.insert(10, "script")
+        columns.insert(columns.index("changes"), "script")
     header = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
     legend = (
         "val, fit, stop: mean absolute error in °C on validation, training and early-stopping proteins (val: the"
         " status where the trial failed; sd over training seeds); val-fit: the generalisation gap; s: seconds of"
-        " training per seed; changes: against trial `from`, or against trial 0."
+        " training per seed, by the clock of the time budget; cut: seeds whose training ended for lack of time;"
+        " changes: against trial `from`, or against trial 0."
     )
     title = "### Trials"
     if tokens < 300:
@@ -173,6 +174,7 @@ def _row(history: History, trial: Trial, *, scripts: bool) -> str:
         *(("" if number is None else f"{number:.2f}") for number in (trial.val_mae_sd, trial.fit_mae, trial.stop_mae)),
         "" if gap is None else f"{gap:.2f}",
         f"{trial.fit_s / len(trial.seeds):.0f}" if trial.seeds and trial.fit_s is not None else "",
+        str(trial.cut_by_clock or ""),
         trial.decision or "",
         trial.origin,
         "" if trial.parent is None else str(trial.parent),
@@ -180,7 +182,7 @@ def _row(history: History, trial: Trial, *, scripts: bool) -> str:
         _one_line(trial.proposal["hypothesis"] or "", IDEA_LENGTH),
     ]
     if scripts:
-        cells.insert(10, f"{trial.script[:6]} ({trial.script_lines} lines)")
+        cells.insert(-2, f"{trial.script[:6]} ({trial.script_lines} lines)")
     return f"| {' | '.join(cells)} |"
 
 
@@ -310,11 +312,12 @@ def _in_full(history: History, number: int, script_of: Callable[[int], str] | No
     trial = history[number]
     proposal = trial.proposal
     seconds = "" if trial.fit_s is None else f", {trial.fit_s:.0f} s of training over all seeds"
+    cut = f", {trial.cut_by_clock} of {len(trial.seeds)} seeds cut by the clock" if trial.cut_by_clock else ""
     size = "" if trial.parameter_count is None else f", {trial.parameter_count} parameters"
     lines = [
         f"### Trial {number} in full, as you asked",
         f"status {trial.status}, decision {trial.decision}, by {trial.origin}, changed from trial {trial.parent}"
-        f"{size}{seconds}",
+        f"{size}{seconds}{cut}",
     ]
     if trial.ok:
         lines.append(

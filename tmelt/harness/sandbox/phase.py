@@ -18,6 +18,7 @@ class Limits:
     processes: int  # processes and threads alive at once
     file_mb: int  # one file
     disk_mb: int  # everything below the writable folders and the private scratch folder
+    cpu_s: float | None = None  # CPU seconds, summed over the phase's processes and threads; None: no limit
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Phase:
     read: tuple[Path, ...]
     write: tuple[Path, ...]
     limits: Limits
+    cores: tuple[int, ...] = ()  # it runs on these only; empty: on those of the harness
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Outcome:
     exit: int | None = None  # None when a signal ended it
     signal: int | None = None
     wall_s: float = 0.0
-    cpu_s: float = 0.0
+    cpu_s: float = 0.0  # of all its processes, ended ones included
     memory_mb: float = 0.0  # largest sum of resident sizes seen
     processes: int = 0  # largest number of processes and threads seen
     output: str = ""  # head and tail of what it printed
@@ -84,6 +86,7 @@ class Request:
     write: list[str]
     scratch: str  # private temporary folder, home and working directory
     limits: Limits
+    cores: list[int]
     canary: bool = False  # run the canary instead of the entry
 
     @classmethod
@@ -115,6 +118,7 @@ class Job:
     spec: dict[str, Any]
     scratch: str
     canary: bool
+    cores: list[int]
     confinement: Confinement
 
     @classmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _KILL_PATIENCE_S = 10.0
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _KERNEL_LISTS_CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists()
 
 
@@ -75,6 +76,25 @@ def usage(pids: list[int]) -> Usage:
         kilobytes += sum(int(fields[key].split()[0]) for key in ("RssAnon", "RssShmem"))
         tasks += int(fields["Threads"])
     return Usage(kilobytes / 1024, tasks)
+
+
+def cpu_s(root: int, pids: list[int]) -> float:
+    """CPU seconds of these processes and of all that ended below `root`, whose descendants they are.
+
+    A process that ended is in its parent's account once it is collected, and a zombie still has its own. Parents come
+    before their children in `pids`, so that a child that is collected meanwhile is missed once, not counted twice.
+    """
+    ticks = sum(sum(_times(pid)) for pid in pids) + sum(_times(root)[2:])
+    return ticks / _TICKS_PER_S
+
+
+def _times(pid: int) -> list[int]:
+    """Clock ticks of a process, and of its collected children: user, system, user, system; zeros when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return [0, 0, 0, 0]
+    return [int(field) for field in fields[11:15]]
 
 
 def proportional_mb(pids: list[int], upper_mb: float) -> float:

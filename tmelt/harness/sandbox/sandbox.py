@@ -124,7 +124,8 @@ class Sandbox:
         scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.folder))
         try:
             write = [self._hand_over(path) for path in phase.write]
-            request = Request(phase.spec, read, write, self._hand_over(scratch), phase.limits, canary)
+            own = self._hand_over(scratch)
+            request = Request(phase.spec, read, write, own, phase.limits, list(phase.cores), canary)
             return self._ask(request)
         finally:
             remove_tree(scratch)

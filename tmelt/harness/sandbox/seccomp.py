@@ -8,6 +8,7 @@ What it does not name it allows: file access is Landlock's and the mount list's 
 import ctypes
 import errno
 import os
+import signal
 import socket
 import struct
 
@@ -76,6 +77,13 @@ def program(*, own_signals_only: bool, namespaces: bool, gpu: bool, landlock_abi
     steps += _on(syscalls.CLONE3, _refuse(errno.ENOSYS))
     steps += _on(
         syscalls.CLONE, _argument(0), _step(_IF_ANY_BIT, _CLONE_NEW_NAMESPACE, 0, 1), _refuse(errno.EPERM), _PERMIT
+    )
+    steps += _on(
+        syscalls.SIGNAL_ACTION,
+        _argument(0),
+        _step(_IF_EQUAL, signal.SIGCHLD, 0, 1),
+        _refuse(errno.EPERM),
+        _PERMIT,
     )
     steps += _on(
         syscalls.IOCTL,

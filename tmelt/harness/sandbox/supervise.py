@@ -156,6 +156,8 @@ class _Watch:
         if now - self.started > limits.wall_s:
             return Verdict("timeout", f"more than {limits.wall_s:g} seconds")
         pids = processes.descendants(self.keeper)
+        if limits.cpu_s is not None and processes.cpu_s(self.keeper, pids) > limits.cpu_s:
+            return Verdict("timeout", f"more than {limits.cpu_s:g} seconds of CPU time")
         usage = processes.usage(pids)
         memory_mb = usage.memory_mb
         if memory_mb > limits.memory_mb:

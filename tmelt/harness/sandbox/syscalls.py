@@ -106,6 +106,9 @@ SIGNALS: Table = {
 }
 RESOURCE_LIMITS: Table = {"prlimit64": (302, 261)}
 
+# Sets what a signal does; of SIGCHLD it would let children end without their CPU time being counted.
+SIGNAL_ACTION: Table = {"rt_sigaction": (13, 134)}
+
 CLONE: Table = {"clone": (56, 220)}
 # Their arguments lie in memory, where a filter cannot look; the C library falls back to the older call.
 CLONE3: Table = {"clone3": (435, 435)}

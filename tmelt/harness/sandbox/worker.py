@@ -93,6 +93,8 @@ def _run(job: Job, control: Channel, output: int, entry: Entry) -> NoReturn:
     try:
         keeper = os.getppid()
         os.setsid()
+        if job.cores:  # seccomp takes away the call that could change it again
+            os.sched_setaffinity(0, job.cores)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else its own files below /proc are closed to it
         _set_oom_score(_OOM_SCORE_CHILD)
         os.dup2(output, 1)

@@ -114,6 +114,7 @@ class WorkerProcess:
             spec=request.spec,
             scratch=request.scratch,
             canary=request.canary,
+            cores=request.cores,
             confinement=Confinement(
                 enabled=settings.backend != "none",
                 read=[*settings.system, *request.read],
