@@ -136,6 +136,14 @@ def test_what_agents_are_told_stands_on_the_page(tmp_path):
     told = dict(methods(made.read()))["What agents are told"]
     assert "Agents (ra and ua) are also told the meaning of each knob" in told
     assert "ua see and write the training script" in told and "authors' knowledge" in told
+    quiet = {caution.title for caution in cautions(made.read())}
+    assert not {"Control arms.", "Trial 0 is not the published one."} & quiet
+    edit_json(made.study / "random" / "strategy.json", kind="local")
+    design = made.read().protocol["design"] | {"baseline": {"planted": 3, "seed": 7}}
+    edit_json(made.paths["protocol"], design=design)
+    found = {caution.title: caution.text for caution in cautions(made.read())}
+    assert found["Control arms."] == "random makes the restricted agent's moves at random, without an LLM."
+    assert "3 other faults were planted in it (seed 7)" in found["Trial 0 is not the published one."]
 
 
 @pytest.mark.slow
