@@ -28,6 +28,7 @@ from tmelt.command import run_command
 from tmelt.embed.cache import Key, SegmentWriter, open_cache
 from tmelt.embed.views import read_view
 from tmelt.files import sha256_text
+from tmelt.proteins.composition import composition
 
 Read = Callable[[np.ndarray], np.ndarray]  # numbers of proteins -> residues, float16 (ΣL, D)
 BATCH = 32
@@ -166,6 +167,7 @@ def _ways(
     def write_view(folder: Path) -> None:
         write_raw(folder)
         np.save(folder / "offsets.npy", offsets)
+        np.save(folder / "composition.npy", composition(sequences))
         (folder / "sequences.txt").write_text("".join(sequence + "\n" for sequence in sequences))
 
     def read_mapped_view(folder: Path) -> Read:

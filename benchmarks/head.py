@@ -116,7 +116,15 @@ def _random_proteins(count: int, device: torch.device) -> Proteins:
     store = torch.randn(int(lengths.sum()), WIDTH, generator=random, device=device, dtype=torch.float16)
     store += torch.repeat_interleave(signal, torch.from_numpy(lengths).to(device)).half().unsqueeze(1)
     starts = np.cumsum(lengths) - lengths
-    return Proteins(store, starts, torch.from_numpy(lengths), [""] * count, device, 55 + 10 * signal)
+    return Proteins(
+        store,
+        starts,
+        torch.from_numpy(lengths),
+        torch.zeros(count, 20, dtype=torch.long),
+        None,
+        device,
+        55 + 10 * signal,
+    )
 
 
 def _flops(lengths: np.ndarray) -> float:

@@ -47,7 +47,7 @@ rule join_embedding:
         views=[
             f"{EMBEDDING}/{view}/{name}"
             for view in ("fit", "pool")
-            for name in ("residues.f16", "offsets.npy", "sequences.txt")
+            for name in ("residues.f16", "offsets.npy", "composition.npy", "sequences.txt")
         ],
         labels=[f"{EMBEDDING}/fit/tm.npy", f"{EMBEDDING}/fit/is_stop.npy"],
     log:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tmelt.proteins.composition import composition
+
 
 def write_view(
     folder: Path, lengths: list[int], width: int = 16, stop: int = 0, labels: bool = True, seed: int = 0
@@ -20,6 +22,7 @@ def write_view(
     letters = random.choice(list("ACDEFGHIKLMNPQRSTVWY"), sum(lengths))
     sequences = np.split(letters, np.cumsum(lengths)[:-1])
     (folder / "sequences.txt").write_text("".join("".join(sequence) + "\n" for sequence in sequences))
+    np.save(folder / "composition.npy", composition(["".join(sequence) for sequence in sequences]))
     if labels:
         np.save(folder / "tm.npy", 55 + 9 * signal + random.standard_normal(count))
         np.save(folder / "is_stop.npy", np.arange(count) >= count - stop)

@@ -47,6 +47,7 @@ def make_spec(folder, view, knobs, **changes):
         "script": str(SCRIPT),
         "view": str(view),
         "rows": None,
+        "sequences": False,
         "knobs": SPACE.complete(SMALL | knobs),
         "checkpoint": str(folder / "checkpoint"),
         "output": str(folder / "notes"),

@@ -28,6 +28,7 @@ def make_spec(folder, view, source, **changes):
         "script": str(folder / "train.py"),
         "view": str(view),
         "rows": None,
+        "sequences": False,
         "knobs": {},
         "checkpoint": str(folder / "checkpoint"),
         "output": str(folder / "notes"),

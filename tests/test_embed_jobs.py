@@ -132,7 +132,12 @@ def test_the_pool_holds_val_test_stop_and_decoys_and_no_labels(joined):
         assert split[name] == ("fit" if role == "decoy" else role)
     assert pool["protein_id"].n_unique() == pool.height
     assert dict(pool["role"].value_counts().iter_rows()) == {"val": 12, "test": 6, "stop": 6, "decoy": 4}
-    assert sorted(path.name for path in (folder / "pool").iterdir()) == ["offsets.npy", "residues.f16", "sequences.txt"]
+    assert sorted(path.name for path in (folder / "pool").iterdir()) == [
+        "composition.npy",
+        "offsets.npy",
+        "residues.f16",
+        "sequences.txt",
+    ]
     # Shuffled: neither the table's order nor the decoys in one piece.
     names = [row["protein_id"] for row in rows]
     places = [names.index(name) for name in pool["protein_id"]]
@@ -252,10 +257,10 @@ def test_views_are_hashed_once_but_any_change_of_them_is_seen(joined, tmp_path, 
     (record,) = (copy / views.CHECKED).iterdir()
     record.write_text(record.read_text().replace('"boot": "', '"boot": "another '))
     views.check_views(copy)
-    assert len(read) == 10  # three files of each view, two of labels, two tables
+    assert len(read) == 12  # four files of each view, two of labels, two tables
     record.write_text("{")
     views.check_views(copy)
-    assert len(read) == 20
+    assert len(read) == 24
     residues = copy / "pool" / "residues.f16"
     before = residues.stat()
     with residues.open("r+b") as file:

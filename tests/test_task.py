@@ -22,7 +22,7 @@ def view(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def proteins(view):
-    return Proteins.open(view, labels=True)
+    return Proteins.open(view, labels=True, sequences=True)
 
 
 def expected_residues(view, protein):
@@ -36,6 +36,8 @@ def test_a_view_is_what_its_files_say(view, proteins):
     assert proteins.width == 8
     assert proteins.lengths.tolist() == LENGTHS
     assert [len(sequence) for sequence in proteins.sequences] == LENGTHS
+    assert proteins.composition.sum(1).tolist() == LENGTHS
+    assert proteins.composition[0, 0] == proteins.sequences[0].count("A")
     assert proteins.tm.tolist() == np.load(view / "tm.npy").astype("f4").tolist()
     for protein in range(6):
         assert proteins.residues(protein).dtype == torch.float16
@@ -44,13 +46,23 @@ def test_a_view_is_what_its_files_say(view, proteins):
 
 def test_rows_select_and_order(view):
     rows = np.array([4, 0, 4])
-    some = Proteins.open(view, rows, labels=True)
+    some = Proteins.open(view, rows, labels=True, sequences=True)
     assert some.lengths.tolist() == [9, 7, 9]
     assert some.tm.tolist() == np.load(view / "tm.npy").astype("f4")[rows].tolist()
     assert torch.equal(some.residues(1), expected_residues(view, 0))
     assert torch.equal(some.select(np.array([1])).residues(0), expected_residues(view, 0))
     for rows in ([False, True, False], torch.tensor([1]), [1]):
         assert some.select(rows).sequences == some.sequences[1:2]
+        assert some.select(rows).composition.tolist() == some.composition[1:2].tolist()
+
+
+def test_sequences_that_are_not_granted_are_not_there(tmp_path):
+    view = write_view(tmp_path / "fit", LENGTHS, width=8)
+    (view / "sequences.txt").unlink()
+    proteins = Proteins.open(view, np.array([1, 2]))
+    with pytest.raises(AttributeError, match=r"this study grants no sequences here \(design.sequences\)"):
+        _ = proteins.sequences
+    assert proteins.composition.sum(1).tolist() == LENGTHS[1:3]
 
 
 def test_a_moved_set_takes_no_residues_but_its_own(view, proteins):
@@ -158,7 +170,7 @@ def test_padded_is_masked_and_zero_beyond():
     assert torch.equal(x.grad, torch.ones(5, 2))
 
 
-@pytest.mark.parametrize("name", ["offsets.npy", "sequences.txt", "residues.f16", "tm.npy"])
+@pytest.mark.parametrize("name", ["offsets.npy", "composition.npy", "sequences.txt", "residues.f16", "tm.npy"])
 @pytest.mark.parametrize("damage", ["missing", "short"])
 def test_a_damaged_view_is_refused(tmp_path, name, damage):
     view = write_view(tmp_path / "fit", LENGTHS, width=8, stop=2)
@@ -167,7 +179,7 @@ def test_a_damaged_view_is_refused(tmp_path, name, damage):
     else:
         (view / name).write_bytes((view / name).read_bytes()[:-13])
     with pytest.raises(InputError, match="fit: "):
-        Proteins.open(view, labels=True)
+        Proteins.open(view, labels=True, sequences=True)
 
 
 def make_task(tmp_path, precision="fp32", **sets):

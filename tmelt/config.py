@@ -143,6 +143,11 @@ class Design(Part):
     decision: Decision = Decision()
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of candidate training (autocast)")
     device: Literal["cpu", "cuda"] = Field("cpu", description="of trainings and embeddings")
+    sequences: Literal["none", "fit", "all"] = Field(
+        "none",
+        description="which phases of a script see amino-acid sequences: none; fit; or all, predict among them. All see"
+        " composition and length",
+    )
     sandbox: Literal["auto", "bwrap", "apptainer", "landlock", "none"] = Field(
         "auto", description="auto: the first that keeps candidates in on this host, else stop; none: no confinement"
     )

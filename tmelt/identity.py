@@ -117,6 +117,7 @@ def design_of(config: "Config") -> dict[str, Any]:
         "decision": design["decision"],
         "precision": design["precision"],
         "device": design["device"],
+        "sequences": design["sequences"],
         "sandbox": design["sandbox"],
         "sandbox_image": design["sandbox_image"],
         "threads": config.runtime.threads,

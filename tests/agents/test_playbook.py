@@ -156,8 +156,8 @@ def proteins(count: int, seed: int, labels: bool = True) -> Proteins:
     store = torch.randn(int(lengths.sum()), 12, generator=generator).half()
     starts = (lengths.cumsum(0) - lengths).numpy()
     tm = torch.stack([store[s : s + n].float().mean(0) for s, n in zip(starts, lengths.tolist(), strict=True)]).sum(1)
-    sequences = ["A" * n for n in lengths.tolist()]
-    return Proteins(store, starts, lengths, sequences, torch.device("cpu"), 50 + 5 * tm if labels else None)
+    composition = torch.zeros(count, 20, dtype=torch.long)
+    return Proteins(store, starts, lengths, composition, None, torch.device("cpu"), 50 + 5 * tm if labels else None)
 
 
 def train(script, folder):

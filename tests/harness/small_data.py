@@ -52,6 +52,7 @@ def small_harness(data: Path, embedding: Path, **changes) -> Harness:
         "device": "cpu",
         "sandbox": "auto",
         "sandbox_image": None,
+        "sequences": "none",
         "threads": 1,
         "reference_sha256": sha256_text(RIDGE),
     }

@@ -158,6 +158,29 @@ def test_labels_harness_and_other_trials_are_out_of_reach(small, tmp_path, hones
     assert "UNLINKED" not in log
 
 
+@pytest.mark.parametrize("grant", ["none", "fit", "all"])
+def test_sequences_are_seen_where_the_study_grants_them(small, tmp_path, grant):
+    _, embedding = small
+    look = (
+        "def found(name):\n"
+        "    try: return len(getattr(task, name).sequences) == len(getattr(task, name))\n"
+        "    except AttributeError: pass\n"
+        "    for view in ('fit', 'pool'):\n"
+        f"        try: return bool(open(f'{embedding}/{{view}}/sequences.txt').read())\n"
+        "        except OSError: pass\n"
+        "    return False\n"
+    )
+    fit = look + "print('IN FIT', found('fit'), int(task.fit.composition.sum()), int(task.fit.lengths.sum()))"
+    # What predict sees shows in its answer: 10 °C, or 20 °C with sequences.
+    predict = look + "return np.full(len(honest), 20.0 if found('pool') else 10.0)"
+    row, log = run(cheat(predict, fit), small, tmp_path, sequences=grant)
+    assert row["status"] == "ok", log
+    words = log.split("IN FIT")[1].split()
+    assert words[0] == str(grant != "none")
+    assert words[1] == words[2]
+    assert set(predictions(tmp_path)) == {20.0 if grant == "all" else 10.0}
+
+
 def test_what_predict_prints_goes_nowhere(small, tmp_path):
     _, log = run(cheat(predict="print('FEATURES', x[:3]); return honest"), small, tmp_path)
     assert "ridge is fitted" in log

@@ -29,7 +29,8 @@ class Ensemble:
         seeds: whose checkpoints `place` writes, as checkpoints/s{seed}/.
         place: writes the checkpoints below the folder that it is called with.
         knobs: of the candidate.
-        harness: the bundle's `harness` part: `budget`, and `pool_residues`, which its seconds were meant for.
+        harness: the bundle's `harness` part: `budget`, `pool_residues`, which its seconds were meant for, and
+            `sequences`, which phases of the script see them.
         sandbox: backend; `image` for Apptainer's.
         device: cpu or cuda.
         precision: fp32 or bf16, of the candidate's matrix products.
@@ -54,6 +55,7 @@ class Ensemble:
         self._script, self._place, self._knobs = script, place, dict(knobs)
         self._budget = Budget.model_validate(harness["budget"])
         self._pool_residues = harness["pool_residues"]
+        self._sequences = harness["sequences"] == "all"
         self._sandbox = Sandbox(sandbox, gpu=device == "cuda", image=image, preload=PRELOAD, threads=threads)
 
     def __enter__(self) -> "Ensemble":
@@ -86,7 +88,7 @@ class Ensemble:
         with tempfile.TemporaryDirectory(prefix="ask-", dir=self.folder) as name:
             asked = Path(name)
             asked.chmod(0o755)
-            view = write_pool(asked / "pool", residues, sequences)
+            view = write_pool(asked / "pool", residues, sequences, with_sequences=self._sequences)
             return np.stack([self._answer(seed, asked, view, len(sequences)) for seed in self.seeds])
 
     def _answer(self, seed: int, asked: Path, view: Path, count: int) -> np.ndarray:
@@ -103,6 +105,7 @@ class Ensemble:
                     "phase": "predict",
                     "script": str(self._train),
                     "view": str(view),
+                    "sequences": self._sequences,
                     "rows": None,
                     "knobs": self._knobs,
                     "checkpoint": str(checkpoint),

@@ -107,6 +107,7 @@ def _harness_facts(harness: Harness) -> dict[str, Any]:
         "precision": _precision(harness),
         "threads": harness.threads,
         "budget": harness.budget.model_dump(mode="json"),
+        "sequences": harness.sequences,
         "pool_residues": int(read_view(harness.embedding / "pool").offsets[-1]),
     }
 

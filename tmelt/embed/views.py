@@ -1,7 +1,8 @@
 """What candidates see of a data set's embeddings: one folder for `fit`, one for `predict`; and their reader.
 
-A view is residues.f16 (contiguous little-endian float16, (ΣL, D)), offsets.npy (n + 1 row numbers) and sequences.txt
-(n lines); the one for fit has tm.npy and is_stop.npy, too.
+A view is residues.f16 (contiguous little-endian float16, (ΣL, D)), offsets.npy (n + 1 row numbers), composition.npy
+(counts of the 20 amino acids, (n, 20)) and sequences.txt (n lines), which candidates see where the study grants it; the
+one for fit also has tm.npy and is_stop.npy.
 """
 
 import hashlib
@@ -21,9 +22,11 @@ from tmelt.embed.cache import FLOAT16, Cache, open_cache
 from tmelt.embed.plan import pass_tokens
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import atomic_path, read_json, sha256_file, sha256_text, write_json, write_text
+from tmelt.proteins.composition import composition
 from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, read_table, write_table
 
 DECOY_SHARE, DECOY_LIMIT = 0.1, 200  # of fit; a decoy's label is known to the candidate
+SEQUENCES = "sequences.txt"  # file of a view
 CHECKED = "checked"  # folder for each machine's record of the files that it has hashed
 TICK_NS = 2_000_000_000
 TRAINED_LENGTH = 1022  # residues that ESM-2 saw of a protein in training (Lin et al. 2023)
@@ -55,7 +58,7 @@ def read_view(folder: Path) -> View:
     """
     try:
         offsets = np.load(folder / "offsets.npy")
-        sequences = (folder / "sequences.txt").read_text(encoding="utf-8").splitlines()
+        sequences = (folder / SEQUENCES).read_text(encoding="utf-8").splitlines()
         residues = np.memmap(folder / "residues.f16", FLOAT16, "r")
         has_labels = (folder / "tm.npy").exists()
         tm, is_stop = (np.load(folder / f"{name}.npy") if has_labels else None for name in ("tm", "is_stop"))
@@ -238,8 +241,9 @@ def _write_view(folder: Path, proteins: pl.DataFrame, stored: Cache) -> dict[str
             file.write(residues)
         size = file.tell()
     _save(folder / "offsets.npy", _offsets(proteins, stored))
-    write_text(folder / "sequences.txt", "".join(sequence + "\n" for sequence in proteins["sequence"]))
-    files = {name: sha256_file(folder / name) for name in ("offsets.npy", "sequences.txt")}
+    _save(folder / "composition.npy", composition(proteins["sequence"].to_list()))
+    write_text(folder / SEQUENCES, "".join(sequence + "\n" for sequence in proteins["sequence"]))
+    files = {name: sha256_file(folder / name) for name in ("offsets.npy", "composition.npy", SEQUENCES)}
     return {
         "proteins": proteins.height,
         "residues": size // (FLOAT16.itemsize * stored.key.width),

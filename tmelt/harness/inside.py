@@ -29,10 +29,10 @@ def run_phase(spec: Mapping[str, Any]) -> int:
     """Run one phase in this process; returns its exit status, 1 with a traceback on stderr if the script failed.
 
     Args:
-        spec: `phase` (fit or predict), `script`, `view`, `rows` (a .npy file, or None for all proteins), `knobs`,
-            `checkpoint` and `output` (folders), `seed`, `seconds`, `budget_factor`, `device`, `processes` (how many
-            share it), `precision` and `threads`. fit leaves `curve.jsonl` and `model.json` in `output`, predict
-            `predictions.f64` (little-endian float64).
+        spec: `phase` (fit or predict), `script`, `view`, `sequences` (whether the script sees them), `rows` (a .npy
+            file, or None for all proteins), `knobs`, `checkpoint` and `output` (folders), `seed`, `seconds`,
+            `budget_factor`, `device`, `processes` (how many share it), `precision` and `threads`. fit leaves
+            `curve.jsonl` and `model.json` in `output`, predict `predictions.f64` (little-endian float64).
     """
     try:
         prepare(spec["threads"], spec["device"])
@@ -77,7 +77,14 @@ def _seed(seed: int) -> None:
 def _task(spec: Mapping[str, Any]) -> Task:
     device, view = torch.device(spec["device"]), Path(spec["view"])
     rows = None if spec["rows"] is None else np.load(spec["rows"])
-    proteins = Proteins.open(view, rows, labels=spec["phase"] == "fit", device=device, processes=spec["processes"])
+    proteins = Proteins.open(
+        view,
+        rows,
+        labels=spec["phase"] == "fit",
+        device=device,
+        processes=spec["processes"],
+        sequences=spec["sequences"],
+    )
     if spec["phase"] == "fit":
         is_stop = np.load(view / "is_stop.npy")
         is_stop = is_stop if rows is None else is_stop[rows]

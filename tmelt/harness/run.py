@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tmelt.config import Budget
-from tmelt.embed.views import check_views
+from tmelt.embed.views import SEQUENCES, check_views
 from tmelt.errors import InfrastructureError
 from tmelt.files import write_text
 from tmelt.harness import journal
@@ -56,6 +56,7 @@ class Harness:
     device: str
     sandbox: str
     sandbox_image: str | None  # for Apptainer
+    sequences: str  # which phases see them: none, fit or all
     threads: int
     reference_sha256: str  # scripts other than the reference are rehearsed first
 
@@ -77,6 +78,7 @@ class Harness:
             device=design["device"],
             sandbox=design["sandbox"],
             sandbox_image=design["sandbox_image"],
+            sequences=design["sequences"],
             threads=design["threads"],
             reference_sha256=protocol["reference_sha256"],
         )
@@ -301,13 +303,14 @@ class _Runner:
             {
                 "phase": "fit",
                 "view": str(self.harness.embedding / "fit"),
+                "sequences": self.harness.sequences != "none",
                 "rows": str(folder / "fit_rows.npy") if rows is not None else None,
                 "checkpoint": str(folder / "checkpoint"),
                 "output": str(folder / "notes"),
                 "seed": seed,
                 "seconds": seconds,
             },
-            read=(*read, self.harness.embedding / "fit"),
+            read=(*read, *readable(self.harness.embedding / "fit", sequences=self.harness.sequences != "none")),
             write=(folder / "checkpoint", folder / "notes"),
         )
 
@@ -318,13 +321,19 @@ class _Runner:
             {
                 "phase": "predict",
                 "view": str(view),
+                "sequences": self.harness.sequences == "all",
                 "rows": str(folder / f"{name}_rows.npy"),
                 "checkpoint": str(folder / "checkpoint"),
                 "output": str(answer),
                 "seed": 0,
                 "seconds": self.harness.budget.predict_s,
             },
-            read=(self.script, folder / "checkpoint", folder / f"{name}_rows.npy", view),
+            read=(
+                self.script,
+                folder / "checkpoint",
+                folder / f"{name}_rows.npy",
+                *readable(view, sequences=self.harness.sequences == "all"),
+            ),
             write=(answer,),
         )
         if self.harness.clock.is_overdrawn(outcome, self.harness.budget.predict_s):
@@ -381,11 +390,17 @@ class _Runner:
         return errors
 
 
+def readable(view: Path, *, sequences: bool) -> list[Path]:
+    """The files of a view that a phase may read."""
+    return [path for path in sorted(view.iterdir()) if sequences or path.name != SEQUENCES]
+
+
 def _write_small_pool(pool: Path, rows: np.ndarray, folder: Path) -> None:
     """A view of its own with only `rows`, so that nothing about the others is in reach."""
     offsets = np.load(pool / "offsets.npy")
     residues = np.memmap(pool / "residues.f16", dtype="<f2", mode="r").reshape(offsets[-1], -1)
     sequences = (pool / "sequences.txt").read_text().splitlines()
+    np.save(folder / "composition.npy", np.load(pool / "composition.npy")[rows])
     with (folder / "residues.f16").open("wb") as file:
         for row in rows:
             file.write(residues[offsets[row] : offsets[row + 1]].tobytes())

@@ -88,7 +88,8 @@ class Proteins:
             on a machine share it, or resident on the GPU.
         starts: first row of each protein in `store`, int64 (n,).
         lengths: residues per protein, int64 (n,).
-        sequences: amino acids, one letter each.
+        composition: how often each of the 20 amino acids occurs (ACDEFGHIKLMNPQRSTVWY), int64 (n, 20).
+        letters: amino acids, one letter each; None where the study does not grant them to this phase.
         device: where batches go.
         tm: melting temperatures in °C, float32 (n,), or None.
     """
@@ -96,7 +97,8 @@ class Proteins:
     store: Tensor
     starts: np.ndarray
     lengths: Tensor
-    sequences: list[str]
+    composition: Tensor
+    letters: list[str] | None
     device: torch.device
     tm: Tensor | None = None
 
@@ -108,8 +110,9 @@ class Proteins:
         labels: bool = False,
         device: torch.device | str = "cpu",
         processes: int = 1,
+        sequences: bool = False,
     ) -> "Proteins":
-        """Open a view: `residues.f16`, `offsets.npy`, `sequences.txt` and, with labels, `tm.npy`.
+        """Open a view: `residues.f16`, `offsets.npy`, `composition.npy`, with labels `tm.npy`, and `sequences.txt`.
 
         Args:
             view: the folder.
@@ -117,6 +120,7 @@ class Proteins:
             labels: whether to read `tm.npy`.
             device: where batches go; a GPU takes all residues into its memory if they fit.
             processes: how many share that device, all of the same size.
+            sequences: whether to read `sequences.txt`.
 
         Raises:
             InputError: files that are missing or do not fit each other.
@@ -124,7 +128,8 @@ class Proteins:
         view, device = Path(view), torch.device(device)
         try:
             offsets = np.load(view / "offsets.npy")
-            sequences = (view / "sequences.txt").read_text(encoding="ascii").splitlines()
+            composition = torch.from_numpy(np.load(view / "composition.npy")).long()
+            letters = (view / "sequences.txt").read_text(encoding="ascii").splitlines() if sequences else None
             tm = torch.from_numpy(np.load(view / "tm.npy")).to(device, torch.float32) if labels else None
             size = (view / "residues.f16").stat().st_size
         except (OSError, ValueError) as error:
@@ -132,10 +137,12 @@ class Proteins:
         lengths = np.diff(offsets)
         width, rest = divmod(size, 2 * max(1, int(lengths.sum())))
         labelled = tm is None or len(tm) == len(lengths)
-        if rest or not width or not labelled or lengths.tolist() != [len(sequence) for sequence in sequences]:
-            raise InputError(f"{view}: residues.f16, offsets.npy, sequences.txt and tm.npy do not fit each other")
+        described = composition.shape == (len(lengths), 20)
+        lettered = letters is None or lengths.tolist() == [len(sequence) for sequence in letters]
+        if rest or not width or not labelled or not described or not lettered:
+            raise InputError(f"{view}: its files do not fit each other")
         store = _map(view / "residues.f16").view(-1, width)
-        proteins = cls(store, offsets[:-1], torch.from_numpy(lengths), sequences, device, tm)
+        proteins = cls(store, offsets[:-1], torch.from_numpy(lengths), composition, letters, device, tm)
         if rows is not None:
             proteins = proteins.select(rows)
         return proteins._resident(processes) if device.type == "cuda" else proteins
@@ -166,13 +173,27 @@ class Proteins:
             self.store,
             self.starts[rows],
             self.lengths[torch.from_numpy(rows)],
-            [self.sequences[row] for row in rows],
+            self.composition[torch.from_numpy(rows)],
+            None if self.letters is None else [self.letters[row] for row in rows],
             self.device,
             None if self.tm is None else self.tm[torch.from_numpy(rows).to(self.device)],
         )
 
     def __len__(self) -> int:
-        return len(self.sequences)
+        return len(self.lengths)
+
+    @property
+    def sequences(self) -> list[str]:
+        """Amino acids, one letter each.
+
+        Raises:
+            AttributeError: the study does not grant them to this phase.
+        """
+        if self.letters is None:
+            raise AttributeError(
+                "this study grants no sequences here (design.sequences); proteins.composition has counts of amino acids"
+            )
+        return self.letters
 
     @property
     def width(self) -> int:

@@ -25,6 +25,7 @@ def methods_paragraph(study: Study) -> str:
         + (f" for at most {limits['fit_s']:g} s of {_clock(study)} each" if "fit_s" in limits else "")
         + "; a harness apart from the candidate's process measures the mean absolute error on validation proteins, "
         "which alone decides what is kept.",
+        _told_features(study),
         *_told_confirmation(study),
     ]
     return " ".join(sentences)
@@ -135,6 +136,20 @@ def _backbone(study: Study) -> str:
         embedding.get("precision"),
         "random weights (untrained)" if study.untrained else None,
         f"weights SHA-256 {embedding['weights_sha256']}" if "weights_sha256" in embedding else None,
+    )
+
+
+def _told_features(study: Study) -> str:
+    """What scripts see of a protein besides its embedding."""
+    granted = study.protocol["design"].get("sequences", "none")
+    seen = {
+        "none": "No script sees an amino-acid sequence",
+        "fit": "Scripts see amino-acid sequences in training, not in prediction",
+        "all": "Scripts see amino-acid sequences, also in prediction, where a protein can be recognised by them",
+    }[granted]
+    return (
+        f"{seen} (sequences: {granted}); beside the embedding a script may use composition and length, which the "
+        "reference script, and with it every strategy that only sets knobs, does not."
     )
 
 

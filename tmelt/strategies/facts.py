@@ -14,6 +14,7 @@ def facts_of(protocol: Mapping[str, Any]) -> dict[str, Any]:
         "embedding": {key: embedding[key] for key in ("backbone", "width", "layer", "untrained")},
         "budget": design["budget"],
         "clock of the budget": "wall-clock time" if design["device"] == "cuda" else "CPU time per granted thread",
+        "sequences": design["sequences"],
         "precision": design["precision"],
         "device": design["device"],
     }
