@@ -34,11 +34,13 @@ REFERENCE = '''"""Reference candidate of the simulated study."""
 import torch
 
 HIDDEN = 64
+FEATURES = []
+AVERAGES = []
 
 
 def features(proteins):
     """Mean embedding per protein."""
-    return proteins.mean()
+    return torch.cat([proteins.mean(), *(feature(proteins) for feature in FEATURES)], dim=1)
 
 
 def loss_function(prediction, target):
@@ -46,8 +48,13 @@ def loss_function(prediction, target):
 
 
 def fit(task, knobs, checkpoint):
-    model = torch.nn.Linear(task.fit.width, 1)
-    torch.save(model.state_dict(), checkpoint / "model.pt")
+    x = features(task.fit)
+    model = torch.nn.Sequential(torch.nn.Linear(x.shape[1], HIDDEN), torch.nn.Linear(HIDDEN, 1))
+    loss_function(model(x).squeeze(1), task.fit.tm).backward()
+    weights = {**model.state_dict(), "knobs": dict(knobs)}
+    for average in AVERAGES:
+        weights |= average(weights, weights, 0.99)
+    torch.save(weights, checkpoint / "model.pt")
 
 
 def predict(task, checkpoint):
@@ -58,9 +65,15 @@ COMPOSITION = """def residue_composition(proteins):
     return torch.tensor(rows)
 
 
+FEATURES.append(residue_composition)
+
+
 """
 AVERAGE = """def weight_average(model, average, decay):
     return {key: decay * average[key] + (1 - decay) * value for key, value in model.items()}
+
+
+AVERAGES.append(weight_average)
 
 
 """

@@ -21,7 +21,7 @@ def test_knobs_alone_are_in_space():
 def test_a_new_function_is_out_of_space_and_both_are_mixed():
     change = compare(REFERENCE, WITH_COMPOSITION, KNOBS, KNOBS, NAMES)
     assert change.kind == "out_of_space"
-    assert change.functions == ("residue_composition",)
+    assert change.functions == ("(module)", "residue_composition")
     assert change.categories == ("data",)
     assert compare(REFERENCE, WITH_COMPOSITION, KNOBS, KNOBS | {"loss": "mae"}, NAMES).kind == "mixed"
 

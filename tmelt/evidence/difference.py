@@ -1,7 +1,6 @@
-"""What differs between two candidates: knobs by value, scripts by syntax tree, both by category."""
+"""What differs between two candidates: knobs by value, scripts by what they do, both by category."""
 
 import ast
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from tmelt.evidence.effective import Effect, effect_of
+from tmelt.evidence.normalise import Unsure, mismatches, program
 from tmelt.files import sha256_text
+from tmelt.knobs import Space
+from tmelt.text_diff import LineMatcher, unified_lines
 
 CATEGORIES = {
     "architecture": [
@@ -66,11 +69,12 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Change:
-    """How a candidate differs from its parent."""
+    """How a candidate differs from its parent, in effect: spelling does not count."""
 
-    knobs: Mapping[str, list[Any]]  # of the reference space: [before, after]; None where inactive
+    knobs: Mapping[str, list[Any]]  # of the reference space: [before, after] in effect; None where inactive
     own_knobs: Mapping[str, list[Any]]  # declared by a script itself
-    functions: tuple[str, ...]  # functions, methods, classes and constants that differ
+    functions: tuple[str, ...]  # functions, methods, classes and constants that differ beyond the knobs
+    structure: bool  # True if they differ in more than constants
     lines_added: int
     lines_removed: int
     categories: tuple[str, ...]
@@ -78,39 +82,68 @@ class Change:
 
     @property
     def kind(self) -> str:
-        """in_space, out_of_space, mixed or none; a change of comments or docstrings alone is none."""
-        outside = bool(self.functions or self.own_knobs)
+        """in_space, out_of_space, mixed or none; a change of spelling alone is none."""
+        outside = self.outside is not None
         if self.knobs:
             return "mixed" if outside else "in_space"
         return "out_of_space" if outside else "none"
 
+    @property
+    def outside(self) -> str | None:
+        """What is out of space: `structure`, `hyperparameters` that the space does not have, or None."""
+        if self.functions and self.structure:
+            return "structure"
+        return "hyperparameters" if self.functions or self.own_knobs else None
+
 
 def compare(
-    before: str, after: str, knobs_before: Mapping[str, Any], knobs_after: Mapping[str, Any], space: Iterable[str]
+    before: str,
+    after: str,
+    knobs_before: Mapping[str, Any],
+    knobs_after: Mapping[str, Any],
+    space: Space | Iterable[str],
 ) -> Change:
     """The change from one candidate to another.
+
+    Scripts are compared in normal form (tmelt.evidence.normalise): names, types, dead code, order of definitions and
+    split statements do not count, and a value that a script puts in place of a knob is a change of this knob. Where a
+    script has no normal form, any difference of the syntax trees counts.
 
     Args:
         before, after: scripts.
         knobs_before, knobs_after: active knobs.
-        space: names of the reference's knobs; others are a script's own.
+        space: the reference's knobs, or names of the published ones; others are a script's own.
     """
-    space = set(space)
-    differing = {
-        name: [knobs_before.get(name), knobs_after.get(name)]
-        for name in [*knobs_before, *(name for name in knobs_after if name not in knobs_before)]
-        if not _same(knobs_before.get(name), knobs_after.get(name))
-    }
-    functions = tuple(changed_parts(before, after))
+    if not isinstance(space, Space):
+        names = set(space)
+        space = Space(knob for knob in Space() if knob.name in names)
+    try:
+        effect = effect_of(before, after, knobs_before, knobs_after, space)
+    except Unsure:
+        differing = {
+            name: [knobs_before.get(name), knobs_after.get(name)]
+            for name in [*knobs_before, *(name for name in knobs_after if name not in knobs_before)]
+            if not _same(knobs_before.get(name), knobs_after.get(name))
+        }
+        effect = Effect(differing, tuple(_by_trees(before, after)), _shape(before) != _shape(after))
     diff, added, removed = unified_diff(before, after)
-    knobs = {name: pair for name, pair in differing.items() if name in space}
-    own = {name: pair for name, pair in differing.items() if name not in space}
-    categories = {_CATEGORY_OF_KNOB.get(name) or _by_words([name]) for name in differing}
-    if functions:
+    knobs = {name: pair for name, pair in effect.knobs.items() if name in space}
+    own = {name: pair for name, pair in effect.knobs.items() if name not in space}
+    categories = {_CATEGORY_OF_KNOB.get(name) or _by_words([name]) for name in effect.knobs}
+    if effect.parts:
         lines = [line[1:] for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-        categories.add(_by_words([*functions, *lines]))
+        categories.add(_by_words([*effect.parts, *lines]))
     order = [*CATEGORIES, "other"]
-    return Change(knobs, own, functions, added, removed, tuple(sorted(categories, key=order.index)), diff)
+    return Change(
+        knobs,
+        own,
+        effect.parts,
+        effect.structure,
+        added,
+        removed,
+        tuple(sorted(categories, key=order.index)),
+        diff,
+    )
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -132,9 +165,7 @@ def unified_diff(before: str, after: str) -> tuple[str, int, int]:
     """The unified diff of two scripts, and how many lines it adds and removes."""
     if before == after:
         return "", 0, 0
-    lines = list(
-        difflib.unified_diff(before.splitlines(), after.splitlines(), "parent/train.py", "train.py", lineterm="")
-    )
+    lines = list(unified_lines(before.splitlines(), after.splitlines(), "parent/train.py", "train.py"))
     added = sum(line.startswith("+") and not line.startswith("+++") for line in lines)
     removed = sum(line.startswith("-") and not line.startswith("---") for line in lines)
     return "\n".join(lines), added, removed
@@ -142,15 +173,38 @@ def unified_diff(before: str, after: str) -> tuple[str, int, int]:
 
 def similarity(before: str, after: str) -> float:
     """Share of lines that two scripts have in common, 0–1."""
-    return difflib.SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False).ratio()
+    return LineMatcher(before.splitlines(), after.splitlines()).ratio()
 
 
 def changed_parts(before: str, after: str) -> list[str]:
-    """Names of functions, methods, classes and other statements whose syntax tree differs, in order of appearance."""
+    """Names of functions, methods, classes and other statements that differ in more than spelling."""
+    if before == after:
+        return []
+    try:
+        return list(dict.fromkeys(one.part for one in mismatches(program(before), program(after))))
+    except Unsure:
+        return _by_trees(before, after)
+
+
+def _by_trees(before: str, after: str) -> list[str]:
+    """Names of parts whose syntax tree differs, in order of appearance."""
     if before == after:
         return []
     old, new = parts_of(before), parts_of(after)
     return [name for name in [*old, *(name for name in new if name not in old)] if old.get(name) != new.get(name)]
+
+
+class _Blank(ast.NodeTransformer):
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return ast.Constant(None)
+
+
+def _shape(script: str) -> str:
+    """A script's syntax tree without its constants; the script itself if it has none."""
+    try:
+        return ast.dump(_Blank().visit(ast.parse(script)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return script
 
 
 @lru_cache(maxsize=512)
@@ -159,12 +213,11 @@ def parts_of(script: str) -> dict[str, str]:
 
     A script that does not parse is one part, its text: it differs from everything but itself.
     """
+    parts: dict[str, str] = {}
     try:
-        tree = ast.parse(script)
+        _collect(ast.parse(script).body, "", parts)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {"(unparseable)": script}
-    parts: dict[str, str] = {}
-    _collect(tree.body, "", parts)
     return parts
 
 
@@ -202,8 +255,11 @@ def _add(parts: dict[str, str], name: str, text: str) -> None:
 
 @lru_cache(maxsize=4096)
 def script_identity(script: str) -> str:
-    """A hash under which scripts that differ only in comments, docstrings or layout are the same."""
-    return sha256_text(json.dumps(list(parts_of(script).items())))
+    """A hash under which scripts that differ in spelling only are the same."""
+    try:
+        return sha256_text(program(script).text)
+    except Unsure:
+        return sha256_text(json.dumps(list(parts_of(script).items())))
 
 
 def revert_change(winner: str, before: str, after: str) -> str | None:
@@ -214,7 +270,7 @@ def revert_change(winner: str, before: str, after: str) -> str | None:
     old, new, now = before.splitlines(), after.splitlines(), winner.splitlines()
     places = _carried(new, now)
     edits = []
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for tag, i1, i2, j1, j2 in LineMatcher(old, new).get_opcodes():
         if tag == "equal":
             continue
         if j1 == j2:  # lines were deleted: put them back between the two that stood around the gap
@@ -242,6 +298,6 @@ def _carried(new: list[str], now: list[str]) -> dict[int, int]:
     """Line numbers of `new` that `now` still has, and where."""
     return {
         j: k
-        for block in difflib.SequenceMatcher(None, new, now, autojunk=False).get_matching_blocks()
+        for block in LineMatcher(new, now).get_matching_blocks()
         for j, k in zip(range(block.a, block.a + block.size), range(block.b, block.b + block.size), strict=True)
     }

@@ -9,13 +9,13 @@ off     the model is always asked. Older calls move aside in the same way, so no
         that was killed half-way pays for its calls again.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tmelt.errors import InputError
 from tmelt.llm.transcript import pending_name, read_record, record_name, supersede
+from tmelt.text_diff import unified_lines
 
 _LONGEST_DIFFERENCE = 80  # lines
 
@@ -67,9 +67,7 @@ def unused(folder: Path, used: int) -> Iterator[Path]:
 
 def difference(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """A unified diff of two requests, as a person reads them."""
-    lines = list(
-        difflib.unified_diff(list(_readable(recorded)), list(_readable(now)), "recorded", "now", n=2, lineterm="")
-    )
+    lines = list(unified_lines(list(_readable(recorded)), list(_readable(now)), "recorded", "now", context=2))
     if len(lines) > _LONGEST_DIFFERENCE:
         lines = [*lines[:_LONGEST_DIFFERENCE], f"… and {len(lines) - _LONGEST_DIFFERENCE} more lines"]
     return "\n".join(lines)

@@ -5,7 +5,6 @@ exactly. The table holds every trial while there is room, then the best and the 
 kind and message. What the table leaves out an agent can have in full by naming trial numbers in `look_up`.
 """
 
-import difflib
 import json
 import math
 import re
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from tmelt.history import History, Trial
 from tmelt.knobs import Knob, Space, Value
 from tmelt.strategies.tokens import estimate_tokens
+from tmelt.text_diff import unified_lines
 
 TOKENS_MIN = 6000
 BINS = 4
@@ -332,9 +332,9 @@ def _in_full(history: History, number: int, script_of: Callable[[int], str] | No
         lines.append(f"end of the log:\n```\n{_tail(trial.error)}\n```")
     best = history.incumbent or history[0]
     if script_of is not None and trial.script != best.script:
-        diff = difflib.unified_diff(
+        diff = unified_lines(
             script_of(best.iteration).splitlines(), script_of(number).splitlines(),
-            f"trial {best.iteration}", f"trial {number}", lineterm="", n=2,
+            f"trial {best.iteration}", f"trial {number}", context=2,
         )  # fmt: skip
         lines += ["script, against the incumbent's:", "```diff", *diff, "```"]
     return "\n".join(lines)
