@@ -43,7 +43,7 @@ def _program(script: str, items: tuple[tuple[str, str], ...], knobs: frozenset[s
     try:
         made = Program(module, {name: json.loads(value) for name, value in items})
         made.text  # noqa: B018 (what fails, fails here)
-    except (Unsure, RecursionError, MemoryError):
+    except (Unsure, RecursionError, MemoryError, ValueError):  # ValueError: a number too long to be written
         return None
     return made
 

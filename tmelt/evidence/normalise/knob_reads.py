@@ -38,6 +38,13 @@ class KnobReads:
         self._parent = {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
         self._owner: dict[int, ast.AST | None] = {}
         self._own(tree, None)
+        functions = [node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
+        self._parameters = {id(node): {one.arg for one in parameters(node.args)} for node in functions}
+        top = {id(node) for node in module.functions.values()}
+        self._methods: dict[str, list[ast.FunctionDef]] = {}
+        for node in functions:
+            if isinstance(node, ast.FunctionDef) and id(node) not in top:
+                self._methods.setdefault(node.name, []).append(node)
         self.escaped = len(names) < 2
         if self.escaped:
             return
@@ -64,7 +71,7 @@ class KnobReads:
         """The function whose parameter or variable a name is; None for a global."""
         owner = self._owner[id(node)]
         while owner is not None:
-            if any(one.arg == node.id for one in parameters(owner.args)) or (owner, node.id) in self._assigned:
+            if node.id in self._parameters[id(owner)] or (owner, node.id) in self._assigned:
                 return owner
             owner = self._owner[id(owner)]
         return None
@@ -320,7 +327,7 @@ class KnobReads:
             home = self._home(owner)
             if home is None or ((home, owner.id) in self._assigned and (home, owner.id) not in self._rebound):
                 continue
-            if any(one.arg == owner.id for one in parameters(home.args)):
+            if owner.id in self._parameters[id(home)]:
                 name = initial.get(home, (None, 0))[0]
                 if name is None or name in values:
                     return True
@@ -362,11 +369,7 @@ class KnobReads:
 
     def _method_takes(self, call: ast.Call, name: str, argument: ast.expr) -> bool:
         """True if every method of this name takes the dict as a parameter that holds it."""
-        found = [
-            node
-            for node in ast.walk(self._tree)
-            if isinstance(node, ast.FunctionDef) and node.name == name and node not in self._module.functions.values()
-        ]
+        found = self._methods.get(name, [])
         if not found or any(node.decorator_list for node in found):
             return False
         for node in found:

@@ -474,7 +474,7 @@ class Lower:
             return None
         if function is operator.pow and not (isinstance(values[1], int | float) and abs(values[1]) <= 64):
             return None
-        if function is operator.mul and any(isinstance(value, str | bytes | tuple) for value in values):
+        if function in (operator.mul, operator.mod) and any(isinstance(value, str | bytes | tuple) for value in values):
             return None
         try:
             result = function(*values)
@@ -535,7 +535,7 @@ class Lower:
 
     def _Tuple(self, node: ast.Tuple) -> Operand:
         values = [self.expr(one) for one in node.elts]
-        if all(isinstance(value, Const) for value in values):
+        if all(isinstance(value, Const) for value in values) and sum(len(one.key[1]) for one in values) <= _LONGEST:
             return Const(tuple(value.value for value in values))
         return self.emit("tuple", *values)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tmelt.evidence.normalise.lower import Block, Const
 from tmelt.evidence.normalise.program import ENTRIES, MODULE, Program
-from tmelt.evidence.normalise.scopes import Var
+from tmelt.evidence.normalise.scopes import Unsure, Var
 
 _CALLS = ("call", "purecall", "method")
 _HEAVIEST = 1000
@@ -41,10 +41,17 @@ class _Pairs:
 
 
 def mismatches(first: Program, second: Program) -> list[Mismatch]:
-    """All places at which two programs differ; none for programs that are the same but for names and order."""
+    """All places at which two programs differ; none for programs that are the same but for names and order.
+
+    Raises:
+        Unsure: they are nested too deeply.
+    """
     if first.text == second.text:
         return []
-    return _Matching(first, second).run()
+    try:
+        return _Matching(first, second).run()
+    except RecursionError:
+        raise Unsure("too deep") from None
 
 
 class _Matching:

@@ -93,10 +93,10 @@ class Module:
             if not self._is_lazy(statement):
                 del self.functions[name]
                 self.sequence.append(statement)
+        assigned = {_single_name(one): one for one in self.tree.body}
         for name in [name for name, value in self.values.items() if not self._is_pure(value)]:
-            statement = next(one for one in self.tree.body if _single_name(one) == name)
             del self.values[name]
-            self.sequence.append(statement)
+            self.sequence.append(assigned[name])
         place = {id(statement): index for index, statement in enumerate(self.tree.body)}
         self.sequence.sort(key=lambda statement: place[id(statement)])
         self.bound = set(bound) | declared
@@ -472,30 +472,27 @@ class Module:
 
     def _keys_of(self, node: ast.AST) -> set[str]:
         """The names that `**values` may pass: the keys of the one dict that it is, or else any text of the script."""
-        if isinstance(node, ast.Name) and not any(
-            isinstance(one, ast.arg) and one.arg == node.id for one in self.nodes
-        ):
-            stores = [
-                one
-                for one in self.nodes
-                if isinstance(one, ast.Name) and one.id == node.id and not isinstance(one.ctx, ast.Load)
-            ]
-            displays = [
-                one.value
-                for one in self.nodes
-                if isinstance(one, ast.Assign) and len(one.targets) == 1 and one.targets[0] in stores
-            ]
-            changed = [
-                one
-                for one in self.nodes
-                if isinstance(one, ast.Name) and one.id == node.id and isinstance(one.ctx, ast.Load)
-            ]
-            spread = [one.value for call in self.nodes if isinstance(call, ast.Call) for one in call.keywords]
-            if len(stores) == len(displays) == 1 and all(one in spread for one in changed):
-                keys = displays[0].keys if isinstance(displays[0], ast.Dict) else [None]
-                if all(isinstance(key, ast.Constant) for key in keys):
-                    return {key.value for key in keys}
+        if isinstance(node, ast.Name) and (keys := self._passed.get(node.id)) is not None:
+            return keys
         return self._strings
+
+    @cached_property
+    def _passed(self) -> dict[str, set[str]]:
+        """Variables that hold one dict each, written out, and are used for `**` only: their keys."""
+        found: dict[str, set[str]] = {}
+        count: dict[str, int] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Name):
+                count[node.id] = count.get(node.id, 0) + 1
+            elif isinstance(node, ast.arg):
+                count[node.arg] = count.get(node.arg, 0) + 1
+            elif isinstance(node, ast.keyword) and node.arg is None and isinstance(node.value, ast.Name):
+                count[node.value.id] = count.get(node.value.id, 0) - 1
+            elif isinstance(node, ast.Assign) and (name := _single_name(node)) and isinstance(node.value, ast.Dict):
+                keys = node.value.keys
+                if all(isinstance(key, ast.Constant) for key in keys):
+                    found[name] = {key.value for key in keys}
+        return {name: keys for name, keys in found.items() if count[name] == 1}
 
     def _is_imported(self, node: ast.AST) -> bool:
         """True for an object of an imported module."""
