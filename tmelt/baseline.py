@@ -9,7 +9,7 @@ know them by heart, a sampler does not. `design.baseline` of a config controls f
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,27 +20,30 @@ from tmelt.knobs import KnobError, Space, Value
 
 @dataclass(frozen=True)
 class Fault:
-    """One deliberately poor default, and its remedy."""
+    """One deliberately poor default. The remedy of an unpublished one is the study's own default."""
 
     name: str
     bad: Mapping[str, Value]
-    good: Mapping[str, Value]
-    published: bool = False
+    good: Mapping[str, Value] = field(default_factory=dict)  # remedy of a published one
+
+    @property
+    def published(self) -> bool:
+        """Whether fault and remedy have been in print."""
+        return bool(self.good)
 
 
+# In the default study a good baseline has 7.75 °C on validation (three seeds), the published one 8.38 (two seeds).
+# Each unpublished fault alone makes the good one worse: to 12.6, 13.0, 9.9, 8.4 and 8.5 °C, in this order. Clipping at 0.1
+# (7.80 °C) and blocks without residual connections (7.47 °C) were measured as well and are no faults.
 FAULTS: tuple[Fault, ...] = (
-    Fault("mean pooling", {"pooling": "mean"}, {"pooling": "attention"}, published=True),
-    Fault("too little patience", {"patience": 5}, {"patience": 15}, published=True),
-    Fault("squared error", {"loss": "mse"}, {"loss": "huber"}, published=True),
-    Fault("small learning rate", {"learning_rate": 3e-5}, {"learning_rate": 1e-3}),
-    Fault("tight clipping", {"gradient_clip": 0.1}, {"gradient_clip": 1.0}),
-    Fault("large batches", {"batch_size": 128}, {"batch_size": 16}),
-    Fault("half of the embedding dropped", {"embedding_dropout": 0.5}, {"embedding_dropout": 0.0}),
-    Fault("half of the head dropped", {"head_dropout": 0.5}, {"head_dropout": 0.0}),
-    Fault("no residual connections", {"residual": "none"}, {"residual": "plain"}),
-    Fault("a slow optimiser", {"optimiser": "sgd"}, {"optimiser": "adamw"}),
-    Fault("a long warm-up", {"warmup": 0.3}, {"warmup": 0.05}),
-    Fault("short windows", {"crop": 64}, {"crop": 1024}),
+    Fault("mean pooling", {"pooling": "mean"}, {"pooling": "attention"}),
+    Fault("too little patience", {"patience": 5}, {"patience": 15}),
+    Fault("squared error", {"loss": "mse"}, {"loss": "huber"}),
+    Fault("small learning rate", {"learning_rate": 3e-5}),
+    Fault("a slow optimiser", {"optimiser": "sgd"}),
+    Fault("large batches", {"batch_size": 128}),
+    Fault("too few epochs", {"epochs": 5}),
+    Fault("half of the embedding dropped", {"embedding_dropout": 0.5}),
 )
 
 
@@ -48,7 +51,7 @@ def with_baseline(space: Space, baseline: Baseline) -> Space:
     """Return the space with the defaults that trial 0 has.
 
     A value that the study's ranges do not reach becomes the nearest one they have. A fault that this leaves no
-    different from its remedy is not planted.
+    different from the study's own default is not planted.
 
     Raises:
         InputError: more faults are asked for than this space can express.

@@ -122,7 +122,7 @@ class Decision(Part):
 class Planted(Part):
     """Faults of trial 0 other than the published ones; see tmelt.baseline."""
 
-    planted: int = Field(3, ge=1, le=9, description="faults drawn from those that were never published")
+    planted: int = Field(3, ge=1, le=5, description="faults drawn from those that were never published")
     seed: int = Field(0, ge=0)
 
 
