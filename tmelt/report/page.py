@@ -15,7 +15,7 @@ from markupsafe import Markup
 from tmelt.evidence.verdict import FEW
 from tmelt.files import write_text
 from tmelt.report import numbers, results
-from tmelt.report.cautions import cautions
+from tmelt.report.cautions import grouped
 from tmelt.report.code import syntax_css
 from tmelt.report.figures import (
     attribution,
@@ -193,7 +193,7 @@ def render_page(study: Study, sections: Sequence[Section], tabs: Sequence[Drawin
         style=Markup(style),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        cautions=cautions(study),
+        cautions=grouped(study),
         finding=finding(study),
         methods=methods(study),
         methods_paragraph=methods_paragraph(study),

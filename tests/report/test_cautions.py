@@ -1,0 +1,87 @@
+"""Cautions follow from what was recorded, and fit on the first screen."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from tmelt.report.cautions import cautions, grouped
+from tmelt.report.inputs import Study
+
+
+@pytest.fixture
+def found():
+    """Function: the cautions of a study by title."""
+    return lambda study: {caution.title: caution for caution in cautions(study)}
+
+
+def with_origins(study: Study, name: str, kind: str, origin: str, **options) -> Study:
+    """The study with a strategy of another kind whose trials after the baseline have one origin."""
+    here = (pl.col("strategy") == name) & (pl.col("iteration") > 0)
+    trials = study["trials"].with_columns(origin=pl.when(here).then(pl.lit(origin)).otherwise("origin"))
+    return replace(
+        study,
+        tables={**study.tables, "trials": trials},
+        settings={**study.settings, name: {"kind": kind, "options": options}},
+    )
+
+
+def test_a_hybrid_whose_inner_trials_were_all_random_is_named(whole, found):
+    study = with_origins(whole.read(), "ua", "ua_bo", "startup")
+    assert "No inner trial of ua (12 of 12 inner trials)" in found(study)["Hybrids without BO."].text
+    assert "Hybrids without BO." not in found(with_origins(whole.read(), "ua", "ua_bo", "sampler"))
+    assert "Hybrids without BO." not in found(whole.read())
+
+
+def test_bo_with_fewer_model_based_trials_than_knobs_is_named(whole, found):
+    study = with_origins(whole.read(), "random", "bo", "sampler", sampler="tpe")
+    assert "random (at most 6) are fewer than the" in found(study)["Little BO."].text
+    few = {**study.protocol, "design": {**study.protocol["design"], "knobs": study.protocol["design"]["knobs"][:6]}}
+    assert "Little BO." not in found(replace(study, protocol=few))
+    assert "Little BO." not in found(with_origins(whole.read(), "random", "bo", "sampler", sampler="qmc"))
+
+
+def test_runs_that_the_clock_cut_are_counted(whole, found):
+    study = whole.read()
+    quiet = study["trials"].with_columns(cut_by_clock=pl.lit(0, pl.Int64))
+    assert "Runs cut by the clock." not in found(replace(study, tables={**study.tables, "trials": quiet}))
+    cut = quiet.with_columns(
+        cut_by_clock=pl.when((pl.col("strategy") == "ua") & (pl.col("iteration") < 3)).then(2).otherwise("cut_by_clock")
+    )
+    told = found(replace(study, tables={**study.tables, "trials": cut}))["Runs cut by the clock."].text
+    assert told.startswith("12 runs ended for lack of time (trials concerned: ua 6)")
+
+
+def test_searches_that_repeat_each_other_are_counted_once(whole, found):
+    study = whole.read()
+    assert "Repeated searches." not in found(study)
+    first = study["trials"].filter((pl.col("strategy") == "ra") & (pl.col("trajectory") == 0))
+    others = study["trials"].filter((pl.col("strategy") != "ra") | (pl.col("trajectory") == 0))
+    copied = pl.concat([others, first.with_columns(trajectory=pl.lit(1, pl.Int64))])
+    told = found(replace(study, tables={**study.tables, "trials": copied}))["Repeated searches."].text
+    assert told.startswith("ra: 2 searches, 1 distinct by their trials.")
+    same = study["strategies"].with_columns(distinct=pl.lit(1, pl.Int64))
+    told = found(replace(study, tables={**study.tables, "strategies": same}))["Repeated searches."].text
+    assert "ua: 2 searches, 1 distinct by their winners" in told
+
+
+def test_a_winner_that_strategies_share_is_named(whole, found):
+    study = whole.read()
+    won = study["winners"].with_columns(
+        outcome=pl.when(pl.col("strategy").is_in(["ra", "ua"])).then(pl.lit("same")).otherwise("outcome"),
+        iteration=pl.lit(3, pl.Int64),
+    )
+    shared = found(replace(study, tables={**study.tables, "winners": won}))["Identical winners."]
+    assert shared.text.startswith("ra and ua ended at the same candidate")
+
+
+def test_one_split_and_the_playbooks_knowledge_are_always_said(whole, found):
+    told = found(whole.read())
+    assert "One split of one data set." in told
+    assert "knowledge of the faults planted in trial 0" in told["Scripted agents."].text
+
+
+def test_the_first_screen_has_few_lines_and_danger_first(whole):
+    groups = grouped(whole.read())
+    assert 1 < len(groups) <= 6 and groups[0].level == "danger"
+    assert sum(len(group.cautions) for group in groups) == len(cautions(whole.read()))

@@ -1,0 +1,37 @@
+"""Cautions about what stands in for the real thing: proteins, backbone and agents."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from tmelt.report.cautions.caution import Caution
+from tmelt.report.inputs import Study
+from tmelt.report.words import listing
+
+_caution = partial(Caution, group="data", level="warning")
+
+
+def data(study: Study) -> Iterator[Caution]:
+    """Synthetic proteins, untrained backbone, scripted agents."""
+    if study.synthetic:
+        yield _caution(
+            title="Synthetic data.",
+            text="The proteins and their melting temperatures were made by a generator, not measured: errors here say "
+            "nothing about real proteins.",
+        )
+    if study.untrained:
+        name = study.embedding.get("backbone", "the backbone")
+        yield _caution(
+            title="Untrained backbone.",
+            text=f"{name} has random weights: what a trained protein language model would add is not in these numbers.",
+        )
+    if study.scripted:
+        names = listing(study.scripted)
+        who = f"agents of {names} are scripted playbooks"
+        if len(study.scripted) == 1:
+            who = f"agent of {names} is a scripted playbook"
+        yield _caution(
+            title="Scripted agents.",
+            text=f"The {who}, no LLM: nothing here says how well a language model searches. The playbook was written "
+            "with knowledge of the faults planted in trial 0 (its pooling, patience and loss), which no other strategy "
+            "has: its lead over random search and BO is built in.",
+        )

@@ -1,0 +1,52 @@
+"""Cautions about the integrity of the scores: confinement, tampering, revisions of the protocol, missing results."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import polars as pl
+
+from tmelt.report.cautions.caution import Caution
+from tmelt.report.inputs import Study
+from tmelt.report.words import count, shortened
+
+_caution = partial(Caution, group="integrity")
+
+
+def integrity(study: Study) -> Iterator[Caution]:
+    """No sandbox, tampering, revisions, sealed test labels, missing confirmation."""
+    runs = study["runs"]
+    if study.unconfined:
+        unconfined = int((runs["sandbox"] == "none").sum())
+        yield _caution(
+            level="danger",
+            title="No sandbox.",
+            text=f"{count(unconfined, 'run')} of {len(runs):,} trained candidate code without confinement (sandbox: "
+            "none): a script could have read the hidden labels or changed files. Do not rely on scores of written "
+            "scripts.",
+        )
+    tampered = study["trials"].filter(pl.col("status") == "tamper")
+    if len(tampered):
+        yield _caution(
+            level="danger",
+            title="Tampering.",
+            text=f"{count(len(tampered), 'trial')} tried to tamper with its own measurement; none of them has a score.",
+        )
+    for revision in study.protocol.get("revisions", []):
+        yield _caution(
+            level="warning",
+            title=f"The protocol was revised on {revision['at']}.",
+            text="Trials before and after it are not strictly comparable. Changed: "
+            f"{shortened('; '.join(map(str, revision['changes'])), 600)}.",
+        )
+    if not study.vault_log:
+        yield _caution(
+            level="note",
+            title="Test labels are sealed.",
+            text="They have not been opened, so this report has no test error.",
+        )
+    elif not len(study.confirmed):
+        yield _caution(
+            level="note",
+            title="Nothing is confirmed.",
+            text="No winner has a score on fresh seeds: only errors of the search itself are shown.",
+        )

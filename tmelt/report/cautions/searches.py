@@ -1,0 +1,112 @@
+"""Cautions about how the searches ran: samplers without a model, runs cut by the clock, unequal lengths."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import polars as pl
+
+from tmelt.report.cautions.caution import Caution
+from tmelt.report.inputs import Study
+from tmelt.report.words import count, listing
+
+_NAMED = 6  # short searches that are named one by one
+_HYBRIDS = ("llm_seeded", "ra_bo", "ua_bo", "centaur")  # kinds whose inner trials are a sampler's
+_MODELS = ("bo", *_HYBRIDS)  # kinds with a model of the trials so far
+_MODEL_FREE = ("qmc",)  # samplers of `bo` that fit no model
+
+_caution = partial(Caution, group="searches")
+
+
+def searches(study: Study) -> Iterator[Caution]:
+    """Hybrids and BO with too few model-based trials, runs cut by the clock, searches of unequal length."""
+    yield from _without_model(study)
+    yield from _few_model_based(study)
+    yield from _cut_by_clock(study)
+    yield from _short_searches(study)
+
+
+def _kind(study: Study, name: str) -> str:
+    return study.settings.get(name, {}).get("kind", name)
+
+
+def _sampler_trials(study: Study, name: str) -> pl.DataFrame:
+    """Per search of a strategy: trials drawn at random before the model (`startup`) and model-based ones."""
+    own = study["trials"].filter(pl.col("strategy") == name)
+    return own.group_by("trajectory").agg(
+        startup=(pl.col("origin") == "startup").sum(), model=(pl.col("origin") == "sampler").sum()
+    )
+
+
+def _without_model(study: Study) -> Iterator[Caution]:
+    """Hybrids whose inner trials were all drawn at random, so that no BO took place."""
+    told = []
+    for name in study.strategies:
+        if _kind(study, name) not in _HYBRIDS:
+            continue
+        inner = _sampler_trials(study, name)
+        startup, model = int(inner["startup"].sum()), int(inner["model"].sum())
+        if startup and not model:
+            told.append(f"{name} ({startup} of {startup} inner trials)")
+        elif not startup and not model:
+            told.append(f"{name} (no inner trial at all)")
+    if told:
+        yield _caution(
+            level="warning",
+            title="Hybrids without BO.",
+            text=f"No inner trial of {listing(told)} was proposed by a model: every one was drawn at random before the "
+            "sampler had enough trials of its subspace. These arms compare an agent with random draws, not with BO.",
+        )
+
+
+def _few_model_based(study: Study) -> Iterator[Caution]:
+    """BO arms with fewer model-based trials than the space has knobs."""
+    knobs = len(study.protocol["design"].get("knobs", []))
+    told = []
+    for name in study.strategies:
+        options = study.settings.get(name, {}).get("options", {})
+        if _kind(study, name) not in _MODELS or options.get("sampler") in _MODEL_FREE:
+            continue
+        most = int(_sampler_trials(study, name)["model"].max() or 0)
+        if most < knobs and (most or _kind(study, name) == "bo"):
+            told.append(f"{name} (at most {most})")
+    if told:
+        yield _caution(
+            level="warning",
+            title="Little BO.",
+            text=f"Model-based trials per search of {listing(told)} are fewer than the {count(knobs, 'knob')} of the "
+            "space: this budget is too small to judge BO.",
+        )
+
+
+def _cut_by_clock(study: Study) -> Iterator[Caution]:
+    """Trainings that the budget's clock ended before they were done."""
+    told, cut = [], 0
+    for name in study.strategies:
+        own = study["trials"].filter((pl.col("strategy") == name) & (pl.col("cut_by_clock") > 0))
+        if len(own):
+            told.append(f"{name} {len(own)}")
+            cut += int(own["cut_by_clock"].sum())
+    if told:
+        yield _caution(
+            level="warning",
+            title="Runs cut by the clock.",
+            text=f"{count(cut, 'run')} ended for lack of time (trials concerned: {listing(told)}): their candidates "
+            "might do better with a larger budget, and comparisons favour fast ones.",
+        )
+
+
+def _short_searches(study: Study) -> Iterator[Caution]:
+    """Searches that ended before the longest one."""
+    lengths = study["trials"].group_by("strategy", "trajectory").agg(trials=pl.len())
+    short = lengths.filter(pl.col("trials") < pl.col("trials").max()).sort("strategy", "trajectory")
+    if len(short):
+        names = [
+            f"{row['strategy']} (search {row['trajectory']}, {row['trials']} trials)"
+            for row in short.head(_NAMED).to_dicts()
+        ]
+        more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
+        yield _caution(
+            level="note",
+            title="Searches of unequal length.",
+            text=f"Shorter than {lengths['trials'].max()} trials: {listing(names)}{more} (stopped, or a spent budget).",
+        )
