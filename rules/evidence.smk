@@ -361,6 +361,7 @@ rule tabulate_generalisation:
         labels=f"{EVIDENCE}/labels.parquet",
     output:
         generalisation=f"{TABLES}/generalisation.parquet",
+        horizons=f"{TABLES}/horizons.parquet",
     log:
         f"{STUDY}/logs/tabulate_generalisation.log",
     conda:
@@ -371,4 +372,38 @@ rule tabulate_generalisation:
     shell:
         "python scripts/tabulate_generalisation.py --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
-        " --generalisation {output.generalisation:q} 2> {log:q}"
+        " --generalisation {output.generalisation:q} --horizons {output.horizons:q} 2> {log:q}"
+
+
+rule tabulate_agreement:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        runs=f"{TABLES}/runs.parquet",
+    output:
+        agreement=f"{TABLES}/agreement.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_agreement.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_agreement.py --trials {input.trials:q} --runs {input.runs:q}"
+        " --agreement {output.agreement:q} 2> {log:q}"
+
+
+rule tabulate_spread:
+    input:
+        winners=f"{TABLES}/winners.parquet",
+    output:
+        spread=f"{TABLES}/spread.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_spread.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_spread.py --winners {input.winners:q} --spread {output.spread:q} 2> {log:q}"

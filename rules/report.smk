@@ -41,7 +41,8 @@ rule write_report:
         tables=folder_of_tables,
         folder=folder_of_output,
         configs=CONFIG_FILES,
+        references=json.dumps([reference.model_dump() for reference in CONFIG.references]),
     shell:
         "python scripts/write_report.py --study {params.study:q} --tables {params.tables:q} --protocol {input.protocol:q}"
         ' --data "$(dirname {input.data:q})" --folder {params.folder:q}'
-        " --configs {params.configs:q} 2> {log:q}"
+        " --configs {params.configs:q} --references {params.references:q} 2> {log:q}"

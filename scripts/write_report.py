@@ -1,10 +1,11 @@
 """Write the report of a study: one self-contained page, and its figures with the data behind them.
 
 Reads   study (trials' folders, strategy.json, vault_log.json), tables, protocol, data (data.json, cleaning.parquet);
-        configs are only named
+        configs are only named; references are the config's key of that name as JSON
 Writes  folder: report.html, figures/*.svg, *.png, *.csv, *.parquet
 """
 
+import json
 from pathlib import Path
 
 from tmelt.command import run_command
@@ -12,12 +13,25 @@ from tmelt.report import page
 
 
 def write_report(
-    *, study: Path, tables: Path, protocol: Path, data: Path, folder: Path, configs: list[str] | None = None
+    *,
+    study: Path,
+    tables: Path,
+    protocol: Path,
+    data: Path,
+    folder: Path,
+    configs: list[str] | None = None,
+    references: str = "[]",
 ) -> None:
     """Draw every figure, compute every sentence, write the page, and print its path."""
     print(
         page.write_report(
-            study=study, tables=tables, protocol=protocol, data=data, folder=folder, configs=configs or ()
+            study=study,
+            tables=tables,
+            protocol=protocol,
+            data=data,
+            folder=folder,
+            configs=configs or (),
+            references=json.loads(references),
         )
     )
 

@@ -218,6 +218,15 @@ class Evidence(Part):
     )
 
 
+class Reference(Part):
+    """An external result to show beside the study's own; free to change (`--forcerun write_report` shows it)."""
+
+    name: str = Field(min_length=1, max_length=80, description="label of its line")
+    mae: float = Field(gt=0, allow_inf_nan=False, description="test MAE in the unit of the target")
+    parameters: int | None = Field(None, gt=0, description="trainable parameters")
+    source: str = Field(min_length=1, max_length=400, description="citation or address")
+
+
 class Runtime(Part):
     """How the work is done here; no part of a trial's identity, but for `threads` and `embed_tokens`."""
 
@@ -253,6 +262,7 @@ class Config(Part):
     design: Design
     extent: Extent
     evidence: Evidence = Evidence()
+    references: tuple[Reference, ...] = Field((), description="external results, as lines in the figures of test MAE")
     runtime: Runtime = Runtime()
     on_change: Literal["refuse", "revision"] = Field(
         "refuse", description="a changed design: stop, or record a revision and go on"

@@ -23,6 +23,8 @@ ORDER = [
     "tabulate_subgroups",
     "tabulate_generalisation",
     "tabulate_importance",
+    "tabulate_agreement",
+    "tabulate_spread",
 ]
 _ELSEWHERE = {
     "plan": "confirm/plan.parquet",

@@ -17,7 +17,6 @@ from tmelt.evidence.behaviour import came_true, knob_distance, pareto_front
 from tmelt.evidence.calibration import chance
 from tmelt.evidence.comparison import Side
 from tmelt.evidence.conformal import conformal_radius
-from tmelt.evidence.cost import crossings
 from tmelt.evidence.difference import compare
 from tmelt.evidence.error_model import Arm, Estimate
 from tmelt.evidence.incumbents import mean_until
@@ -235,6 +234,21 @@ def test_generalisation_goes_the_way_it_was_made(read):
         assert (organisms["test_mae"] > organisms["reference_mae"]).all()
 
 
+def test_changes_by_budget_and_data_are_paired(read):
+    table, single = read("horizons"), read("generalisation")
+    own = table.filter(pl.col("level") == 1)
+    assert own["difference"].null_count() == own["p_value"].null_count() == len(own) > 0
+    changed = table.filter(pl.col("level") != 1)
+    assert (changed["difference_low"] < changed["difference"]).all()
+    assert (changed["difference"] < changed["difference_high"]).all()
+    for row in changed.to_dicts():
+        key = (pl.col("strategy") == row["strategy"]) & (pl.col("kind") == row["kind"])
+        means = {
+            level: single.filter(key & (pl.col("level") == level))["test_mae"].mean() for level in (row["level"], 1.0)
+        }
+        assert row["difference"] == pytest.approx(means[row["level"]] - means[1.0])
+
+
 def test_conformal_intervals_hold_about_as_often_as_they_say_and_the_spread_of_seeds_does_not(read):
     """15 % of the errors' variance is the seeds' here. All candidates share their proteins and 60 % of their errors, so
     a whole study is one draw: two standard errors of it are 15 %."""
@@ -448,13 +462,6 @@ def test_area_under_a_step_function_by_hand():
     assert mean_until(x, y, 4.0, discrete=False) == pytest.approx(5)
     trials = np.array([0.0, 1.0, 2.0])
     assert mean_until(trials, np.array([6.0, 5.0, 4.0]), 2.0, discrete=True) == pytest.approx(5)
-
-
-def test_crossings_by_hand():
-    grid = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    a, b = np.array([5.0, 4.0, 4.0, 4.0, np.nan]), np.array([6.0, 5.0, 4.0, 3.0, 1.0])
-    assert list(crossings("a", "b", a, b, grid)) == [("a", "b", 4.0, 3.0)]
-    assert list(crossings("a", "b", a, a, grid)) == []
 
 
 def test_a_gpu_without_a_price_is_unknown_not_free():

@@ -1,4 +1,4 @@
-"""Who leads for the money, ticks, differences, and what the page says in numbers."""
+"""Crossovers, ticks, differences, and what the page says in numbers."""
 
 import re
 from dataclasses import replace
@@ -6,18 +6,22 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from tmelt.evidence.comparison import SAME
+from tmelt.evidence.schema import TABLES
 from tmelt.report import numbers, results
 from tmelt.report.code import shown_diff
 from tmelt.report.figures.attribution import figure_changes
 from tmelt.report.figures.comparison import fewest_searches, figure_comparison
-from tmelt.report.figures.cost import figure_cost, leaders
-from tmelt.report.figures.search import figure_incumbents
+from tmelt.report.figures.cost import cost_curves, figure_cost
+from tmelt.report.figures.search import figure_incumbents, reference_lines
 from tmelt.report.figures.theme import log_ticks, span_of, trial_axis
+from tmelt.report.figures.winners import ranking_rows
 from tmelt.report.finding import finding, power
 from tmelt.report.inputs import Study
 from tmelt.report.methods import methods, methods_paragraph
 from tmelt.report.render import svg_of
 from tmelt.report.tables import noted
+from tmelt.schema import as_frame
 
 
 def with_table(study: Study, name: str, **columns: pl.Expr) -> Study:
@@ -31,28 +35,19 @@ def axis_labels(svg: str) -> list[list[str]]:
     return [re.findall(r">([^<>]+)</text>", axis) for axis in axes]
 
 
-def test_the_lead_changes_where_another_curve_is_lower_and_ties_keep_it():
-    curves = pl.DataFrame(
-        [
-            {"usd": 1.0, "strategy": "a", "median_val_mae": 5.0},
-            {"usd": 2.0, "strategy": "a", "median_val_mae": 4.0},  # a ends here and keeps its winner
-            {"usd": 1.0, "strategy": "b", "median_val_mae": 6.0},
-            {"usd": 2.0, "strategy": "b", "median_val_mae": 4.0},
-            {"usd": 3.0, "strategy": "b", "median_val_mae": 4.5},
-            {"usd": 4.0, "strategy": "b", "median_val_mae": 3.0},
-        ]
-    )
-    assert leaders(curves, ["b", "a"]) == [(["a"], 1.0), (["b"], 4.0)]
-    assert leaders(curves.filter(pl.col("strategy") == "b"), ["b"]) == [(["b"], 1.0)]
-
-
-def test_nobody_leads_while_all_are_alike_and_several_lead_together():
-    errors = {"a": (5.0, 4.0, 4.0, 2.0), "b": (5.0, 4.0, 3.0, 2.0), "c": (5.0, 5.0, 5.0, 2.0)}
-    rows = [(usd, name, error) for name, curve in errors.items() for usd, error in enumerate(curve)]
-    curves = pl.DataFrame(rows, schema=["usd", "strategy", "median_val_mae"], orient="row")
-    assert leaders(curves, list("abc")) == [([], 0), (["a", "b"], 1), (["b"], 2)]
-    began_first = curves.filter((pl.col("usd") > 0) | (pl.col("strategy") == "c"))
-    assert leaders(began_first, list("abc")) == leaders(curves, list("abc"))
+def test_crossovers_are_said_only_where_they_are_supported(whole):
+    study = whole.read()
+    assert "fewer than 3 searches" in numbers.crossovers_text(study) and not numbers.crossovers_table(study).rows
+    third = study["trials"].with_columns(trajectory=pl.col("trajectory") + 2)
+    more = {**study.tables, "trials": pl.concat([study["trials"], third])}
+    assert "no change of the lead is supported" in numbers.crossovers_text(replace(study, tables=more))
+    _, devices, levels = cost_curves(study)
+    found = {"a": "random", "b": "ua", "compute_usd_per_h": devices[len(devices) // 2], "token_price": levels[0]}
+    rows = as_frame([found | {"usd": 0.5, "val_mae": 4.0, "support": 0.97}], TABLES["crossovers"])
+    crossed = replace(study, tables=more | {"crossovers": rows})
+    assert "ua overtakes random from $0.50 on" in numbers.crossovers_text(crossed)
+    assert numbers.crossovers_table(crossed).rows[0][2:] == ["ua overtakes random", "$0.50", "97 %"]
+    assert "ua is ahead of random" in svg_of(figure_cost(crossed, 920))
 
 
 @pytest.mark.parametrize("last", [0, 1, 2, 3, 7, 14, 60, 100, 999, 20_000])
@@ -206,3 +201,33 @@ def test_methods_name_the_config_and_how_to_run_it(whole):
     assert "Config file" not in dict(methods(whole.read()))
     told = methods_paragraph(study)
     assert "3 strategies (random, ra and ua)" in told and "2 fresh seeds" in told and "6 trials" in told
+
+
+def test_the_same_candidate_has_no_difference_of_zero(whole):
+    study = whole.read()
+    same = study["comparison"].with_columns(note=pl.lit(SAME), difference=0.0, low=None, high=None)
+    rows = numbers.comparison_table(replace(study, tables={**study.tables, "comparison": same})).rows
+    assert {row[2] for row in rows} == {"same candidate"}
+
+
+def test_a_share_is_never_minus_zero(whole):
+    study = with_table(whole.read(), "attribution", in_space_share=pl.lit(-0.001))
+    assert {row[3] for row in numbers.attribution_table(study).rows} == {"0 %"}
+
+
+def test_external_references_are_lines_rows_and_sources(whole):
+    given = {"name": "Published <b>", "mae": 4.4, "parameters": 25_000_000, "source": "a paper"}
+    study = replace(whole.read(), references=(given,))
+    assert results.references_table(study).rows == [["Published <b>", "4.40", "25,000,000", "a paper"]]
+    assert ranking_rows(study).filter(kind="external")["mae"].to_list() == [4.4]
+    lines = reference_lines(study)
+    assert lines.filter(label="Published <b>").select("split", "mae").rows() == [("test", 4.4)]
+    assert not results.references_table(whole.read()).rows
+
+
+def test_differences_to_the_searchs_own_budget_have_intervals(whole):
+    study = whole.read()
+    rows = numbers.horizons_table(study).rows
+    assert len(rows) == study["horizons"].filter(pl.col("level") != 1).height > 0
+    assert "ra, 2× the budget" in [row[0] for row in rows] and "ra, 50 % of fit" in [row[0] for row in rows]
+    assert "not tested" in numbers.spread_text(study)

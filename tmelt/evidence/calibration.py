@@ -13,6 +13,8 @@ from scipy import stats
 from tmelt.evidence.conformal import conformal_radius
 from tmelt.evidence.metrics import ORGANISM_MIN, none_if_nan, rank_correlation
 from tmelt.evidence.schema import CALIBRATION, COVERAGE
+from tmelt.evidence.shares import share_interval
+from tmelt.evidence.subgroups import group_interval
 from tmelt.evidence.tables import table
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -33,7 +35,7 @@ def calibration(predictions: pl.DataFrame) -> pl.DataFrame:
     for key, val, test in _candidates(predictions):
         if test["prediction_sd"].null_count() or len(test) < BINS:
             continue
-        spread, error = test["prediction_sd"].to_numpy(), _errors(test)
+        spread, error, clusters = test["prediction_sd"].to_numpy(), _errors(test), test["cluster"].to_numpy()
         radius = conformal_radius(_errors(val), LEVEL)
         rho = none_if_nan(float(rank_correlation(spread, error)[0]))
         rows += [
@@ -43,7 +45,9 @@ def calibration(predictions: pl.DataFrame) -> pl.DataFrame:
                 "proteins": len(inside),
                 "sd": float(spread[inside].mean()),
                 "mae": float(error[inside].mean()),
+                **_ends("mae", group_interval(error[inside], clusters[inside])),
                 "coverage": float((error[inside] <= radius).mean()),
+                **_ends("coverage", share_interval(error[inside] <= radius, clusters[inside])),
                 "rho": rho,
             }
             for index, inside in enumerate(np.array_split(np.argsort(spread, kind="stable"), BINS))
@@ -61,7 +65,7 @@ def coverage(predictions: pl.DataFrame) -> pl.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for key, val, test in _candidates(predictions):
-        error = _errors(test)
+        error, clusters = _errors(test), test["cluster"].to_numpy()
         groups = {ALL: np.arange(len(test))}
         for organism in test["organism"].drop_nulls().unique().sort():
             inside = np.flatnonzero((test["organism"] == organism).fill_null(False).to_numpy())
@@ -79,6 +83,7 @@ def coverage(predictions: pl.DataFrame) -> pl.DataFrame:
                 for group, inside in groups.items():
                     if group != ALL and (kind != CONFORMAL or level != LEVEL):
                         continue
+                    held = error[inside] <= half[inside]
                     low, high = chance(len(val), len(inside), level) if kind == CONFORMAL else (None, None)
                     rows.append(
                         key
@@ -87,7 +92,8 @@ def coverage(predictions: pl.DataFrame) -> pl.DataFrame:
                             "level": level,
                             "group": group,
                             "proteins": len(inside),
-                            "coverage": float((error[inside] <= half[inside]).mean()),
+                            "coverage": float(held.mean()),
+                            **_ends("coverage", share_interval(held, clusters[inside])),
                             "chance_low": low,
                             "chance_high": high,
                             "half_width": float(half[inside].mean()),
@@ -114,6 +120,11 @@ def _candidates(predictions: pl.DataFrame):
         val, test = (part.filter(pl.col("split") == split) for split in ("val", "test"))
         if len(val) >= LEAST and len(test):
             yield dict(zip(_KEY, key, strict=True)), val, test
+
+
+def _ends(name: str, interval: tuple[float | None, float | None]) -> dict[str, float | None]:
+    """The two ends of an interval as columns."""
+    return {f"{name}_low": interval[0], f"{name}_high": interval[1]}
 
 
 def _errors(part: pl.DataFrame) -> np.ndarray:

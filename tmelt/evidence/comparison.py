@@ -24,7 +24,7 @@ from tmelt.evidence.winners import Confirmed, candidate_of, confirmed_winners
 
 BASELINE = "baseline"
 REFERENCE = "reference"
-_SAME = "the same candidate on both sides"
+SAME = "the same candidate on both sides"
 _DISTANT = "one distinct search each: says which winner is better, not which strategy"
 
 
@@ -92,7 +92,7 @@ def comparison(
 def compare(a: Side, b: Side, metric: str, clusters: np.ndarray) -> dict[str, Any]:
     """A row of the table for two sides that predict the same proteins."""
     if set(a.outcomes) == set(b.outcomes) and len(set(a.outcomes)) == 1:
-        return _row(a, b, metric, Estimate(0.0, {}), None) | {"note": _SAME}
+        return _row(a, b, metric, Estimate(0.0, {}), None) | {"note": SAME}
     found = estimate(a.arm, b.arm, clusters)
     if b.name in (BASELINE, REFERENCE):
         return _row(a, b, metric, found, found.p_value())

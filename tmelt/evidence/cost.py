@@ -1,15 +1,18 @@
-"""What the searches cost, and at which prices one strategy overtakes another."""
+"""What the searches cost, and how low their error is for the money at a range of prices."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
 
+from tmelt.evidence.crossovers import supported_crossovers
 from tmelt.evidence.incumbents import SEARCH_KEY, TRIAL_KEY, at, known_sum, searches
 from tmelt.evidence.metrics import none_if_nan
 from tmelt.evidence.prices import Prices, with_compute_usd
+from tmelt.evidence.replicates import chains
 from tmelt.evidence.schema import COST, COST_CURVES, CROSSOVERS
+from tmelt.evidence.statistics import generator
 from tmelt.evidence.tables import table
 
 GRID = 80  # positions on the axis of dollars
@@ -120,16 +123,18 @@ def cost_curves(
     )
     frame = incumbent.select(*TRIAL_KEY, "val_mae", "test_mae").join(spent, on=TRIAL_KEY, maintain_order="left")
     frame = frame.rename({"trial_cost": "cost_usd"}).sort(TRIAL_KEY)
+    labels = chains(trials)
     curve_rows, crossing_rows = [], []
     for hour, level, trial_usd in scenarios(trials, runs, prices):
         priced = frame.with_columns(usd=trial_usd.cum_sum().over(SEARCH_KEY))
         grid = _grid(priced)
         if grid is None:
             continue
-        medians = {}
+        curves = {}
         for strategy in priced["strategy"].unique(maintain_order=True):
             part = priced.filter(pl.col("strategy") == strategy)
-            medians[strategy] = {name: _median_curve(part, name, grid) for name in ("val_mae", "test_mae")}
+            medians = [_median_curve(part, name, grid) for name in ("val_mae", "test_mae")]
+            curves[strategy] = _distinct_curves(part, labels, grid)
             curve_rows += [
                 {
                     "strategy": strategy,
@@ -139,21 +144,23 @@ def cost_curves(
                     "median_val_mae": none_if_nan(val),
                     "median_test_mae": none_if_nan(test),
                 }
-                for usd, val, test in zip(grid, *medians[strategy].values(), strict=True)
+                for usd, val, test in zip(grid, *medians, strict=True)
                 if val == val
             ]
-        for a, b in itertools.combinations(medians, 2):
-            for ahead, behind, usd, val in crossings(a, b, medians[a]["val_mae"], medians[b]["val_mae"], grid):
-                crossing_rows.append(
-                    {
-                        "a": ahead,
-                        "b": behind,
-                        "compute_usd_per_h": hour,
-                        "token_price": level,
-                        "usd": usd,
-                        "val_mae": val,
-                    }
-                )
+        for a, b in itertools.combinations(curves, 2):
+            rng = generator("crossovers", hour, level, a, b)
+            crossing_rows += [
+                {
+                    "a": found.ahead,
+                    "b": found.behind,
+                    "compute_usd_per_h": hour,
+                    "token_price": level,
+                    "usd": found.place,
+                    "val_mae": found.value,
+                    "support": found.support,
+                }
+                for found in supported_crossovers(a, b, curves[a], curves[b], grid, rng)
+            ]
     return table(curve_rows, COST_CURVES), table(crossing_rows, CROSSOVERS)
 
 
@@ -180,18 +187,16 @@ def _median_curve(part: pl.DataFrame, value: str, grid: np.ndarray) -> np.ndarra
     return medians
 
 
-def crossings(
-    a: str, b: str, left: np.ndarray, right: np.ndarray, grid: np.ndarray
-) -> Iterator[tuple[str, str, float, float]]:
-    """(ahead before, ahead after, position, MAE of the one that takes the lead) where two curves change the lead.
+def _distinct_curves(part: pl.DataFrame, labels: Mapping[tuple[str, int], str], grid: np.ndarray) -> np.ndarray:
+    """(distinct searches, grid) the incumbent's validation MAE of each search of a strategy, copies counted once.
 
-    Stretches where both are equal belong to whoever led before them; positions where one has no value are skipped.
+    Args:
+        labels: of each search what its trials were (tmelt.evidence.replicates.chains).
     """
-    leader = None
-    for place, one, other in zip(grid, left, right, strict=True):
-        if one != one or other != other or one == other:
-            continue
-        now = a if one < other else b
-        if leader is not None and now != leader:
-            yield leader, now, float(place), float(min(one, other))
-        leader = now
+    curves = {}
+    for strategy, trajectory, search in searches(part):
+        known = search.drop_nulls("val_mae")
+        if len(known) and labels[strategy, trajectory] not in curves:
+            values = at(known["usd"].to_numpy(), known["val_mae"].to_numpy(), grid)
+            curves[labels[strategy, trajectory]] = values
+    return np.stack(list(curves.values())) if curves else np.empty((0, len(grid)))

@@ -27,7 +27,7 @@ _ORACLE_NOTE = "is told the organism, which no candidate is"
 # Keys of `generator.floors` in the data.json of synthetic data, per split: what its maker knows.
 BOUNDS = {
     "noise": ("expected_mae", "measurement noise alone (expected)"),
-    "best_reachable": ("sequence_only_mae", "the generator itself, without the organism"),
+    "best_reachable": ("sequence_only_mae", "reference: data generator without the organism"),
 }
 
 

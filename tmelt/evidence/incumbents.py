@@ -24,6 +24,8 @@ def trial_scores(runs: pl.DataFrame) -> pl.DataFrame:
             pl.col("val_mae").mean(),
             pl.col("test_mae").mean(),
             pl.col("test_within_rho").mean(),
+            pl.col("fit_mae").mean(),
+            pl.col("stop_mae").mean(),
             pl.col("predict_s").mean(),
         )
     )
@@ -33,7 +35,7 @@ def incumbents(trials: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     """The table `incumbents`: one row per trial."""
     scores = trial_scores(runs).drop("predict_s").rename({"iteration": "incumbent"})
     shown = trials.select(*SEARCH_KEY, incumbent="iteration", search_val_mae="val_mae")
-    frame = trials.sort(TRIAL_KEY).drop("val_mae")
+    frame = trials.sort(TRIAL_KEY).drop("val_mae", "fit_mae", "stop_mae")
     frame = frame.join(shown, on=[*SEARCH_KEY, "incumbent"], how="left", maintain_order="left")
     frame = frame.join(scores, on=[*SEARCH_KEY, "incumbent"], how="left", maintain_order="left")
     spent = ["fit_s", "cpu_s", "device_s"]

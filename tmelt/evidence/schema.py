@@ -86,6 +86,8 @@ INCUMBENTS = pa.schema([
     column("val_mae", F, "the same, exact"),
     column("test_mae", F, "mean over search seeds of the incumbent's test MAE: reported, never selected on"),
     column("test_within_rho", F, "the incumbent's mean rank correlation within organisms on test"),
+    column("fit_mae", F, "the incumbent's MAE on decoys from fit, mean over search seeds"),
+    column("stop_mae", F, "the incumbent's MAE on stop, mean over search seeds"),
     column("fit_s", F, "cumulative seconds of training, all seeds"),
     column("cpu_s", F, "cumulative CPU seconds, all seeds"),
     column("device_s", F, "cumulative seconds a GPU was held"),
@@ -297,6 +299,7 @@ CROSSOVERS = pa.schema([
     column("token_price", S, "recorded, or a level of prices.yaml (USD per million tokens in and out)"),
     column("usd", F, "where b's median curve overtakes a's"),
     column("val_mae", F, "validation MAE there"),
+    column("support", F, "share of bootstrap resamples of the searches that show it; at least 0.95"),
 ])  # fmt: skip
 
 CHANGES = pa.schema([
@@ -362,13 +365,21 @@ SUBGROUPS = pa.schema([
     column("spearman", F, "rank correlation within the group; null below 8 proteins"),
 ])  # fmt: skip
 
+_COVERED = [
+    column("coverage_low", F, "lower end of its 95 % interval (Wilson, at the effective number of families)"),
+    column("coverage_high", F, "upper end"),
+]
+
 CALIBRATION = pa.schema([
     *_CANDIDATE,
     column("bin", N, "fifth of the test proteins by spread over fresh seeds, 0 the most certain"),
     column("proteins", N, "test proteins"),
     column("sd", F, "mean spread over fresh seeds in °C"),
     column("mae", F, "MAE of the mean prediction in °C"),
+    column("mae_low", F, "lower end of its 95 % interval over protein families"),
+    column("mae_high", F, "upper end"),
     column("coverage", F, "share of proteins within the 90 % conformal interval, equally wide for all"),
+    *_COVERED,
     column("rho", F, "rank correlation of spread and absolute error over all test proteins; the same in each bin"),
 ])  # fmt: skip
 
@@ -379,6 +390,7 @@ COVERAGE = pa.schema([
     column("group", S, "all, or an organism (of at least 8 test proteins; conformal at 90 % only)"),
     column("proteins", N, "test proteins"),
     column("coverage", F, "share of them within the interval around the mean prediction over fresh seeds"),
+    *_COVERED,
     column("chance_low", F, "conformal: least share that chance allows (95 %, exchangeable proteins); else null"),
     column("chance_high", F, "largest share that chance allows"),
     column("half_width", F, "mean half width in °C"),
@@ -394,6 +406,43 @@ GENERALISATION = pa.schema([
     *_INTERVAL,
     column("reference_mae", F, "the same proteins with the whole budget and data"),
     column("test_within_rho", F, "rank correlation within organisms"),
+    _NOTE,
+])  # fmt: skip
+
+HORIZONS = pa.schema([
+    column("strategy", S, "name of the strategy"),
+    column("kind", S, "budget or fraction"),
+    column("level", F, "factor on the budget, or share of fit; 1 is the search's own"),
+    column("winners", N, "searches whose winner was retrained at this level"),
+    column("distinct", N, "distinct ones among them"),
+    column("test_mae", F, "mean over them, °C"),
+    *_INTERVAL,
+    column("difference", F, "to the same winners at level 1, °C; null at level 1"),
+    column("difference_low", F, "lower end of its 95 % interval, paired over searches, training seeds and proteins"),
+    column("difference_high", F, "upper end"),
+    column("p_value", F, "two-sided p of no difference, not adjusted for the number of levels"),
+    column("covers", S, "what the interval of the difference accounts for"),
+    _NOTE,
+])  # fmt: skip
+
+AGREEMENT = pa.schema([
+    column("strategy", S, "name of the strategy"),
+    column("trajectory", N, "replicate of the search; null: the strategy, mean over its distinct searches"),
+    column("trials", N, "trials with a validation and a test error"),
+    column("rho", F, "Spearman correlation over trials of validation and test MAE (mean over search seeds)"),
+    *_INTERVAL,
+    column("covers", S, "searches (Student's t, from 3 distinct ones on), or trials taken as independent"),
+    _NOTE,
+])  # fmt: skip
+
+SPREAD = pa.schema([
+    column("strategy", S, "name of the strategy"),
+    column("searches", N, "searches whose winner was confirmed"),
+    column("distinct", N, "distinct ones among them"),
+    column("test_sd", F, "standard deviation of the confirmed test MAE over distinct searches, °C"),
+    column("lowest", F, "least confirmed test MAE of a search"),
+    column("highest", F, "largest one"),
+    column("p_value", F, "of equal variance in all tested strategies (Brown and Forsythe); the same in each row"),
     _NOTE,
 ])  # fmt: skip
 
@@ -459,6 +508,9 @@ TABLES: dict[str, pa.Schema] = {
     "calibration": CALIBRATION,
     "coverage": COVERAGE,
     "generalisation": GENERALISATION,
+    "horizons": HORIZONS,
+    "agreement": AGREEMENT,
+    "spread": SPREAD,
     "importance": IMPORTANCE,
     "behaviour": BEHAVIOUR,
 }

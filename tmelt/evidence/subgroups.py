@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.evidence import statistics
+from tmelt.evidence.error_model import Arm, estimate
 from tmelt.evidence.metrics import ORGANISM_MIN, none_if_nan, rank_correlation
 from tmelt.evidence.schema import SUBGROUPS
 from tmelt.evidence.tables import table
@@ -56,7 +56,7 @@ def subgroups(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
 
 
 def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int) -> list[dict[str, Any]]:
-    """One row per candidate; all have the same proteins, so clusters are drawn once."""
+    """One row per candidate; all have the same proteins."""
     keys = part.select(_ROLE_KEY).unique(maintain_order=True)
     ordered = part.sort("protein_id")
     proteins = ordered.unique("protein_id", maintain_order=True)
@@ -70,11 +70,7 @@ def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int) -> l
         ]
     )
     errors = np.abs(predictions - tm)
-    low = high = [None] * len(errors)
-    if len(set(clusters)) > 1:
-        rng = statistics.generator("subgroup", dimension, group)
-        draws = statistics.cluster_means(errors, clusters, statistics.cluster_counts(clusters, rng))
-        low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    ends = [group_interval(row, clusters) for row in errors]
     enough = len(tm) >= ORGANISM_MIN
     rho = rank_correlation(predictions, tm) if enough else np.full(len(errors), np.nan)
     name = group.split("|", 1)[1] if dimension != "organism" else group
@@ -86,10 +82,19 @@ def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int) -> l
             "order": int(group.split("|", 1)[0]) if dimension != "organism" else order,
             "proteins": len(tm),
             "mae": float(errors[i].mean()),
-            "low": low[i],
-            "high": high[i],
+            "low": ends[i][0],
+            "high": ends[i][1],
             "bias": float((predictions[i] - tm).mean()),
             "spearman": none_if_nan(rho[i]),
         }
         for i, key in enumerate(keys.iter_rows(named=True))
     ]
+
+
+def group_interval(errors: np.ndarray, clusters: np.ndarray) -> tuple[float | None, float | None]:
+    """95 % interval of the mean error over the families of a group; None with fewer than two of them.
+
+    Args:
+        errors: (proteins,) absolute errors of the mean prediction, in °C.
+    """
+    return estimate(Arm.single(errors), None, clusters).interval()

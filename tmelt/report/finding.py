@@ -33,7 +33,8 @@ def _setting(study: Study) -> str:
     return (
         f"{told}, {count(len(study.strategies), 'strategy', 'strategies')} ({names}) made "
         f"{count(trials.select('strategy', 'trajectory').n_unique(), 'search', 'searches')} of up to "
-        f"{count(study.longest, 'trial')} from one baseline, on the same budget per trial."
+        f"{count(study.longest, 'trial')} from one baseline, on one split of one data set and the same "
+        "budget per trial."
     )
 
 

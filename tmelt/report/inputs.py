@@ -30,6 +30,7 @@ class Study:
     cleaning: pl.DataFrame = field(repr=False)  # tmelt.schema.CLEANING
     vault_log: tuple[Mapping[str, Any], ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # strategy: its strategy.json
+    references: tuple[Mapping[str, Any], ...] = ()  # external results (tmelt.config.Reference)
     configs: tuple[str, ...] = ()  # files that the study is run with, as its command names them
 
     def __getitem__(self, table: str) -> pl.DataFrame:
@@ -129,7 +130,15 @@ class Study:
         return self.folder / strategy / f"t{trajectory}" / f"i{iteration}"
 
 
-def read_study(*, study: Path, tables: Path, protocol: Path, data: Path, configs: Sequence[str] = ()) -> Study:
+def read_study(
+    *,
+    study: Path,
+    tables: Path,
+    protocol: Path,
+    data: Path,
+    configs: Sequence[str] = (),
+    references: Sequence[Mapping[str, Any]] = (),
+) -> Study:
     """Read all tables, protocol.json, the data set's facts, the vault's log and the strategies' settings.
 
     Raises:
@@ -154,4 +163,5 @@ def read_study(*, study: Path, tables: Path, protocol: Path, data: Path, configs
         vault_log=tuple(read_json(log)) if log.exists() else (),
         settings={path.parent.name: read_json(path) for path in sorted(study.glob("*/strategy.json"))},
         configs=tuple(configs),
+        references=tuple(references),
     )

@@ -5,10 +5,22 @@ from typing import Any
 import polars as pl
 
 from tmelt.evidence.comparison import BASELINE, REFERENCE
-from tmelt.report.figures.cost import cost_curves, leaders, token_name
+from tmelt.evidence.crossovers import LEAST
+from tmelt.evidence.spread import LEAST as TESTED
+from tmelt.report.figures.cost import cost_curves, token_name
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
-from tmelt.report.words import DASH, count, dollars, interval, listing, number, seconds, value
+from tmelt.report.words import (
+    DASH,
+    difference,
+    dollars,
+    interval,
+    listing,
+    number,
+    percent,
+    seconds,
+    value,
+)
 
 _PLACE = {
     "trials": lambda value: f"trial {value:.0f}",
@@ -68,7 +80,7 @@ def comparison_table(study: Study) -> Table:
             [
                 f"{row['a']} − {row['b']}",
                 f"{_searches(row, 'a')}, {_searches(row, 'b')}",
-                number(row["difference"], signed=True),
+                difference(row),
                 interval(row["low"], row["high"], signed=True),
                 probability,
                 f"{row['p_adjusted']:.2g}" if row["p_adjusted"] is not None else DASH,
@@ -132,9 +144,6 @@ def target_text(study: Study) -> str:
 def attribution_table(study: Study) -> Table:
     """Each search's gain, its in-space share, and what re-running the winner's knobs in the baseline's script gave."""
     shares = study["attribution"].sort(study.place(), "trajectory")
-
-    def percent(share: float | None) -> str:
-        return DASH if share is None else f"{100 * share:.0f} %"
 
     rows = []
     for row in shares.to_dicts():
@@ -218,43 +227,83 @@ def cost_table(study: Study) -> Table:
     return Table(["", "training", "GPU held", "computing", "LLM calls", "tokens in / out", "LLM", "total"], rows)
 
 
-def leaders_table(study: Study) -> Table:
-    """Which strategy has the lowest median error for the money, at each drawn price, and where the lead changes."""
-    shown, devices, levels = cost_curves(study)
-    rows = []
-    for level in levels:
-        for price in devices:
-            own = shown.filter((pl.col("compute_usd_per_h") == price) & (pl.col("token_price") == level))
-            if not len(own):
-                continue
-            steps = leaders(own, study.strategies)
-            words = listing(steps[0][0]) or "all alike"
-            for ahead, usd in steps[1:]:
-                words += f", from {dollars(usd)} on {listing(ahead)}"
-            rows.append([token_name(level), f"{dollars(price)}/h", words, str(len(steps) - 1)])
-    return Table(
-        ["", "device", "lowest median validation MAE when little is spent, then", "crossovers"], rows, texts=[2]
-    )
+def crossovers_table(study: Study) -> Table:
+    """The supported crossovers at the drawn prices."""
+    _, devices, levels = cost_curves(study)
+    found = study["crossovers"].filter(pl.col("compute_usd_per_h").is_in(devices) & pl.col("token_price").is_in(levels))
+    rows = [
+        [
+            token_name(row["token_price"]),
+            f"{dollars(row['compute_usd_per_h'])}/h",
+            f"{row['b']} overtakes {row['a']}",
+            dollars(row["usd"]),
+            f"{100 * row['support']:.0f} %",
+        ]
+        for row in found.sort("token_price", "compute_usd_per_h", "usd").to_dicts()
+    ]
+    return Table(["", "device", "crossover", "from", "resamples that show it"], rows, texts=[2])
 
 
-def lead_text(study: Study) -> str:
-    """Where the lead changes at the prices as listed and recorded, in a sentence."""
+def crossovers_text(study: Study) -> str:
+    """The supported crossovers at the prices as listed and recorded, in a sentence; empty without curves."""
     shown, devices, levels = cost_curves(study)
+    if not len(shown) or shown["strategy"].n_unique() < 2:
+        return ""
+    if study.trajectories < LEAST:
+        return (
+            f"With fewer than {LEAST} searches per strategy nothing can be said about which strategy is ahead at which "
+            "cost."
+        )
     price = devices[len(devices) // 2]
-    own = shown.filter((pl.col("compute_usd_per_h") == price) & (pl.col("token_price") == levels[0]))
-    steps = leaders(own, study.strategies)
-    (first, _), later = steps[0], steps[1:]
-    text = f"With the device at {dollars(price)} an hour and {token_name(levels[0])}, "
-    if first:
-        text += f"{listing(first)} {'has' if len(first) == 1 else 'have'} the lowest median validation MAE"
-    else:
-        text += "all strategies have the same median validation MAE"
-    text += " when little is spent"
-    text += "".join(
-        f"; from {dollars(usd)} per search on the lowest is that of {listing(ahead)}" for ahead, usd in later
-    )
-    text += "." if later else ", and to the end: no crossover."
+    own = study["crossovers"].filter((pl.col("compute_usd_per_h") == price) & (pl.col("token_price") == levels[0]))
+    where = f"With the device at {dollars(price)} an hour and {token_name(levels[0])}"
+    if not len(own):
+        return f"{where} no change of the lead is supported (bootstrap over searches, at least 95 % of resamples)."
+    said = [f"{row['b']} overtakes {row['a']} from {dollars(row['usd'])} on" for row in own.sort("usd").to_dicts()]
     return (
-        f"{text} Medians over {count(study.trajectories, 'search', 'searches')} per strategy, without an interval: "
-        "another set of searches may order them differently."
+        f"{where}, {listing(said)} (spent per search; validation MAE; each in at least 95 % of bootstrap resamples of "
+        "the searches, not adjusted for the number of pairs)."
     )
+
+
+def spread_text(study: Study) -> str:
+    """Whether the strategies differ in how far their searches end apart, in a sentence; empty with one search each."""
+    rows = study["spread"]
+    if not len(rows) or int(rows["searches"].max()) < 2:
+        return ""
+    known = rows.drop_nulls("test_sd").sort(study.place())
+    said = listing([f"{row['strategy']} {number(row['test_sd'])}" for row in known.to_dicts()])
+    text = f"Standard deviation of the confirmed test MAE between distinct searches, °C: {said}. " if said else ""
+    tested = rows.drop_nulls("p_value")
+    if not len(tested):
+        return text + (
+            "Whether the strategies differ in it is not tested: that takes two strategies with at least "
+            f"{TESTED} distinct searches."
+        )
+    p = float(tested["p_value"][0])
+    verdict = "differ" if p < 0.05 else "are not shown to differ"
+    return text + (
+        f"The spreads of {listing(tested.sort(study.place())['strategy'].to_list())} {verdict} (Brown and Forsythe's "
+        f"test of equal variance, p = {p:.2g})."
+    )
+
+
+def horizons_table(study: Study) -> Table:
+    """Differences in test MAE of the retrained winners to the same winners at the search's own budget and data."""
+    rows = [
+        [
+            f"{row['strategy']}, {row['level']:g}× the budget"
+            if row["kind"] == "budget"
+            else f"{row['strategy']}, {100 * row['level']:.0f} % of fit",
+            str(row["winners"]),
+            number(row["test_mae"]),
+            number(row["difference"], signed=True),
+            interval(row["difference_low"], row["difference_high"], signed=True),
+            DASH if row["p_value"] is None else f"{row['p_value']:.2g}",
+            row["covers"] or "",
+            row["note"] or "",
+        ]
+        for row in study["horizons"].filter(pl.col("level") != 1).sort("kind", study.place(), "level").to_dicts()
+    ]
+    columns = ["", "winners", "test MAE, °C", "difference, °C", "95 % interval", "p", "interval covers"]
+    return noted(columns, rows, texts=[6])

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from tmelt.report import numbers, results
 from tmelt.report.cautions import grouped
 from tmelt.report.code import syntax_css
 from tmelt.report.figures import (
+    agreement,
     attribution,
     behaviour,
     comparison,
@@ -68,7 +69,12 @@ SECTIONS: tuple[tuple[str, str, Sequence[Drawer], str], ...] = (
         (comparison.figure_comparison,),
         "no pair of strategies has confirmed winners.",
     ),
-    ("search", "The searches", (search.figure_trials, confirmation.figure_optimism), "no trial was scored."),
+    (
+        "search",
+        "The searches",
+        (search.figure_trials, confirmation.figure_optimism, agreement.figure_agreement, agreement.figure_gap),
+        "no trial was scored.",
+    ),
     (
         "winners",
         "The winners",
@@ -89,7 +95,7 @@ SECTIONS: tuple[tuple[str, str, Sequence[Drawer], str], ...] = (
     ),
     (
         "generalisation",
-        "How far the winners carry",
+        "Generalisation and calibration",
         (
             generalisation.figure_levels,
             generalisation.figure_left_out,
@@ -115,7 +121,14 @@ SECTIONS: tuple[tuple[str, str, Sequence[Drawer], str], ...] = (
 
 
 def write_report(
-    *, study: Path, tables: Path, protocol: Path, data: Path, folder: Path, configs: Sequence[str] = ()
+    *,
+    study: Path,
+    tables: Path,
+    protocol: Path,
+    data: Path,
+    folder: Path,
+    configs: Sequence[str] = (),
+    references: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write report.html and figures/ into `folder`; returns the page's path.
 
@@ -125,11 +138,12 @@ def write_report(
         protocol: the study's protocol.json.
         data: results/data/{dataset}: data.json, cleaning.parquet.
         configs: names of the config files that the study is run with, for the methods.
+        references: external results to show beside the study's (tmelt.config.Reference as dictionaries).
 
     Raises:
         InputError: a table or file that is missing or damaged.
     """
-    read = read_study(study=study, tables=tables, protocol=protocol, data=data, configs=configs)
+    read = read_study(study=study, tables=tables, protocol=protocol, data=data, configs=configs, references=references)
     sections, tabs = draw(read, folder / "figures")
     page = folder / "report.html"
     write_text(page, render_page(read, sections, tabs))

@@ -13,7 +13,19 @@ from tmelt.report.code import Diff, diff_scripts, shown_diff
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
 from tmelt.report.trial_page import knob_changes, read_script
-from tmelt.report.words import DASH, anchor, count, dollars, interval, number, seconds, shortened, tidied, value
+from tmelt.report.words import (
+    DASH,
+    anchor,
+    count,
+    difference,
+    dollars,
+    interval,
+    number,
+    seconds,
+    shortened,
+    tidied,
+    value,
+)
 
 _WINNER_DIFF_ROWS = 400
 _TOP = 12
@@ -45,13 +57,24 @@ def final_table(study: Study) -> Table:
     return Table(_FINAL_COLUMNS, filled, [group for group, _ in rows])
 
 
+def references_table(study: Study) -> Table:
+    """External results from the config, with their sources."""
+    rows = [
+        [
+            row["name"],
+            number(row["mae"]),
+            DASH if row["parameters"] is None else f"{row['parameters']:,}",
+            row["source"],
+        ]
+        for row in study.references
+    ]
+    return Table(["", "test MAE, °C", "trainable parameters", "source"], rows, texts=[3])
+
+
 def _strategy_rows(study: Study) -> list[list[str]]:
     """The cells of each strategy."""
     against = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
-    gains = {
-        row["a"]: (number(row["difference"], signed=True), interval(row["low"], row["high"], signed=True))
-        for row in against.to_dicts()
-    }
+    gains = {row["a"]: (difference(row), interval(row["low"], row["high"], signed=True)) for row in against.to_dicts()}
     return [
         [
             f"{row['strategy']} (scripted)" if row["strategy"] in study.scripted else row["strategy"],

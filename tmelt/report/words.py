@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tmelt.evidence.comparison import SAME
+
 DASH = "–"
 
 
@@ -21,6 +23,16 @@ def interval(low: float | None, high: float | None, digits: int = 2, *, signed: 
     if low is None or high is None:
         return ""
     return f"{number(low, digits, signed=signed)} to {number(high, digits, signed=signed)}"
+
+
+def percent(share: float | None) -> str:
+    """A share as whole percent; never minus zero."""
+    return DASH if share is None else f"{number(100 * share, 0)} %"
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """The difference of a row of `comparison`, or that both sides are one candidate."""
+    return "same candidate" if row["note"] == SAME else number(row["difference"], signed=True)
 
 
 def dollars(value: float | None) -> str:

@@ -54,6 +54,6 @@ def figure_optimism(study: Study, width: int) -> Figure | None:
         f"used to pick anything. n = {count(len(rows.drop_nulls('optimism')), 'winner')}."
     )
     return Figure(
-        "optimism", "How much the searches flattered themselves", caption, styled(beside(panels, width), width),
+        "optimism", "Optimism of the search scores", caption, styled(beside(panels, width), width),
         {"optimism": rows},
     )  # fmt: skip

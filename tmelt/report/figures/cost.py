@@ -1,4 +1,4 @@
-"""What the same money buys: the incumbent's error against dollars, at the prices listed and at others."""
+"""Cost against error: the incumbent's error against dollars, at the listed prices and at others."""
 
 import altair as alt
 import polars as pl
@@ -6,7 +6,7 @@ import polars as pl
 from tmelt.evidence.cost import RECORDED
 from tmelt.report.figures.theme import INK, PHONE, Figure, log_ticks, panel_width, scale_of, span_of, styled
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, dollars, listing
+from tmelt.report.words import count, dollars
 
 _DEVICES = 3  # prices of the device that are drawn
 _LEVELS = 3  # token prices that are drawn, the recorded one among them
@@ -25,30 +25,6 @@ def cost_curves(study: Study) -> tuple[pl.DataFrame, list[float], list[str]]:
     levels = recorded + (others if len(others) <= room else [others[0], others[-1]][:room])
     shown = curves.filter(pl.col("compute_usd_per_h").is_in(devices) & pl.col("token_price").is_in(levels))
     return shown, devices, levels
-
-
-def leaders(curves: pl.DataFrame, order: list[str]) -> list[tuple[list[str], float]]:
-    """Who has the lowest median error when at most so much is spent per search: (strategies, from how many USD on).
-
-    Several lead where they stand at the same error; nobody (no strategies) while all do that have a result. Who led
-    before stays ahead of who only draws level.
-
-    Args:
-        curves: rows of `cost_curves` at one price of the device and of tokens; a search that ended keeps its winner.
-        order: the strategies, in which leaders are named.
-    """
-    several = curves["strategy"].n_unique() > 1
-    best: dict[str, float] = {}
-    found: list[tuple[list[str], float]] = []
-    for (usd,), here in curves.sort("usd").group_by("usd", maintain_order=True):
-        best |= dict(here.select("strategy", "median_val_mae").iter_rows())
-        ahead = [name for name in order if best.get(name) == min(best.values())]
-        before = found[-1][0] if found else []
-        if len(ahead) == len(best) and several and not before:
-            ahead = []
-        if not found or not set(before) <= set(ahead) or (ahead and not before):
-            found.append(([name for name in ahead if name in before] or ahead, usd))
-    return found
 
 
 def figure_cost(study: Study, width: int) -> Figure | None:
@@ -90,7 +66,7 @@ def figure_cost(study: Study, width: int) -> Figure | None:
         .mark_point(shape="triangle-down", filled=True, size=55, color=INK, opacity=1, yOffset=-7)
         .encode(x=x, y=y, description="words:N")
     )
-    changes = _lead_changes(shown, study.strategies)
+    changes = _lead_changes(shown, study["crossovers"])
     data = pl.concat([shown.with_columns(layer=pl.lit("curve")), changes], how="diagonal")
     panel = alt.layer(line, mark, data=data).properties(
         width=panel_width(width, len(kept), 80), height=130 if len(kept) > 1 else 160
@@ -108,13 +84,14 @@ def figure_cost(study: Study, width: int) -> Figure | None:
     lines = "Across: prices of the training device" + (" (on a phone only the middle one)" if len(devices) > 1 else "")
     caption = (
         "Median validation MAE of the incumbent against money spent per search: the same searches, priced anew. "
-        f"{lines}; down: prices of the LLM's tokens. ▾: from here on another strategy has the lowest median. Prices "
-        "are assumptions from the project's two price files, which may be edited. The validation error selects, so "
-        f"it flatters; no interval is drawn. n = {count(study.trajectories, 'search', 'searches')} per strategy."
+        f"{lines}; down: prices of the LLM's tokens. ▾: crossover of two strategies that a bootstrap "
+        "over searches supports (at least 95 % of resamples, from 3 distinct searches each on). Prices are assumptions "
+        "from the project's two price files, which may be edited. The validation error selects, so it is too low; no "
+        f"interval is drawn. n = {count(study.trajectories, 'search', 'searches')} per strategy."
     )
     return Figure(
         "cost",
-        "What the money buys",
+        "Cost against error",
         caption,
         styled(chart, width),
         {"cost": shown.drop("device", "tokens"), "crossovers": study["crossovers"]},
@@ -141,21 +118,17 @@ def token_name(level: str) -> str:
     return "tokens as recorded" if level == RECORDED else f"tokens at the price of {level}"
 
 
-def _lead_changes(shown: pl.DataFrame, order: list[str]) -> pl.DataFrame:
-    """Where the lead changes in each panel, at the new leader's error."""
-    rows = []
-    for (device, tokens), part in shown.group_by("device", "tokens", maintain_order=True):
-        for ahead, usd in leaders(part, order)[1:]:
-            own = part.filter((pl.col("strategy") == ahead[0]) & (pl.col("usd") <= usd)).sort("usd")
-            rows.append(
-                {
-                    "device": device,
-                    "tokens": tokens,
-                    "usd": usd,
-                    "median_val_mae": own["median_val_mae"][-1],
-                    "layer": "lead",
-                    "words": f"from {dollars(usd)} on {listing(ahead)} lead{'s' * (len(ahead) == 1)}",
-                }
-            )
-    kinds = {"device": pl.String, "tokens": pl.String, "usd": pl.Float64, "median_val_mae": pl.Float64}
-    return pl.DataFrame(rows, schema=kinds | {"layer": pl.String, "words": pl.String})
+def _lead_changes(shown: pl.DataFrame, crossovers: pl.DataFrame) -> pl.DataFrame:
+    """The supported crossovers in each panel, at the new leader's error."""
+    panels = shown.unique(["compute_usd_per_h", "token_price"], maintain_order=True)
+    panels = panels.select("compute_usd_per_h", "token_price", "device", "tokens")
+    found = crossovers.join(panels, on=["compute_usd_per_h", "token_price"], maintain_order="left")
+    words = [f"from {dollars(row['usd'])} on {row['b']} is ahead of {row['a']}" for row in found.to_dicts()]
+    return found.select(
+        "device",
+        "tokens",
+        "usd",
+        median_val_mae="val_mae",
+        layer=pl.lit("lead"),
+        words=pl.Series(words, dtype=pl.String),
+    )

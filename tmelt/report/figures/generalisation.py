@@ -20,35 +20,26 @@ from tmelt.report.figures.theme import (
     styled,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, counts, number
+from tmelt.report.words import count, counts, interval, number
 
 _KINDS = {SPREAD: "spread of seeds", CONFORMAL: "conformal"}
 
 
 def figure_levels(study: Study, width: int) -> Figure | None:
     """Test MAE of the winners with a larger budget and with less training data."""
-    rows = study["generalisation"].filter(pl.col("kind").is_in(["budget", "fraction"])).drop_nulls("test_mae")
-    if not len(rows):
+    means = study["horizons"].drop_nulls("test_mae").sort("kind", "strategy", "level")
+    if not len(means):
         return None
-    means = (
-        rows.group_by("strategy", "kind", "level")
-        .agg(
-            test_mae=pl.col("test_mae").mean(),
-            winners=pl.len().cast(pl.Int64),
-            low=pl.col("low").min(),
-            high=pl.col("high").max(),
-        )
-        .sort("kind", "strategy", "level")
-    )
-    means = described(means, lambda row: f"{row['strategy']} · {row['level']:g}×: {number(row['test_mae'])} °C")
+    means = described(means, _level_words)
     scale = scale_of(study)
     titles = {"budget": "training budget (× the search's)", "fraction": "share of the training proteins"}
     kinds = [kind for kind in titles if kind in means["kind"].to_list()]
     values = means["test_mae"]
+    room = max(0.3, float(values.max() - values.min()))
     y = alt.Y(
         "test_mae:Q",
         title="test MAE (°C)",
-        scale=alt.Scale(domain=[float(values.min()) - 0.15, float(values.max()) + 0.15], zero=False),
+        scale=alt.Scale(domain=[max(0.0, float(values.min()) - room), float(values.max()) + room], zero=False),
     )
     charts = []
     for kind in kinds:
@@ -63,25 +54,43 @@ def figure_levels(study: Study, width: int) -> Figure | None:
             axis=alt.Axis(values=ticks, grid=False, format="~g" if kind == "budget" else ".0%"),
         )
         base = alt.Chart(own).encode(x=x, y=y, color=scale["color"])
+        ends = alt.Chart(own).mark_rule(strokeWidth=1.2, opacity=0.35, aria=False, clip=True)
         charts.append(
             (
-                base.mark_line(strokeWidth=1.8, aria=False).encode(strokeDash=scale["dash"])
+                ends.encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=scale["color"])
+                + base.mark_line(strokeWidth=1.8, aria=False).encode(strokeDash=scale["dash"])
                 + base.mark_point(size=48, filled=True, opacity=1).encode(shape=scale["shape"], description="words:N")
             ).properties(width=panel_width(width, 1 if width < PHONE else len(kinds)), height=200)
         )
-    searches = rows.select("strategy", "trajectory").n_unique()
+    changed = means.drop_nulls("p_value")
+    retrained = study["generalisation"].filter(pl.col("kind") != "organism").drop_nulls("test_mae")
+    retrained = retrained.select("strategy", "trajectory").n_unique()
+    clear = changed.filter(pl.col("p_value") < 0.05)
     caption = (
-        "The winners retrained with the same script and knobs on fresh seeds; mean over the winners of a strategy. "
-        f"Intervals are in the table behind the figure. n = {count(searches, 'winner')}, "
-        f"{counts(rows['seeds'], 'fresh seed')} each."
+        "The winners retrained with the same script and knobs on fresh seeds; mean over the winners of a strategy; "
+        "thin bars: 95 % interval of the level, cut at the axis. All levels share their proteins, so overlapping bars "
+        "do not mean that two levels are alike: the paired differences to the search's own budget and data, with "
+        "intervals and p, are in the table below "
+        f"(p < .05, not adjusted: {len(clear)} of {len(changed)}). n = "
+        f"{count(retrained, 'winner')}, "
+        f"{counts(study['generalisation'].filter(pl.col('seeds') > 0)['seeds'], 'fresh seed')} each."
     )
     return Figure(
         "generalisation",
-        "More budget, less data",
+        "Generalisation to more budget and less data",
         caption,
         styled(beside(charts, width, color="shared", shape="shared", strokeDash="shared"), width),
-        {"generalisation": study["generalisation"]},
+        {"generalisation": study["generalisation"], "horizons": study["horizons"]},
     )
+
+
+def _level_words(row: dict[str, Any]) -> str:
+    """What a mark of `figure_levels` says."""
+    words = f"{row['strategy']} · {row['level']:g}×: {number(row['test_mae'])} °C"
+    if row["difference"] is not None:
+        span = interval(row["difference_low"], row["difference_high"], signed=True)
+        words += f", {number(row['difference'], signed=True)} against 1×" + (f" ({span})" if span else "")
+    return words
 
 
 def figure_left_out(study: Study, width: int) -> Figure | None:
@@ -140,7 +149,7 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
     )
     return Figure(
         "left_out",
-        "An organism never trained on",
+        "Generalisation to an organism left out of training",
         caption,
         styled(chart, width),
         {"left_out": means.drop("words")},
@@ -170,7 +179,7 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
     ]
     rho = bins.filter(pl.col("bin") == 0)["rho"].drop_nulls()
     caption = (
-        "Is there an honest interval around a single prediction? "
+        "Interval calibration of single predictions. "
         + (
             "Left (on a phone: above): fifths of the test proteins by how much the fresh seeds of a winner disagree, "
             f"and their error; the rank correlation of the two is {number(float(rho.mean()))} on average. "
@@ -190,7 +199,7 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
     )
     return Figure(
         "calibration",
-        "Do the winners know when they err",
+        "Interval calibration of the winners",
         caption,
         styled(beside(charts, width, color="shared", shape="shared", strokeDash="shared"), width),
         {"calibration": study["calibration"], "coverage": study["coverage"]},
@@ -280,7 +289,7 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
     )
     return Figure(
         "coverage_by_organism",
-        "Where the intervals hold",
+        "Interval calibration by organism",
         caption,
         styled(chart.properties(width=width - (155 if width < PHONE else 260), height=alt.Step(21)), width),
         {"coverage_by_organism": means},

@@ -186,7 +186,7 @@ def trial_points(study: Study) -> pl.DataFrame:
 
 
 def reference_lines(study: Study) -> pl.DataFrame:
-    """What the curves are held against: the fair trivial predictor best by validation, and the data's own limit."""
+    """Lines to compare with: the best reference predictor by validation, the data generator, external test results."""
     floors = study["floors"]
     fair = floors.filter(pl.col("kind") == "predictor").drop_nulls("val_mae").sort("val_mae").head(1)
     bound = floors.filter(pl.col("name") == "best_reachable")
@@ -197,6 +197,7 @@ def reference_lines(study: Study) -> pl.DataFrame:
         for split in ("val", "test")
         if row[f"{split}_mae"] is not None
     ]
+    rows += [{"split": "test", "label": row["name"], "mae": float(row["mae"])} for row in study.references]
     return pl.DataFrame(rows, schema={"split": pl.String, "label": pl.String, "mae": pl.Float64})
 
 

@@ -25,6 +25,7 @@ from tmelt.report.words import count, counts, interval, number, search_name
 
 DENSE = 400  # proteins per panel beyond which they are counted in squares
 BIN = 2.0  # °C, side of such a square
+EXTERNAL = "external"  # kind of a result from the config's `references`
 _DIMENSIONS = {
     "organism": "by organism",
     "tm_band": "by measured Tm",
@@ -34,7 +35,7 @@ _DIMENSIONS = {
 
 
 def figure_ranking(study: Study, width: int) -> Figure | None:
-    """Confirmed test MAE of each strategy, the baseline and the trivial predictors, on one axis."""
+    """Confirmed test MAE of each strategy, the baseline, reference predictors and external results, on one axis."""
     rows = ranking_rows(study)
     shown = rows.drop_nulls("mae")
     if not len(shown):
@@ -53,7 +54,7 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
     filled = shown.with_columns(
         colour=pl.col("strategy").replace_strict(_colours(study), default=MUTED),
         shape=pl.col("kind").replace_strict(
-            {"predictor": "square", "oracle": "diamond", "bound": "diamond"}, default="circle"
+            {"predictor": "square", "oracle": "diamond", "bound": "diamond", EXTERNAL: "cross"}, default="circle"
         ),
     )
     base = alt.Chart(filled)
@@ -82,14 +83,16 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
     seeds = study["winners"].filter(pl.col("confirmed_seeds") > 0)["confirmed_seeds"]
     caption = (
         "Dots: mean over searches of the winners' test MAE on fresh seeds; ticks: single searches; bars: 95 % "
-        "interval over protein families and searches. Squares: predictors that anybody can make from the sequence "
-        "alone; diamonds: what no candidate can know. Strategies are listed by kind, not by rank. n = "
+        "interval over protein families, training seeds and searches. Squares: reference predictors from the sequence "
+        "alone; diamonds: oracles, which are told what no candidate knows"
+        + ("; crosses: external results on other data or splits" if study.references else "")
+        + ". Strategies are listed by kind, not by rank. n = "
         f"{count(proteins, 'test protein')}, {count(len(winners), 'confirmed search', 'confirmed searches')}, "
         f"{counts(seeds, 'fresh seed')} each."
     )
     return Figure(
         "ranking",
-        "Test error of the winners and of trivial predictors",
+        "Test error of the winners and of reference predictors",
         caption,
         styled(chart, width),
         {"ranking": rows.drop("words"), "ranking_searches": winners.drop("words", "label")},
@@ -132,6 +135,17 @@ def ranking_rows(study: Study) -> pl.DataFrame:
             "high": row["high"],
         }
         for row in study["floors"].to_dicts()
+    ]
+    rows += [
+        {
+            "label": f"{row['name']} (external)",
+            "kind": EXTERNAL,
+            "strategy": row["name"],
+            "mae": float(row["mae"]),
+            "low": None,
+            "high": None,
+        }
+        for row in study.references
     ]
     for row in rows:
         span = interval(row["low"], row["high"])
@@ -274,7 +288,9 @@ def figure_errors(study: Study, width: int) -> Figure | None:
         "the winners of a strategy; bars: 95 % interval of the baseline over protein families."
     )
     joined = pl.concat([frame.with_columns(dimension=pl.lit(name)) for name, frame in frames.items()])
-    return Figure("errors_by_group", "Where the error lies", caption, styled(chart, width), {"errors_by_group": joined})
+    return Figure(
+        "errors_by_group", "Error by group of proteins", caption, styled(chart, width), {"errors_by_group": joined}
+    )
 
 
 def group_means(study: Study, dimension: str, column: str) -> pl.DataFrame:
