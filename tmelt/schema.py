@@ -111,6 +111,7 @@ TRIAL = pa.schema([
     column("trajectory", N, "replicate of the search"),
     column("iteration", N, "trial number; 0 is the baseline"),
     column("status", S, "ok; crash, timeout, oom, disk, invalid, tamper (a run failed); refused, stopped (not run)"),
+    column("integrity", S, "clean, table_like (its script, see tmelt.integrity), timed_out, not_row_wise or tampered"),
     column("origin", S, "baseline, random, startup, sampler or agent: who proposed it"),
     column("parent", N, "iteration of the trial it was changed from, or null"),
     column("script", S, "SHA-256 of the training script"),

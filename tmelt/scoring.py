@@ -11,6 +11,7 @@ import polars as pl
 from tmelt.decision import decide
 from tmelt.errors import InputError
 from tmelt.history import History, Proposal, chain_of
+from tmelt.integrity import integrity_of
 from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, as_arrow, read_table
 
 # What goes back to a strategy is rounded: fine steps of the validation error would let it feel its way to the labels.
@@ -66,6 +67,7 @@ def score(
         seeds=[run["seed"] for run in tried],
         maes=maes,
         error=error,
+        reason=failed["reason"] if failed else None,
         measured={
             "fit_mae": _mean(run["fit_mae"] for run in tried),
             "stop_mae": _mean(run["stop_mae"] for run in tried),
@@ -93,6 +95,7 @@ def trial_row(
     maes: Sequence[float],
     error: str | None,
     measured: Mapping[str, Any],
+    reason: str | None = None,
 ) -> dict[str, Any]:
     """The row (tmelt.schema.TRIAL) of a trial whose runs are known: decided, and chained to the history.
 
@@ -101,12 +104,14 @@ def trial_row(
         seeds, maes: training seeds, and their validation MAE in °C, rounded; none unless all ended ok.
         measured: fit_mae, stop_mae, parameter_count, checkpoint_mb, fit_s, cut_by_clock, cpu_s, device_s
             and memory_mb.
+        reason: the harness's word for why a run failed.
     """
     row: dict[str, Any] = {
         "strategy": strategy,
         "trajectory": trajectory,
         "iteration": iteration,
         "status": status,
+        "integrity": integrity_of(status, reason, proposal.script),
         "origin": proposal.origin,
         "parent": proposal.parent,
         "script": proposal.script_sha256,

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 CLOCK = datetime(1970, 1, 1)
 CLOCK_NOTE = "seconds of training since the search began, counted from 1970-01-01; trials record durations, not dates"
 _COPIED = (
-    "status", "origin", "parent", "decision", "script_lines", "seeds", "val_mae_by_seed", "val_mae_sd", "fit_mae",
-    "stop_mae", "parameter_count", "checkpoint_mb", "fit_s", "cut_by_clock", "cpu_s", "device_s", "memory_mb",
-    "cost_usd", "llm_calls", "prompt_tokens", "completion_tokens", "error",
+    "status", "integrity", "origin", "parent", "decision", "script_lines", "seeds", "val_mae_by_seed", "val_mae_sd",
+    "fit_mae", "stop_mae", "parameter_count", "checkpoint_mb", "fit_s", "cut_by_clock", "cpu_s", "device_s",
+    "memory_mb", "cost_usd", "llm_calls", "prompt_tokens", "completion_tokens", "error",
 )  # fmt: skip
 _PROPOSED = ("rationale", "hypothesis", "expected_effect", "subspace")
 

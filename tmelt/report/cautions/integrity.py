@@ -7,13 +7,13 @@ import polars as pl
 
 from tmelt.report.cautions.caution import Caution
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, shortened
+from tmelt.report.words import count, listing, shortened
 
 _caution = partial(Caution, group="integrity")
 
 
 def integrity(study: Study) -> Iterator[Caution]:
-    """No sandbox, tampering, revisions, sealed test labels, missing confirmation."""
+    """No sandbox, tampering, lookup tables, revisions, sealed test labels, missing confirmation."""
     runs = study["runs"]
     if study.unconfined:
         unconfined = int((runs["sandbox"] == "none").sum())
@@ -30,6 +30,17 @@ def integrity(study: Study) -> Iterator[Caution]:
             level="danger",
             title="Tampering.",
             text=f"{count(len(tampered), 'trial')} tried to tamper with its own measurement; none of them has a score.",
+        )
+    lookup = study["trials"].filter(pl.col("integrity") == "table_like")
+    if len(lookup):
+        won = int((lookup["iteration"] == lookup["incumbent"]).sum())
+        yield _caution(
+            level="warning",
+            title="Scripts that look like lookup tables.",
+            text=f"{count(len(lookup), 'trial')} of {listing(lookup['strategy'].unique().sort().to_list())} ran a "
+            "script with a large literal, a string like an amino-acid sequence, or a hash function; "
+            f"{won:,} of them became the incumbent. Read these scripts before you rely on their errors: they may "
+            "recognise proteins instead of predicting them.",
         )
     for revision in study.protocol.get("revisions", []):
         yield _caution(
