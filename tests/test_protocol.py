@@ -46,7 +46,7 @@ def test_growth_and_runtime_are_free(study, raw):
         (lambda raw: raw["design"]["budget"].update(fit_s=31), r"budget\.fit_s: 30\.0 -> 31\.0"),
         (lambda raw: raw["design"]["space"]["width"].update(default=32), r"knobs\.width\.default: 64 -> 32"),
         (lambda raw: raw["design"]["data"]["synthetic"].update(seed=1), r"dataset: 'synthetic-"),
-        (lambda raw: raw["extent"]["strategies"]["bo"].update(startup=5), r"strategies\.bo\.options\.startup: 4 -> 5"),
+        (lambda raw: raw["extent"]["strategies"]["bo"].update(startup=5), r"strategies\.bo\.options\.startup: 3 -> 5"),
         (lambda raw: raw["extent"]["strategies"].pop("ra"), r"strategies\.ra: removed"),
     ],
 )
