@@ -36,7 +36,7 @@ def tabulate_changes(
     changed = tables.changes(tried, ran, planned, confirmed, study, space)
     write(changes, changed, CHANGES)
     write(attribution, tables.attribution(changed, tried, ran, planned, confirmed), ATTRIBUTION)
-    ranked = tables.improvements(planned, confirmed, read_table(confirmed_runs, CONFIRMED_RUNS), study, space)
+    ranked = tables.improvements(changed, planned, confirmed, read_table(confirmed_runs, CONFIRMED_RUNS), study, space)
     write(improvements, ranked, IMPROVEMENTS)
 
 

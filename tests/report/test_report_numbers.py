@@ -10,7 +10,7 @@ from tmelt.evidence.comparison import SAME
 from tmelt.evidence.schema import TABLES
 from tmelt.report import numbers, results
 from tmelt.report.code import shown_diff
-from tmelt.report.figures.attribution import figure_changes
+from tmelt.report.figures.attribution import TRIED, figure_changes, figure_kinds, kind_shares
 from tmelt.report.figures.comparison import fewest_searches, figure_comparison
 from tmelt.report.figures.cost import cost_curves, figure_cost
 from tmelt.report.figures.search import figure_incumbents, reference_lines
@@ -155,10 +155,10 @@ def test_what_is_unknown_of_the_proposals_is_a_dash(whole):
     assert {(row[2], row[3]) for row in numbers.behaviour_table(study).rows} == {("–", "–")}
 
 
-def test_a_kept_change_of_comments_is_called_neither_knobs_nor_script(whole):
+def test_a_kept_change_of_spelling_is_called_neither_knobs_nor_script(whole):
     study = with_table(whole.read(), "changes", kind=pl.lit("none"))
     drawn = figure_changes(study, 920).data["changes"]
-    assert set(drawn["kind"]) == {"comments or layout only"}
+    assert set(drawn["kind"]) == {"spelling only"}
 
 
 def test_notes_are_said_once():
@@ -231,3 +231,15 @@ def test_differences_to_the_searchs_own_budget_have_intervals(whole):
     assert len(rows) == study["horizons"].filter(pl.col("level") != 1).height > 0
     assert "ra, 2× the budget" in [row[0] for row in rows] and "ra, 50 % of fit" in [row[0] for row in rows]
     assert "not tested" in numbers.spread_text(study)
+
+
+def test_all_trials_count_in_the_shares_in_and_out_of_the_space(whole):
+    study = whole.read()
+    shares, trials = kind_shares(study)
+    tried = study["behaviour"].drop_nulls("kind")
+    assert trials == len(tried) and set(shares["kind"]) <= set(TRIED)
+    sums = shares.group_by("strategy", "third").agg(pl.col("share").sum())["share"]
+    assert sums.is_between(1 - 1e-9, 1 + 1e-9).all()
+    assert {"structure", "other constants"} <= set(shares.filter(pl.col("strategy") == "ua")["kind"])
+    assert set(shares.filter(pl.col("strategy") == "random")["kind"]) == {"knobs"}
+    assert figure_kinds(study, 920) and figure_kinds(study, 375)

@@ -42,7 +42,6 @@ def changes(
 ) -> pl.DataFrame:
     """The table `changes`: each step from one incumbent to the next, in every search."""
     exact = _exact_mae(runs)
-    names = [knob.name for knob in space]
     noise = seed_noise(trials.to_dicts())
     rows = []
     for strategy, trajectory, search in searches(trials):
@@ -58,7 +57,7 @@ def changes(
                 script_of(study, strategy, trajectory, after),
                 json.loads(tried[before]["knobs"]),
                 json.loads(tried[after]["knobs"]),
-                names,
+                space,
             )
             effect = score[after] - score[before]
             share, basis = _in_space_share(change, plan, confirmed, strategy, trajectory, after)
@@ -71,6 +70,7 @@ def changes(
                     "position": after / max(tried) if max(tried) else 0.0,
                     "origin": tried[after]["origin"],
                     "kind": change.kind,
+                    "outside": change.outside,
                     "knobs": json.dumps(change.knobs),
                     "own_knobs": json.dumps(change.own_knobs),
                     "functions": list(change.functions),
@@ -143,6 +143,11 @@ def attribution(
         gain = exact[(strategy, trajectory, path[-1])] - exact[(strategy, trajectory, path[0])]
         inside = float((own["effect"] * own["in_space_share"]).sum())
         outside = float((own["effect"] * (1 - own["in_space_share"])).sum())
+        beyond = {
+            kind: float((rows_of["effect"] * (1 - rows_of["in_space_share"])).sum())
+            for kind in ("hyperparameters", "structure")
+            for rows_of in [own.filter(pl.col("outside") == kind)]
+        }
         unknown = float(own.filter(pl.col("in_space_share").is_null())["effect"].sum())
         touched = own.filter(pl.col("kind").is_in(["out_of_space", "mixed"]))["iteration"]
         notes = []
@@ -165,6 +170,7 @@ def attribution(
                 "kept": len(own),
                 "in_space": inside,
                 "out_of_space": outside,
+                **beyond,
                 "unknown": unknown,
                 "in_space_share": inside / gain if gain < 0 and not unknown else None,
                 "confirmed_gain": _confirmed_gain(confirmed, winner, baseline),
@@ -183,11 +189,18 @@ def _confirmed_gain(confirmed: Confirmed, candidate: str | None, baseline: str |
 
 
 def improvements(
-    plan: pl.DataFrame, confirmed: Confirmed, confirmed_runs: pl.DataFrame, study: Path, space: Space
+    changed: pl.DataFrame,
+    plan: pl.DataFrame,
+    confirmed: Confirmed,
+    confirmed_runs: pl.DataFrame,
+    study: Path,
+    space: Space,
 ) -> pl.DataFrame:
     """The table `improvements`: what each kept change of the winners is worth, by leaving it out.
 
-    The effect of one change given all others; effects of changes that need each other do not add up.
+    The effect of one change given all others: of two changes that do the same, each counts 0; of two that need each
+    other, each counts the whole gain. A change whose lines a later one touched cannot be left out alone: it has a row
+    without an effect. `changed` is the table `changes`.
     """
     seconds = {
         (candidate, seed): fit_s
@@ -219,9 +232,11 @@ def improvements(
                 "change": _in_words(entry["part"], without, winners[key]),
                 "found_in": _found_in(entry["part"], without, winners[key], winners.values(), space),
                 "diff": unified_diff(without.script, winners[key].script)[0],
+                "note": None,
             }
             | _effect(confirmed, name, entry["candidate"], seconds, tried[key])
         )
+    rows += _overlapped(changed, ablated)
     order = {"confirmed": 0, "suggestive": 1, "none": 2, "harmful": 3, "not run": 4}
 
     def worst_case(row: dict[str, Any]) -> tuple:
@@ -238,13 +253,42 @@ def improvements(
     return table([row | {"rank": rank} for rank, row in enumerate(rows, 1)], IMPROVEMENTS)
 
 
+_NOT_RUN = {"effect": None, "low": None, "high": None, "seeds": 0, "cost_fit_s": None, "evidence": "not run"}
+
+
+def _overlapped(changed: pl.DataFrame, ablated: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows for kept changes of scripts that could not be left out, in the searches whose changes were."""
+    keys = ["strategy", "trajectory"]
+    left_out = ablated.filter(pl.col("part") == "script").select(*keys, iteration="change")
+    rows = (
+        changed.filter(pl.col("functions").list.len() > 0)
+        .join(ablated.select(keys).unique(), on=keys, how="semi")
+        .join(left_out, on=[*keys, "iteration"], how="anti")
+    )
+    return [
+        {
+            "rank": None,
+            "strategy": row["strategy"],
+            "trajectory": row["trajectory"],
+            "iteration": row["iteration"],
+            "part": "script",
+            "kind": "out_of_space",
+            "change": f"script: {', '.join(row['functions'])}",
+            "found_in": None,
+            "diff": row["diff"],
+            "note": "cannot be left out alone: a later change touches its lines, or nothing is left of it",
+        }
+        | _NOT_RUN
+        for row in rows.to_dicts()
+    ]
+
+
 def _effect(
     confirmed: Confirmed, winner: str, without: str, seconds: Mapping[tuple[str, int], float], changes: int
 ) -> dict[str, Any]:
     """Effect of a change, its interval, cost and level of evidence."""
-    empty = {"effect": None, "low": None, "high": None, "seeds": 0, "cost_fit_s": None, "evidence": "not run"}
     if winner not in confirmed or without not in confirmed:
-        return empty
+        return _NOT_RUN
     found = confirmed.difference(winner, without, "test")
     low, high = found.interval()
     common = set(confirmed.seeds[winner]) & set(confirmed.seeds[without])

@@ -21,6 +21,7 @@ from tmelt.knobs import Knob, Space, Value
 # Of a trial without a parent, or without a score to compare.
 _UNMOVED = {
     "kind": None,
+    "outside": None,
     "changed_knobs": None,
     "step": None,
     "script_change": None,
@@ -87,9 +88,10 @@ def _movement(
     before: str, script: str, knobs_before: Mapping[str, Value], knobs: Mapping[str, Value], space: Space
 ) -> dict[str, Any]:
     """How far a candidate is from its parent, and what the change touches."""
-    change = compare(before, script, knobs_before, knobs, [knob.name for knob in space])
+    change = compare(before, script, knobs_before, knobs, space)
     return {
         "kind": change.kind,
+        "outside": change.outside,
         "changed_knobs": len(change.knobs) + len(change.own_knobs),
         "step": knob_distance(space, knobs_before, knobs),
         "script_change": 0.0 if before == script else 1 - _similarity(before, script),

@@ -260,12 +260,11 @@ def projections(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator
     `child`), so that all three are measured on the same fresh seeds.
     """
     (_, first), (_, winner) = path[0], path[-1]
-    names = [knob.name for knob in space]
     if changed_parts(first.script, winner.script):
         knobs = {name: value for name, value in winner.knobs.items() if name in space}
         yield None, "projected", replace(winner, script=first.script, knobs=space.complete(knobs))
     for (_, before), (iteration, after) in itertools.pairwise(path):
-        change = compare(before.script, after.script, before.knobs, after.knobs, names)
+        change = compare(before.script, after.script, before.knobs, after.knobs, space)
         if change.kind != "mixed":
             continue
         knobs = {name: value for name, value in after.knobs.items() if name in space}

@@ -155,6 +155,8 @@ def attribution_table(study: Study) -> Table:
                 str(row["kept"]),
                 number(row["gain"], signed=True),
                 percent(row["in_space_share"]),
+                number(row["hyperparameters"], signed=True),
+                number(row["structure"], signed=True),
                 number(confirmed, signed=True),
                 number(projected, signed=True),
                 percent(again),
@@ -163,10 +165,11 @@ def attribution_table(study: Study) -> Table:
             ]
         )
     columns = [
-        "", "kept changes", "gain in validation, °C", "by knobs", "gain confirmed, °C", "knobs alone, re-run, °C",
+        "", "kept changes", "gain in validation, °C", "by knobs", "by other constants, °C",
+        "by structure, °C", "gain confirmed, °C", "knobs alone, re-run, °C",
         "by knobs, re-run", "script first changed",
     ]  # fmt: skip
-    return noted(columns, rows, texts=[7])
+    return noted(columns, rows, texts=[9])
 
 
 def behaviour_table(study: Study) -> Table:

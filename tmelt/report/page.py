@@ -87,6 +87,7 @@ SECTIONS: tuple[tuple[str, str, Sequence[Drawer], str], ...] = (
         "Why they won",
         (
             attribution.figure_attribution,
+            attribution.figure_kinds,
             attribution.figure_changes,
             attribution.figure_improvements,
             attribution.figure_importance,

@@ -26,11 +26,19 @@ KINDS = {
     "in space (knobs)": (PALETTE[0], "circle"),
     "out of space (script)": (PALETTE[3], "diamond"),
     "mixed, not split": (FAINT, "square"),
-    "comments or layout only": (MUTED, "cross"),
+    "spelling only": (MUTED, "cross"),
 }
 EVIDENCE = {"confirmed": PALETTE[2], "suggestive": PALETTE[0], "none": MUTED, "harmful": PALETTE[3], "not run": FAINT}
 _KIND_OF = dict(zip(("in_space", "out_of_space", "mixed", "none"), KINDS, strict=True))
 _TOP = 15
+# What a trial changes: knobs only, constants of the script that are no knob, its structure, nothing in effect.
+TRIED = {
+    "knobs": PALETTE[0],
+    "other constants": PALETTE[1],
+    "structure": PALETTE[3],
+    "nothing": MUTED,
+}
+THIRDS = ("first", "second", "last")
 
 
 def figure_attribution(study: Study, width: int) -> Figure | None:
@@ -76,8 +84,9 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
     )
     caption = (
         "How much of each winner's gain in validation MAE came from knob values of the reference candidate (in "
-        "space) and how much from rewriting its script (out of space); a change of both is split by training its "
-        "in-space part alone, where that was done. "
+        "space, also where a script puts a value in their place) and how much from rewriting its script (out of "
+        "space); a change of both is split by training its in-space part alone, where that was done. The gain is the "
+        "search's own, by the scores that chose the winner, and is optimistic. "
         + (
             f"n = {count(len(labels), 'search', 'searches')}."
             if each
@@ -91,6 +100,73 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         styled(chart, width),
         {"attribution": study["attribution"]},
     )
+
+
+def figure_kinds(study: Study, width: int) -> Figure | None:
+    """What kind of change the trials try, in and out of the search space, in thirds of the search."""
+    shares, trials = kind_shares(study)
+    if not len(shares):
+        return None
+    drawn = described(
+        shares,
+        lambda row: (
+            f"{row['strategy']}, {row['third']} third: {row['changed']} of {row['trials']} trials change {row['kind']}"
+        ),
+    )
+    names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
+    panel = (
+        alt.Chart(drawn)
+        .mark_bar()
+        .encode(
+            x=alt.X("third:O", sort=list(THIRDS), title="third of the search", axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("share:Q", title="share of trials", axis=alt.Axis(format="%", tickCount=3), stack="zero"),
+            color=_colour("kind", TRIED, width),
+            description="words:N",
+        )
+        .properties(width=panel_width(width, columns_for(len(names), width)), height=110)
+    )
+    caption = (
+        "All trials after the baseline, kept or not, by what they change of the trial they started from. Values that "
+        "a script puts in place of a knob count as knobs. Other constants: undiscovered hyperparameters, a change of "
+        "constants or of constant arguments alone; structure: any other change of the script. Changes of both script "
+        f"and knobs count by the script. n = {count(trials, 'trial')}."
+    )
+    return Figure(
+        "kinds",
+        "In and out of the search space, over time",
+        caption,
+        styled(faceted(panel, "strategy", names, width), width),
+        {"kinds": shares},
+    )
+
+
+def kind_shares(study: Study) -> tuple[pl.DataFrame, int]:
+    """(share of a strategy's trials by what they change, by third of the search; how many trials they are of)."""
+    rows = study["behaviour"].drop_nulls("kind").select("strategy", "trajectory", "iteration", "kind", "outside")
+    last = rows.group_by("strategy", "trajectory").agg(last=pl.col("iteration").max())
+    rows = rows.join(last, on=["strategy", "trajectory"]).filter(pl.col("last") >= len(THIRDS))
+    third = ((pl.col("iteration") - 1) * len(THIRDS) // pl.col("last")).clip(0, len(THIRDS) - 1)
+    knobs, constants, structure, nothing = TRIED
+    tried = (
+        pl.when(pl.col("outside") == "structure")
+        .then(pl.lit(structure))
+        .when(pl.col("outside") == "hyperparameters")
+        .then(pl.lit(constants))
+        .when(pl.col("kind") == "none")
+        .then(pl.lit(nothing))
+        .otherwise(pl.lit(knobs))
+    )
+    rows = rows.with_columns(
+        kind=tried, third=third.replace_strict(dict(enumerate(THIRDS)), return_dtype=pl.String), place=third
+    )
+    shares = (
+        rows.group_by("strategy", "place", "third", "kind")
+        .agg(changed=pl.len().cast(pl.Int64))
+        .with_columns(trials=pl.col("changed").sum().over("strategy", "third"))
+        .with_columns(share=pl.col("changed") / pl.col("trials"))
+        .sort(study.place(), "place", "kind")
+    )
+    return shares.drop("place"), len(rows)
 
 
 def figure_changes(study: Study, width: int) -> Figure | None:
@@ -134,7 +210,8 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     chart = faceted(panel, "strategy", names, width)
     caption = (
         "Changes on the path from the baseline to the winner: change of validation MAE, the trial's minus that of "
-        "the incumbent they replaced, bars: one standard error from the seed noise. n = "
+        "the incumbent they replaced, by the search's own scores, which chose them and are optimistic; bars: one "
+        "standard error from the seed noise. n = "
         f"{count(len(drawn), 'change')}."
     )
     return Figure(
@@ -181,7 +258,9 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
         "interval. Ranked by level of evidence, then by the cautious end of the interval. Confirmed: still below 0 "
         "when the interval is widened for the number of changes of that winner that were tried (Bonferroni), and seen "
         "on two fresh seeds or more; suggestive: better by a standard error or more. Circles: knobs; diamonds: script; "
-        "in brackets who found it. "
+        "in brackets who found it. Leaving out one change at a time does not show how changes act together: two that "
+        "do the same count 0 each, two that need each other count the whole gain each. Changes that cannot be left out "
+        "alone, because later ones touch their lines, have a row in the table without an effect. "
         f"The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time."
     )
     return Figure(

@@ -4,6 +4,7 @@ import altair as alt
 import polars as pl
 
 from tmelt.evidence.difference import CATEGORIES as KNOB_CATEGORIES
+from tmelt.report.figures.attribution import THIRDS
 from tmelt.report.figures.theme import (
     FAINT,
     INK,
@@ -31,7 +32,7 @@ from tmelt.report.inputs import Study
 from tmelt.report.words import count, number, trial_name
 
 CATEGORIES = (*KNOB_CATEGORIES, "other")
-_THIRDS = ("first", "second", "last")
+
 _SIZES = (("parameter_count", "trainable parameters", "~s"), ("predict_s", "seconds of a prediction pass", "~g"))
 STATUSES = {
     "crash": PALETTE[3],
@@ -260,7 +261,7 @@ def figure_categories(study: Study, width: int) -> Figure | None:
     colour = alt.Color("category:N", scale=alt.Scale(domain=list(CATEGORIES), range=range_of["color"]), legend=legend)
     shape = alt.Shape("category:N", scale=alt.Scale(domain=list(CATEGORIES), range=range_of["shape"]), legend=legend)
     base = alt.Chart().encode(
-        x=alt.X("third:O", sort=list(_THIRDS), title="third of the search", axis=alt.Axis(labelAngle=0, grid=False)),
+        x=alt.X("third:O", sort=list(THIRDS), title="third of the search", axis=alt.Axis(labelAngle=0, grid=False)),
         y=alt.Y(
             "share:Q", title="share of trials", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=3)
         ),
@@ -293,9 +294,9 @@ def category_shares(study: Study) -> tuple[pl.DataFrame, int]:
     """
     rows = study["behaviour"].drop_nulls("kind").select("strategy", "trajectory", "iteration", "categories")
     last = rows.group_by("strategy", "trajectory").agg(last=pl.col("iteration").max())
-    rows = rows.join(last, on=["strategy", "trajectory"]).filter(pl.col("last") >= len(_THIRDS))
-    third = ((pl.col("iteration") - 1) * len(_THIRDS) // pl.col("last")).clip(0, len(_THIRDS) - 1)
-    rows = rows.with_columns(third=third.replace_strict(dict(enumerate(_THIRDS)), return_dtype=pl.String))
+    rows = rows.join(last, on=["strategy", "trajectory"]).filter(pl.col("last") >= len(THIRDS))
+    third = ((pl.col("iteration") - 1) * len(THIRDS) // pl.col("last")).clip(0, len(THIRDS) - 1)
+    rows = rows.with_columns(third=third.replace_strict(dict(enumerate(THIRDS)), return_dtype=pl.String))
     total = rows.group_by("strategy", "third").agg(trials=pl.len().cast(pl.Int64))
     touched = (
         rows.explode("categories")
@@ -310,7 +311,7 @@ def category_shares(study: Study) -> tuple[pl.DataFrame, int]:
         .with_columns(pl.col("touching").fill_null(0))
         .with_columns(share=pl.col("touching") / pl.col("trials"))
     )
-    order = {name: place for place, name in enumerate([*_THIRDS, *CATEGORIES])}
+    order = {name: place for place, name in enumerate([*THIRDS, *CATEGORIES])}
     third, category = (pl.col(key).replace_strict(order, return_dtype=pl.Int64) for key in ("third", "category"))
     return shares.sort(study.place(), third, category), len(rows)
 
