@@ -191,13 +191,14 @@ def fit(task, knobs, checkpoint):
 
     A run with a larger time budget than the search's gets as many more epochs, and as much more patience.
     """
-    epochs, patience = (round(knobs[name] * task.budget_factor) for name in ("epochs", "patience"))
     torch.manual_seed(task.seed)
     centre, scale = target_scale(task.fit.tm, knobs["target_scaling"])
     model = Predictor(task.fit.width, knobs, centre, scale).to(task.device)
     task.log_model(parameter_count=sum(parameter.numel() for parameter in model.parameters()))
     optimiser = make_optimiser(model, knobs)
     generator = torch.Generator().manual_seed(task.seed)
+    epochs = round(knobs["epochs"] * task.budget_factor)
+    patience = round(knobs["patience"] * task.budget_factor)
     steps = epochs * math.ceil(len(task.fit) / knobs["batch_size"])
     reserve = 0.1 * task.seconds_left()  # for the last look at stop and for saving
     best_mae, best_epoch, best_weights = math.inf, 0, None
