@@ -173,8 +173,10 @@ rule tabulate_winners:
     resources:
         runtime=30,
         mem_mb=4000,
+    params:
+        study=folder_of_study,
     shell:
-        "python scripts/tabulate_winners.py --trials {input.trials:q} --runs {input.runs:q}"
+        "python scripts/tabulate_winners.py --study {params.study:q} --trials {input.trials:q} --runs {input.runs:q}"
         " --incumbents {input.incumbents:q} --efficiency {input.efficiency:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
         " --winners {output.winners:q} --baseline {output.baseline:q} --strategies {output.strategies:q}"

@@ -1,6 +1,7 @@
 """Measure the winners on fresh seeds.
 
-Reads   trials, runs, incumbents, efficiency (tables/), plan, confirmed_predictions, labels
+Reads   trials, runs, incumbents, efficiency (tables/), plan, confirmed_predictions, labels, and in `study` the
+        predictions of the winners' and the baselines' runs
 Writes  winners, baseline, strategies, winner_predictions (tables/)
 """
 
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import winners as tables
+from tmelt.evidence.optimism import optimism
 from tmelt.evidence.schema import (
     BASELINE,
     EFFICIENCY,
@@ -25,6 +27,7 @@ from tmelt.schema import read_table
 
 def tabulate_winners(
     *,
+    study: Path,
     trials: Path,
     runs: Path,
     incumbents: Path,
@@ -37,14 +40,15 @@ def tabulate_winners(
     strategies: Path,
     winner_predictions: Path,
 ) -> None:
-    """Confirmed errors with intervals, optimism and overtuning, per search and per strategy."""
-    tried, planned = read_table(trials, TRIALS), read_table(plan, PLAN)
+    """Confirmed errors and optimism with intervals, per search and per strategy."""
+    tried, planned, ran = read_table(trials, TRIALS), read_table(plan, PLAN), read_table(runs, RUNS)
     confirmed = tables.Confirmed.read(confirmed_predictions, labels)
-    won = tables.winners(tried, read_table(runs, RUNS), planned, confirmed)
+    flattery = optimism(tried, ran, study, confirmed.labels)
+    won = tables.winners(tried, ran, planned, confirmed, flattery)
     write(winners, won, WINNERS)
     write(baseline, tables.baseline(tried, planned, confirmed), BASELINE)
     summary = tables.strategies(
-        tried, won, read_table(incumbents, INCUMBENTS), read_table(efficiency, EFFICIENCY), confirmed
+        tried, won, read_table(incumbents, INCUMBENTS), read_table(efficiency, EFFICIENCY), confirmed, flattery
     )
     write(strategies, summary, STRATEGIES)
     write(winner_predictions, tables.winner_predictions(planned, confirmed), WINNER_PREDICTIONS)

@@ -1,4 +1,4 @@
-"""The winners on fresh seeds: how good they are, and by how much their search flattered itself."""
+"""The winners on fresh seeds: how good they are, and how much their search flattered itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 
 from tmelt.decision import seed_noise
-from tmelt.evidence.confirmation import incumbent_path, winners_of
+from tmelt.evidence.confirmation import winners_of
 from tmelt.evidence.error_model import Arm, Estimate, estimate
 from tmelt.evidence.incumbents import SEARCH_KEY, trial_scores
 from tmelt.evidence.metrics import none_if_nan, score
+from tmelt.evidence.optimism import Optimism
 from tmelt.evidence.replicates import outcome_label
 from tmelt.evidence.schema import (
     BASELINE,
@@ -119,15 +120,9 @@ def candidate_of(plan: pl.DataFrame, purpose: str, strategy: str | None, traject
     return rows["candidate"][0] if len(rows) else None
 
 
-def overtuning(test_mae: Sequence[float]) -> float:
-    """Test MAE of the last incumbent minus the lowest of all incumbents (≥ 0), as Schneider et al. 2025 define it.
-
-    A diagnosis of the search by its own runs; the minimum is never a result.
-    """
-    return float(test_mae[-1] - min(test_mae))
-
-
-def winners(trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed) -> pl.DataFrame:
+def winners(
+    trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed, flattery: Optimism
+) -> pl.DataFrame:
     """The table `winners`: one row per search."""
     exact = {
         (row["strategy"], row["trajectory"], row["iteration"]): row for row in trial_scores(runs).iter_rows(named=True)
@@ -137,8 +132,6 @@ def winners(trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confir
     rows = []
     for trial in winners_of(trials):
         key = (trial["strategy"], trial["trajectory"])
-        search = trials.filter((pl.col("strategy") == key[0]) & (pl.col("trajectory") == key[1]))
-        path = [exact[(*key, iteration)]["test_mae"] for iteration in incumbent_path(search)]
         seen = exact[(*key, trial["iteration"])]
         row = dict.fromkeys(WINNERS.names) | {
             name: trial[name] for name in (*SEARCH_KEY, "iteration", "origin", "script", "knobs", "parameter_count")
@@ -146,17 +139,16 @@ def winners(trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confir
         row |= {
             "search_val_mae": seen["val_mae"],
             "search_test_mae": seen["test_mae"],
-            "overtuning": overtuning(path) if None not in path else None,
         }
-        candidate = candidate_of(plan, "winner", *key)
-        row |= _confirmation(candidate, baseline, confirmed, planned, seen["val_mae"])
+        if found := flattery.of(key):
+            row["optimism"] = found.value
+            row["optimism_low"], row["optimism_high"] = found.interval()
+        row |= _confirmation(candidate_of(plan, "winner", *key), baseline, confirmed, planned)
         rows.append(row)
     return table(rows, WINNERS)
 
 
-def _confirmation(
-    candidate: str | None, baseline: str | None, confirmed: Confirmed, planned: dict[str, int], search_val_mae: float
-) -> dict:
+def _confirmation(candidate: str | None, baseline: str | None, confirmed: Confirmed, planned: dict[str, int]) -> dict:
     """The columns of a winner that come from its fresh seeds."""
     if candidate is None:
         return {"confirmed_seeds": 0, "failed_seeds": 0, "note": "not confirmed on fresh seeds"}
@@ -178,7 +170,6 @@ def _confirmation(
         "confirmed_seeds": seeds,
         "failed_seeds": planned[candidate] - seeds,
         "test_ensemble_mae": float(np.abs(ensemble).mean()),
-        "optimism": val.value - search_val_mae,
     } | {f"test_{name}": none_if_nan(scores[name]) for name in _SHOWN_SCORES}
     for split, level in (("val", val), ("test", test)):
         row[f"{split}_mae"] = level.value
@@ -270,7 +261,12 @@ def confirmed_winners(won: pl.DataFrame, strategy: str) -> list[str]:
 
 
 def strategies(
-    trials: pl.DataFrame, won: pl.DataFrame, incumbent: pl.DataFrame, efficiency: pl.DataFrame, confirmed: Confirmed
+    trials: pl.DataFrame,
+    won: pl.DataFrame,
+    incumbent: pl.DataFrame,
+    efficiency: pl.DataFrame,
+    confirmed: Confirmed,
+    flattery: Optimism,
 ) -> pl.DataFrame:
     """The table `strategies`: one row per strategy, the search as the unit.
 
@@ -299,6 +295,7 @@ def strategies(
             notes.append(f"{len(names)} searches, {distinct} distinct")
         if len(names) < count:
             notes.append(f"{count - len(names)} of {count} searches have no confirmed winner")
+        flattered = flattery.of(*((strategy, trajectory) for trajectory in best["trajectory"]))
         noise = seed_noise(own.to_dicts())
         rows.append(
             {
@@ -317,8 +314,9 @@ def strategies(
                 "test_sd": proven["test_mae"].std() if len(proven) > 1 else None,
                 "test_within_rho": proven["test_within_rho"].mean(),
                 "val_mae": proven["val_mae"].mean(),
-                "optimism": proven["optimism"].mean(),
-                "overtuning": best["overtuning"].mean(),
+                "optimism": flattered.value if flattered else None,
+                "optimism_low": flattered.interval()[0] if flattered else None,
+                "optimism_high": flattered.interval()[1] if flattered else None,
                 "gain": proven["gain"].mean(),
                 "seed_sd": noise or None,
                 "auc": area.mean(),

@@ -120,7 +120,8 @@ def winners_table(study: Study) -> Table:
             interval(row["test_low"], row["test_high"]),
             number(row["test_ensemble_mae"]),
             number(row["test_within_rho"]),
-            number(row["overtuning"]),
+            number(row["optimism"], signed=True),
+            interval(row["optimism_low"], row["optimism_high"], signed=True),
             f"{row['confirmed_seeds']} of {row['confirmed_seeds'] + row['failed_seeds']}",
             row["note"] or "",
         ]
@@ -128,7 +129,8 @@ def winners_table(study: Study) -> Table:
     ]
     columns = [
         "", "trial", "proposed by", "val MAE in the search", "val MAE confirmed", "test MAE confirmed",
-        "95 % interval", "test MAE of the ensemble", "ρ within organisms", "overtuning", "fresh seeds ok",
+        "95 % interval", "test MAE of the ensemble", "ρ within organisms", "optimism", "95 % interval",
+        "fresh seeds ok",
     ]  # fmt: skip
     return noted(columns, rows, texts=[2])
 
