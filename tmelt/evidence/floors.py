@@ -1,4 +1,4 @@
-"""What an MAE is measured against: trivial predictors, the organism's mean, and the noise nobody can predict."""
+"""Reference predictors and oracles: what an MAE is compared with, and the noise that cannot be predicted."""
 
 from collections.abc import Mapping
 from typing import Any

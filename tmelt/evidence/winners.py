@@ -1,4 +1,4 @@
-"""The winners on fresh seeds: how good they are, and how much their search flattered itself."""
+"""The winners on fresh seeds: how good they are, and the optimism of their search scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -62,7 +62,7 @@ class Section:
 
 # anchor, title, figures, why the section has none; in the order of the questions: who, by how much, at what price, why
 SECTIONS: tuple[tuple[str, str, Sequence[Drawer], str], ...] = (
-    ("result", "Result", (winners.figure_ranking,), "no winner was confirmed and no trivial predictor measured."),
+    ("result", "Result", (winners.figure_ranking,), "no winner was confirmed and no reference predictor measured."),
     (
         "comparison",
         "Strategies compared",

@@ -38,7 +38,7 @@ _FINAL_COLUMNS = (
 
 
 def final_table(study: Study) -> Table:
-    """What the study found: strategies, the baseline, trivial predictors, limits."""
+    """What the study found: strategies, the baseline, reference predictors, oracles."""
     rows = [("strategy", row) for row in _strategy_rows(study)]
     held = study.baseline
     if held["test_mae"] is not None:
@@ -93,7 +93,7 @@ def _strategy_rows(study: Study) -> list[list[str]]:
 
 
 def _floor_cells(row: Mapping[str, Any], baseline: float | None) -> list[str]:
-    """The cells of a trivial predictor or a limit; `baseline`: test MAE of the confirmed baseline."""
+    """The cells of a reference predictor or an oracle; `baseline`: test MAE of the confirmed baseline."""
     gain = None if None in (baseline, row["test_mae"]) else row["test_mae"] - baseline
     return [
         row["label"],

@@ -100,7 +100,7 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
 
 
 def ranking_rows(study: Study) -> pl.DataFrame:
-    """One row per strategy, the baseline and each trivial predictor: label, kind, test MAE with interval."""
+    """One row per strategy, the baseline and each reference predictor: label, kind, test MAE with interval."""
     by_name = {row["strategy"]: row for row in study["strategies"].to_dicts()}
     rows = [
         {
