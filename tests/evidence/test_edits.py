@@ -38,7 +38,6 @@ OWN_KNOB = """KNOBS = [{"name": "ema_decay", "kind": "float", "low": 0.9, "high"
 """
 CONSTANT = "PROTEINS_PER_PASS = 256  # most proteins predicted at a time\n"
 FIRST = "    torch.manual_seed(task.seed)\n    centre, scale"
-LOOP = "        for batch in task.fit.batches("
 MIXUP = """def mixed_up(x):
     return 0.9 * x + 0.1 * x.flip(0)
 
@@ -136,6 +135,10 @@ SPELLING = {
                                  + BEFORE_FIT)],
     "unused local": [(FIRST, "    spare = 3\n" + FIRST)],
     "print": [(FIRST, '    print(f"seed {task.seed}")\n' + FIRST)],
+    "comprehension that is unpacked": [
+        ('    epochs = round(knobs["epochs"] * task.budget_factor)\n'
+         '    patience = round(knobs["patience"] * task.budget_factor)\n',
+         '    epochs, patience = (round(knobs[k] * task.budget_factor) for k in ("epochs", "patience"))\n')],
     "pass": [(FIRST, "    pass\n" + FIRST)],
     "shadowing a builtin that is not used": [("for layer in range(", "for id in range("), ("4**layer", "4**id")],
 }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 from tmelt.evidence.normalise.matching import Mismatch, mismatches
 from tmelt.evidence.normalise.program import Module, Program
 from tmelt.evidence.normalise.scopes import Unsure
+from tmelt.evidence.normalise.unroll import unrolled
 
 __all__ = ["Mismatch", "Program", "Unsure", "is_followed", "mismatches", "program", "size"]
 
@@ -51,7 +52,7 @@ def _program(script: str, items: tuple[tuple[str, str], ...], knobs: frozenset[s
 @lru_cache(maxsize=64)
 def _module(script: str) -> Module | None:
     try:
-        return Module(ast.parse(script))
+        return Module(unrolled(ast.parse(script)))
     except (Unsure, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
