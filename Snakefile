@@ -33,6 +33,7 @@ include: "rules/bundle.smk"
 
 onstart:
     refuse_second_writers()
+    warn_of_power()
 
 
 onsuccess:

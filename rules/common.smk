@@ -153,6 +153,14 @@ def refuse_second_writers():
         raise WorkflowError(str(error)) from None
 
 
+def warn_of_power():
+    """Before the first job: why the design cannot answer its question."""
+    from tmelt.evidence.design_power import warnings  # here: every job reads these lines, and none needs it
+
+    for line in warnings(CONFIG):
+        print(f"warning: {line}", file=sys.stderr, flush=True)
+
+
 def show_report():
     """Say where the model is that a lab takes home, and the page that a person wants to read."""
     bundle, page = Path(STUDY, "bundle", f"{CONFIG.study}.zip"), Path(STUDY, "report", "report.html")

@@ -193,6 +193,7 @@ rule tabulate_comparison:
         labels=f"{EVIDENCE}/labels.parquet",
         floors=f"{TABLES}/floors.parquet",
         floor_predictions=f"{TABLES}/floor_predictions.parquet",
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
     output:
         comparison=f"{TABLES}/comparison.parquet",
         power=f"{TABLES}/power.parquet",
@@ -203,8 +204,11 @@ rule tabulate_comparison:
     resources:
         runtime=30,
         mem_mb=4000,
+    params:
+        study=folder_of_study,
     shell:
-        "python scripts/tabulate_comparison.py --trials {input.trials:q} --winners {input.winners:q}"
+        "python scripts/tabulate_comparison.py --study {params.study:q} --protocol {input.protocol:q}"
+        " --trials {input.trials:q} --winners {input.winners:q}"
         " --efficiency {input.efficiency:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
         " --floors {input.floors:q} --floor-predictions {input.floor_predictions:q}"

@@ -42,6 +42,7 @@ def open_test_labels(
         why=why,
         labels=[val, test],
         trials=tried,
+        fresh_seeds=int(planned["seeds"].list.len().max() or 0),
         runs=len(listed) + int(planned.unique("candidate")["seeds"].list.len().sum()),
     )
     opened = read_labels(proteins, val, test)

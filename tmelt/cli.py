@@ -1,5 +1,6 @@
-"""The command `tmelt`: what a study's bundle is good for.
+"""The command `tmelt`: what a design can establish, and what a study's bundle is good for.
 
+tmelt power my_study.yaml
 tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --output predictions.csv
 tmelt card results/my_study/bundle/my_study.zip
 """
@@ -69,6 +70,30 @@ def card(bundle: Path) -> None:
     print(open_bundle(bundle).text(CARD), end="")
 
 
+def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None, proteins: int = 0) -> None:
+    """Say what a study of this design can establish, before it is run.
+
+    Simulates the decision rule of the report: for the registered hypothesis, and for all pairs of strategies.
+
+    Args:
+        config: the study's config file
+        sd: standard deviation in °C between the winners of one strategy's searches; the default is an assumption, the
+            table `power` of a finished study has the observed one
+        seed_sd: standard deviation in °C between training seeds; by default near that of the default study's baseline
+        proteins: test proteins, where the config does not say how many there are
+    """
+    from tmelt.config import load_config
+    from tmelt.evidence.design_power import SEARCH_SD, SEED_SD, assumed_noise, statements
+
+    parsed = load_config(config)
+    noise = assumed_noise(
+        parsed, SEARCH_SD if sd is None else sd, SEED_SD if seed_sd is None else seed_sd, proteins=proteins
+    )
+    print("\n".join(statements(parsed, noise)))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the subcommand that the command line names."""
-    run_subcommand("tmelt", "Melting temperatures of proteins, by what a study found.", (predict, card), arguments)
+    run_subcommand(
+        "tmelt", "A study's power, and its model of melting temperatures.", (predict, card, power), arguments
+    )

@@ -1,7 +1,8 @@
 """The config file's shape: one strict model, whose fields and descriptions are the reference of every key.
 
 `design` is what makes scores comparable (fingerprinted; a change stops the study), `extent` is how far the study goes
-(it may only grow), `evidence` is what is measured after the searches, `runtime` is how and where. These two are free,
+(it may only grow), `hypothesis` is the question that is registered before it starts, `evidence` is what is measured
+after the searches, `runtime` is how and where. The last two are free,
 but for `runtime.threads` and `runtime.embed_tokens`: they move the last digits of results, so they belong to the
 fingerprint. Options of a strategy are not here: see `Strategy`.
 """
@@ -227,6 +228,38 @@ class Reference(Part):
     source: str = Field(min_length=1, max_length=400, description="citation or address")
 
 
+class Hypothesis(Part):
+    """The question that is registered before trial 0: one contrast, which the page answers first.
+
+    All other comparisons are exploratory. It is part of the protocol: a change after the start stops the study or is
+    recorded as a revision and printed. `tmelt power CONFIG` says what a registered design can find.
+    """
+
+    a: str = Field(description="a strategy")
+    b: str = Field(description="another strategy, or `baseline`")
+    metric: Literal["test_mae"] = Field("test_mae", description="of the searches' winners on fresh seeds")
+    effect: float = Field(gt=0, description="smallest difference of interest in °C, two-sided")
+    searches: int = Field(ge=1, description="planned searches of each strategy of the contrast")
+    looks: tuple[int, ...] = Field(
+        (), description="searches at each planned look at test, the last equal to `searches`; by default one look"
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Hypothesis":
+        if self.a == self.b:
+            raise ValueError(f"{self.a!r} on both sides; expected two different names")
+        if self.looks and (list(self.looks) != sorted(set(self.looks)) or self.looks[0] < 1):
+            raise ValueError(f"looks: {list(self.looks)}: expected increasing numbers of searches")
+        if self.looks and self.looks[-1] != self.searches:
+            raise ValueError(f"looks: the last is {self.looks[-1]}; expected `searches`, {self.searches}")
+        return self
+
+    @property
+    def plan(self) -> tuple[int, ...]:
+        """Searches at each planned look."""
+        return self.looks or (self.searches,)
+
+
 class Runtime(Part):
     """How the work is done here; no part of a trial's identity, but for `threads` and `embed_tokens`."""
 
@@ -261,6 +294,7 @@ class Config(Part):
     source: str | None = Field(None, description="replaces design.data.source: `--config source=my.csv`")
     design: Design
     extent: Extent
+    hypothesis: Hypothesis | None = Field(None, description="null: every comparison is exploratory")
     evidence: Evidence = Evidence()
     references: tuple[Reference, ...] = Field((), description="external results, as lines in the figures of test MAE")
     runtime: Runtime = Runtime()
@@ -285,6 +319,10 @@ class Config(Part):
             raise ValueError(f"study: {self.study!r} is a folder of results/; choose another name")
         if reserved := RESERVED & self.extent.strategies.keys():
             raise ValueError(f"extent.strategies: {min(reserved)!r} means something else; choose another name")
+        if self.hypothesis is not None:
+            for side, name in (("a", self.hypothesis.a), ("b", self.hypothesis.b)):
+                if name not in self.extent.strategies and (side, name) != ("b", "baseline"):
+                    raise ValueError(f"hypothesis.{side}: unknown strategy {name!r}; expected one of extent.strategies")
         return self
 
 

@@ -24,8 +24,11 @@ _PACKAGES = ("torch", "fair-esm", "optuna", "cmaes", "langchain", "numpy", "pola
 
 
 def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) -> None:
-    """Fix the protocol of a study whose data and embedding exist. `sha256` covers all that moves a score."""
-    design = design_of(config)
+    """Fix the protocol of a study whose data and embedding exist.
+
+    `sha256` covers the registered hypothesis and all that moves a score.
+    """
+    design, hypothesis = design_of(config), hypothesis_of(config)
     measured = {
         "labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in ("val", "test")},
         "proteins": sha256_file(data / "proteins.parquet"),
@@ -38,16 +41,24 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
             "study": config.study,
             "title": config.title,
             "design": design,
+            "hypothesis": hypothesis,
             "measured": measured,
             "data": read_json(data / "data.json"),
             "reference_sha256": sha256_file(REFERENCE),
             "reference_lines": reference.count("\n"),
-            "sha256": sha256_json([design, measured]),
+            "sha256": sha256_json([design, measured, hypothesis]),
             "environment": environment(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "revisions": [],
         },
     )
+
+
+def hypothesis_of(config: "Config") -> dict[str, Any] | None:
+    """The registered hypothesis as JSON, with its plan of looks written out; None without one."""
+    if config.hypothesis is None:
+        return None
+    return config.hypothesis.model_dump(mode="json") | {"looks": list(config.hypothesis.plan)}
 
 
 def environment() -> dict[str, Any]:
@@ -73,21 +84,24 @@ def processor() -> str:
 def guard(config: "Config", study: Path, *, record: bool) -> None:
     """Compare the config with what the study in folder `study` was started with.
 
-    With `on_change: revision` and `record` a changed design is noted in protocol.json and the study goes on.
+    With `on_change: revision` and `record` a changed design or hypothesis is noted in protocol.json, and the study
+    goes on.
 
     Raises:
-        InputError: the design or a strategy changed, or the extent shrank; names each difference.
+        InputError: the design, the hypothesis or a strategy changed, or the extent shrank; names each difference.
     """
     changes: list[str] = []
     protocol_file = study / "protocol.json"
     if protocol_file.exists():
         protocol = read_json(protocol_file)
         design = design_of(config)
+        hypothesis = hypothesis_of(config)
         changes += differences(protocol["design"], design)
+        changes += differences(protocol.get("hypothesis"), hypothesis, "hypothesis")
         whole = [change for change in changes if change.split(":")[0] in UNREVISABLE]
         if changes and config.on_change == "revision" and not whole:
             if record:
-                _record_revision(protocol_file, protocol, design, changes)
+                _record_revision(protocol_file, protocol, design, hypothesis, changes)
             changes = []
     for described in sorted(study.glob("*/strategy.json")):
         name = described.parent.name
@@ -104,21 +118,30 @@ def guard(config: "Config", study: Path, *, record: bool) -> None:
             f"{study}: this study was started differently:\n"
             + "\n".join(f"  {change}" for change in changes)
             + "\nIts finished trials are untouched. Choose one: take the change back; give the changed config a new"
-            " `study:` name; or, for a changed design, set `on_change: revision`, which records the change and goes on"
-            " (but not with other data or another backbone: no score would compare with those before)."
+            " `study:` name; or, for a changed design or hypothesis, set `on_change: revision`, which records the"
+            " change and goes on (but not with other data or another backbone: no score would compare with those"
+            " before)."
         )
 
 
-def _record_revision(path: Path, protocol: dict[str, Any], design: dict[str, Any], changes: list[str]) -> None:
+def _record_revision(
+    path: Path,
+    protocol: dict[str, Any],
+    design: dict[str, Any],
+    hypothesis: dict[str, Any] | None,
+    changes: list[str],
+) -> None:
+    log = path.parent / "vault_log.json"
     protocol["revisions"].append(
         {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "changes": changes,
-            "before": {"design": protocol["design"], "sha256": protocol["sha256"]},
+            "openings": len(read_json(log)) if log.exists() else 0,  # of the test labels, before this change
+            "before": {key: protocol.get(key) for key in ("design", "hypothesis", "sha256")},
         }
     )
-    protocol["design"] = design
-    protocol["sha256"] = sha256_json([design, protocol["measured"]])
+    protocol |= {"design": design, "hypothesis": hypothesis}
+    protocol["sha256"] = sha256_json([design, protocol["measured"], hypothesis])
     write_json(path, protocol)
 
 

@@ -61,7 +61,7 @@ def test_each_opening_is_recorded_and_the_second_does_not_hide_the_first(small):
 def test_searches_that_went_on_after_an_opening_are_named(tmp_path):
     trials = pl.DataFrame({"strategy": ["bo", "bo", "ua"], "trajectory": [0, 0, 1]})
     for rows in (trials[:1], trials):
-        record_opening(tmp_path / "log.json", rule="r", why="w", labels=[], trials=rows, runs=len(rows))
+        record_opening(tmp_path / "log.json", rule="r", why="w", labels=[], trials=rows, fresh_seeds=2, runs=3)
     first, second = json.loads((tmp_path / "log.json").read_text())
     assert first["extended_since"] == [] and second["extended_since"] == ["bo/t0"]
 

@@ -15,11 +15,11 @@ import polars as pl
 
 from tmelt.evidence import statistics
 from tmelt.evidence.error_model import Arm, Estimate, estimate, estimate_numbers, pseudo_values
-from tmelt.evidence.metrics import none_if_nan, within_organism_correlation
+from tmelt.evidence.metrics import within_organism_correlation
 from tmelt.evidence.replicates import chains
-from tmelt.evidence.schema import COMPARISON, POWER
+from tmelt.evidence.schema import COMPARISON
 from tmelt.evidence.tables import table
-from tmelt.evidence.verdict import ALPHA, FEW, adjusted, least_p, p_of_strategies
+from tmelt.evidence.verdict import ALPHA, FEW, PRIMARY, adjusted, least_p, p_of_strategies
 from tmelt.evidence.winners import Confirmed, candidate_of, confirmed_winners
 
 BASELINE = "baseline"
@@ -58,6 +58,7 @@ def comparison(
     floors: pl.DataFrame,
     floor_predictions: pl.DataFrame,
     primary: tuple[str, str] | None = None,
+    share: float = 1.0,
 ) -> pl.DataFrame:
     """The table `comparison`.
 
@@ -65,6 +66,7 @@ def comparison(
         trials: tmelt.schema.TRIAL of all searches; their order is that of the strategies.
         won, efficiency, floors, floor_predictions: the tables of these names.
         primary: the registered contrast (a, b) in test MAE; b may be `baseline`.
+        share: of the error rate that this look at test may use (tmelt.evidence.looks).
     """
     strategies = trials["strategy"].unique(maintain_order=True).to_list()
     baseline = candidate_of(plan, BASELINE, None, None)
@@ -82,7 +84,7 @@ def comparison(
             block += [compare(side, fixed, metric, clusters) for side in sides.values()]
         if split == "test":
             block += _against_reference(won, sides, confirmed, floors, floor_predictions)
-            block = with_verdicts(block, primary)
+            block = with_verdicts(block, primary, share)
         else:
             block = [row | {"p_value": None} for row in block]
         rows += block
@@ -206,11 +208,14 @@ def _row(a: Side, b: Side, metric: str, found: Estimate, p_value: float | None) 
     }
 
 
-def with_verdicts(rows: list[dict[str, Any]], primary: tuple[str, str] | None = None) -> list[dict[str, Any]]:
+def with_verdicts(
+    rows: list[dict[str, Any]], primary: tuple[str, str] | None = None, share: float = 1.0
+) -> list[dict[str, Any]]:
     """The family's rows with adjusted p and verdict; a row without a p is not tested.
 
     Args:
         primary: the registered contrast in test MAE, in either order.
+        share: of the error rate that this look at test may use.
     """
     places = [
         place
@@ -218,60 +223,16 @@ def with_verdicts(rows: list[dict[str, Any]], primary: tuple[str, str] | None = 
         if primary and row["metric"] == "test_mae" and {row["a"], row["b"]} == set(primary)
     ]
     family = sum(row["p_value"] is not None for row in rows)
-    corrected = adjusted([row["p_value"] for row in rows], places[0] if places else None)
+    corrected = adjusted([row["p_value"] for row in rows], places[0] if places else None, share)
     for place, (row, p) in enumerate(zip(rows, corrected, strict=True)):
         row["p_adjusted"] = p
         if p is None:
             continue
-        least = least_p(row["distinct_a"], row["distinct_b"]) * (1 if place in places else family)
-        if row["b"] not in (BASELINE, REFERENCE) and least >= ALPHA:
+        least = least_p(row["distinct_a"], row["distinct_b"]) * (1 / PRIMARY if place in places else family)
+        if row["b"] not in (BASELINE, REFERENCE) and least >= ALPHA * share:
             row["note"] = (
                 f"{row['distinct_a']} and {row['distinct_b']} searches cannot be significant among {family} contrasts"
             )
         lower = row["difference"] < 0 if row["metric"] != "test_within_rho" else row["difference"] > 0
         row["verdict"] = ("a better" if lower else "b better") if p < ALPHA else "undecided"
     return rows
-
-
-def power(strategies: list[str], won: pl.DataFrame) -> pl.DataFrame:
-    """The table `power`: searches needed to establish the observed differences, at today's spread of searches."""
-    rows = []
-    scores = {name: won.filter(pl.col("strategy") == name)["test_mae"].drop_nulls().to_numpy() for name in strategies}
-    for a, b in itertools.combinations(strategies, 2):
-        left, right = scores[a], scores[b]
-        if not len(left) or not len(right):
-            continue
-        fewest = min(len(left), len(right))
-        difference = float(left.mean() - right.mean())
-        freedom = len(left) + len(right) - 2
-        sd = float("nan")
-        if fewest >= 2:
-            squares = ((left - left.mean()) ** 2).sum() + ((right - right.mean()) ** 2).sum()
-            sd = float(np.sqrt(squares / freedom))
-        row = {
-            "a": a,
-            "b": b,
-            "metric": "test_mae",
-            "difference": difference,
-            "sd": none_if_nan(sd),
-            "trajectories": fewest,
-            "needed_80": None,
-            "needed_90": None,
-            "detectable": None,
-            "note": None,
-        }
-        if fewest < 2:
-            row["note"] = "one search of a strategy: its spread is unknown"
-        elif sd == 0:
-            row["note"] = "no spread between searches"
-        else:
-            row["needed_80"] = statistics.searches_needed(difference / sd, 0.8)
-            row["needed_90"] = statistics.searches_needed(difference / sd, 0.9)
-            row["detectable"] = sd * statistics.detectable_effect(fewest)
-            row["note"] = "the observed difference and spread are themselves uncertain" + (
-                f" ({fewest} searches)" if fewest < statistics.FEW else ""
-            )
-            if row["needed_80"] is None:
-                row["note"] = "more than 2,000 searches: no difference worth the name"
-        rows.append(row)
-    return table(rows, POWER)

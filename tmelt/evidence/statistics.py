@@ -11,7 +11,6 @@ distribution (see `_bootstrap`). Their coverage is checked against simulated sea
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -185,35 +184,3 @@ def probability_of_improvement(a: np.ndarray, b: np.ndarray) -> tuple[float, flo
     centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     return share, max(0.0, centre - half), min(1.0, centre + half)
-
-
-def two_sample_power(effect: float, n: int) -> float:
-    """Power of a two-sided two-sample t-test at 5 %, n per group, effect in standard deviations."""
-    freedom = 2 * n - 2
-    critical = stats.t.ppf(1 - _TAIL, freedom)
-    shift = abs(effect) * math.sqrt(n / 2)
-    power = stats.nct.sf(critical, freedom, shift)
-    return float(power) if power == power else 1.0  # scipy gives NaN for huge shifts
-
-
-def searches_needed(effect: float, power: float, most: int = 2000) -> int | None:
-    """Searches per strategy that find an effect (in standard deviations) with this power; None beyond `most`."""
-    if effect == 0 or two_sample_power(effect, most) < power:
-        return None
-    low, high = 1, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if two_sample_power(effect, middle) >= power else (middle, high)
-    return high
-
-
-@cache
-def detectable_effect(n: int, power: float = 0.8) -> float | None:
-    """Smallest effect in standard deviations that n searches per strategy find with this power; None below 2."""
-    if n < 2:
-        return None
-    low, high = 0.0, 100.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (low, middle) if two_sample_power(middle, n) >= power else (middle, high)
-    return high

@@ -21,7 +21,9 @@ SCORE_CHUNK = 500  # runs at a time
 _VAL_SCORES = ("mae", "spearman", "within_rho")
 
 
-def record_opening(log: Path, *, rule: str, why: str, labels: Sequence[Path], trials: pl.DataFrame, runs: int) -> None:
+def record_opening(
+    log: Path, *, rule: str, why: str, labels: Sequence[Path], trials: pl.DataFrame, fresh_seeds: int, runs: int
+) -> None:
     """Append to results/{study}/vault_log.json that labels are opened now: before they are, so that no opening is lost.
 
     The file is never an output of a workflow rule: outputs are deleted before a rule runs again.
@@ -39,7 +41,8 @@ def record_opening(log: Path, *, rule: str, why: str, labels: Sequence[Path], tr
             "process": os.getpid(),
             "labels": {str(path): sha256_file(path) for path in labels},
             "searches": searches,
-            # Searches that went on after a person could have seen test scores: their extension was no blind decision.
+            "fresh_seeds": fresh_seeds,
+            # Searches that went on after test scores could be seen: tmelt.evidence.looks charges each such look.
             "extended_since": sorted(name for name, count in searches.items() if count > before.get(name, count)),
             "runs": runs,
         }

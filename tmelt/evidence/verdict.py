@@ -7,8 +7,8 @@ with one fixed candidate (the baseline, a reference predictor) has the error mod
 
 All contrasts that a page may turn into a sentence are one family and share one error rate by Holm's procedure. A
 contrast that was registered before trial 0 is tested first, at PRIMARY of the level; the others get the whole level if
-it is established, otherwise the rest of it (the fallback procedure of Wiens 2003). `tmelt.evidence.power` simulates
-this rule.
+it is established, otherwise the rest of it (the fallback procedure of Wiens 2003). A look at test uses only its share
+of the level (`tmelt.evidence.looks`). `tmelt.evidence.power` simulates this rule.
 """
 
 import itertools
@@ -38,21 +38,28 @@ def p_of_strategies(estimate: Estimate, left: np.ndarray, right: np.ndarray, rng
     return None if model is None else max(model, permutation_p(left, right, rng))
 
 
-def adjusted(p_values: Sequence[float | None], primary: int | None = None) -> list[float | None]:
+def adjusted(p_values: Sequence[float | None], primary: int | None = None, share: float = 1.0) -> list[float | None]:
     """p adjusted for the family, to be compared with ALPHA; None stays None and does not count.
 
     Args:
         p_values: of all contrasts that may become a sentence.
         primary: position of the registered contrast.
+        share: of ALPHA that this look at test may use.
     """
     if primary is None:
-        return holm(p_values)
-    first = p_values[primary]
-    first = None if first is None else min(1.0, first / PRIMARY)
-    share = 1.0 if first is not None and first < ALPHA else 1 - PRIMARY
+        return [_scaled(p, share) for p in holm(p_values)]
+    first = _scaled(p_values[primary], share * PRIMARY)
+    rest_share = share if first is not None and first < ALPHA else share * (1 - PRIMARY)
     rest = holm([p for place, p in enumerate(p_values) if place != primary])
-    found = [None if p is None else min(1.0, p / share) for p in rest]
+    found = [_scaled(p, rest_share) for p in rest]
     return [*found[:primary], first, *found[primary:]]
+
+
+def _scaled(p: float | None, share: float) -> float | None:
+    """p such that comparing it with ALPHA compares the given one with this share of ALPHA."""
+    if p is None:
+        return None
+    return min(1.0, p / share) if share > 0 else 1.0
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

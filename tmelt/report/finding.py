@@ -3,8 +3,10 @@
 import polars as pl
 
 from tmelt.evidence.comparison import BASELINE, REFERENCE, chosen_strategy
+from tmelt.evidence.power import MOST
 from tmelt.evidence.verdict import FEW
 from tmelt.report.inputs import Study
+from tmelt.report.registered import registered
 from tmelt.report.words import count, dollars, interval, listing, number
 
 
@@ -17,6 +19,7 @@ def finding(study: Study) -> tuple[str, str]:
         further = _against_baseline(study)
     else:
         main, further = [_setting(study), *_search_only(study)], []
+    main = [*registered(study), *main]
     return " ".join(main), " ".join([*further, *_power(study), *_optimism(study), *_failures(study)])
 
 
@@ -177,34 +180,42 @@ def _between(study: Study) -> list[str]:
 
 
 def power(study: Study) -> str:
-    """What the present number of searches can tell apart, and what the differences seen would take."""
+    """What the present number of searches can establish, and what the differences seen would take."""
     pairs = study["power"]
     if not len(pairs):
         return ""
-    known = pairs.drop_nulls("detectable")
+    known = pairs.drop_nulls("sd")
     if not len(known) and int(pairs["trajectories"].min()) > 1:
         return "The searches of a strategy all ended at the same error: without a spread no power can be given."
     if not len(known):
         return (
-            "With one search per strategy their spread is unknown, so no power can be given. Between searches of one "
-            "strategy a spread is to be expected; without it no number of proteins or training seeds makes one search "
-            "speak for its strategy."
+            "With one distinct search per strategy their spread is unknown, so no power can be given. Between searches "
+            "of one strategy a spread is to be expected; without it no number of proteins or training seeds makes one "
+            "search speak for its strategy."
         )
     fewest = int(known["trajectories"].min())
-    low, high = float(known["detectable"].min()), float(known["detectable"].max())
-    found = number(low) if len(known) == 1 else f"{number(low)} to {number(high)}"
-    text = (
-        f"At the spread between searches seen here, {count(fewest, 'search', 'searches')} per strategy find "
-        f"differences of {found} °C (by pair) with a power of 80 %; smaller ones mostly go unnoticed."
-    )
+    text = f"With {count(fewest, 'distinct search', 'distinct searches')} per strategy "
+    found = known.drop_nulls("detectable")["detectable"]
+    if len(found):
+        low, high = number(float(found.min())), number(float(found.max()))
+        text += (
+            f"the decision rule finds differences of {low if low == high else f'{low} to {high}'} °C (by pair) with a "
+            "power of 80 %, at the spread between searches seen here; smaller ones mostly go unnoticed."
+        )
+    elif fewest < FEW:
+        text += f"nothing is tested: {FEW} are needed."
+    else:
+        least = known["attainable"].drop_nulls().min()
+        text += f"no difference can be established, whatever its size: the least adjusted p is {least:.2g}."
     needed = known.drop_nulls("needed_80").sort("needed_80", "a", "b")
     if len(needed):
         first = needed.row(0, named=True)
+        most = f"more than {MOST}" if first["needed_80_high"] is None else str(first["needed_80_high"])
         text += (
             f" To find the clearest difference seen ({first['a']} and {first['b']}, "
             f"{number(abs(first['difference']))} °C) with that power would take "
-            f"{count(first['needed_80'], 'search', 'searches')} of each, if its size and the spread are as seen; both "
-            "are uncertain themselves."
+            f"{count(first['needed_80'], 'search', 'searches')} of each, or {most} at the upper end of the spread's "
+            "95 % interval, if the difference is as seen."
         )
     return text
 
@@ -216,7 +227,7 @@ def _power(study: Study) -> list[str]:
     clearest = pairs.row(0, named=True)
     return [
         f"At the spread between searches seen here even the clearest difference ({clearest['a']} and {clearest['b']}) "
-        f"would take at least {max(clearest['needed_80'], FEW)} searches of each to establish."
+        f"would take at least {clearest['needed_80']} searches of each to establish with a power of 80 %."
     ]
 
 

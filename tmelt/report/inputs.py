@@ -29,6 +29,7 @@ class Study:
     facts: Mapping[str, Any] = field(repr=False)  # data.json
     cleaning: pl.DataFrame = field(repr=False)  # tmelt.schema.CLEANING
     vault_log: tuple[Mapping[str, Any], ...] = ()
+    looks: tuple[Mapping[str, Any], ...] = ()  # the registered contrast at each look (tmelt.evidence.looks)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # strategy: its strategy.json
     references: tuple[Mapping[str, Any], ...] = ()  # external results (tmelt.config.Reference)
     configs: tuple[str, ...] = ()  # files that the study is run with, as its command names them
@@ -153,7 +154,7 @@ def read_study(
         raise InputError(
             f"{data / 'data.json'}: not the data set of {protocol} ({changes[0]}); give the study's own folder"
         )
-    log = study / "vault_log.json"
+    log, looks = study / "vault_log.json", study / "looks.json"
     return Study(
         folder=study,
         tables={name: read_table(tables / f"{name}.parquet", schema) for name, schema in TABLES.items()},
@@ -161,6 +162,7 @@ def read_study(
         facts=facts,
         cleaning=read_table(cleaning, CLEANING) if cleaning.exists() else as_frame([], CLEANING),
         vault_log=tuple(read_json(log)) if log.exists() else (),
+        looks=tuple(read_json(looks)) if looks.exists() else (),
         settings={path.parent.name: read_json(path) for path in sorted(study.glob("*/strategy.json"))},
         configs=tuple(configs),
         references=tuple(references),

@@ -6,6 +6,7 @@ import polars as pl
 
 from tmelt.evidence.comparison import BASELINE, REFERENCE
 from tmelt.evidence.crossovers import LEAST
+from tmelt.evidence.power import MOST
 from tmelt.evidence.spread import LEAST as TESTED
 from tmelt.report.figures.cost import cost_curves, token_name
 from tmelt.report.inputs import Study
@@ -36,12 +37,16 @@ _AXES = {
 }
 
 
+def _needed(row: dict[str, Any], searches: int | None) -> str:
+    return f"> {MOST}" if searches is None and row["sd"] is not None else value(searches)
+
+
 def power_table(study: Study) -> Table:
     """How many searches each difference would need."""
     rows = study["power"].to_dicts()
     columns = [
-        "", "difference, °C", "SD between searches, °C", "searches now", "needed, power 80 %", "needed, power 90 %",
-        "detectable now, °C",
+        "", "difference, °C", "SD between searches, °C", "searches now", "least adjusted p now", "needed, power 80 %",
+        "needed, power 90 %", "detectable now, °C",
     ]  # fmt: skip
     return noted(
         columns,
@@ -49,14 +54,13 @@ def power_table(study: Study) -> Table:
             [
                 f"{row['a']} − {row['b']}",
                 number(row["difference"], signed=True),
-                number(row["sd"]),
+                number(row["sd"]) + (f" ({interval(row['sd_low'], row['sd_high'])})" if row["sd"] is not None else ""),
                 str(row["trajectories"]),
-                *(
-                    "> 2,000" if row[name] is None and row["detectable"] is not None else value(row[name])
-                    for name in ("needed_80", "needed_90")
-                ),
+                "–" if row["attainable"] is None else f"{row['attainable']:.2g}",
+                _needed(row, row["needed_80"]) + (f" (to {_needed(row, row['needed_80_high'])})" if row["sd"] else ""),
+                _needed(row, row["needed_90"]),
                 number(row["detectable"]),
-                "" if row["detectable"] is not None else row["note"] or "",
+                "" if row["sd"] is not None else row["note"] or "",
             ]
             for row in rows
         ],
