@@ -88,6 +88,7 @@ rule open_test_labels:
         confirmation=runs_of_confirmation,
         proteins=frozen_all(f"{DATA}/proteins.parquet"),
         val=frozen_all(f"{DATA}/vault/val.parquet"),
+        select=frozen_all(f"{DATA}/vault/select.parquet"),
         test=frozen_all(f"{DATA}/vault/test.parquet"),
     output:
         runs=f"{TABLES}/runs.parquet",
@@ -106,7 +107,8 @@ rule open_test_labels:
         seeds=SEEDS,
     shell:
         "python scripts/open_test_labels.py --study {params.study:q} --seeds {params.seeds} --trials {input.trials:q}"
-        " --plan {input.plan:q} --proteins {input.proteins:q} --val {input.val:q} --test {input.test:q}"
+        " --plan {input.plan:q} --proteins {input.proteins:q} --val {input.val:q} --select {input.select:q}"
+        " --test {input.test:q}"
         " --runs {output.runs:q} --confirmed-runs {output.confirmed_runs:q}"
         " --confirmed-predictions {output.confirmed_predictions:q} --labels {output.labels:q} 2> {log:q}"
 

@@ -1,6 +1,6 @@
 """Open the hidden labels after the search, log it, and score every run with them. Nothing else ever opens them.
 
-Reads   trials, plan (what was trained after the search), proteins, val and test (vault), the runs' files and
+Reads   trials, plan (what was trained after the search), proteins, val, select and test (vault), the runs' files and
         protocol.json (the labels' hashes) in `study`
 Writes  runs, confirmed_runs (tables/), labels, confirmed_predictions (evidence/); appends to {study}/vault_log.json
 """
@@ -25,6 +25,7 @@ def open_test_labels(
     plan: Path,
     proteins: Path,
     val: Path,
+    select: Path,
     test: Path,
     runs: Path,
     confirmed_runs: Path,
@@ -33,19 +34,19 @@ def open_test_labels(
     why: str = "the searches are over: score their runs and the confirmation on test",
 ) -> None:
     """Write exact validation and test scores of all runs, and the labels that later tables use."""
-    check_labels(read_json(study / "protocol.json"), val=val, test=test)
+    check_labels(read_json(study / "protocol.json"), val=val, select=select, test=test)
     tried, planned = read_table(trials, TRIALS), read_table(plan, PLAN)
     listed = search_runs(tried, study, seeds)
     record_opening(
         study / "vault_log.json",
         rule="open_test_labels",
         why=why,
-        labels=[val, test],
+        labels=[val, select, test],
         trials=tried,
         fresh_seeds=int(planned["seeds"].list.len().max() or 0),
         runs=len(listed) + int(planned.unique("candidate")["seeds"].list.len().sum()),
     )
-    opened = read_labels(proteins, val, test)
+    opened = read_labels(proteins, val, select, test)
     scored = score_search(listed, opened)
     confirmed, predictions = score_confirmation(planned, study / "confirm", opened)
     write(runs, scored, RUNS)

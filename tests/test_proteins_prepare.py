@@ -15,10 +15,12 @@ from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import read_json
 from tmelt.proteins.clean import IN_VAULT
 from tmelt.proteins.prepare import parse_data_config, prepare
-from tmelt.schema import CLEANING, CLEANING_ROWS, LABELS, PROTEINS, read_table
+from tmelt.schema import CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, SPLITS, read_table
 
 ROOT = Path(__file__).parents[1]
-FILES = {"proteins.parquet", "vault/val.parquet", "vault/test.parquet", "cleaning.parquet", "cleaning_rows.parquet"}
+FILES = {"proteins.parquet", "cleaning.parquet", "cleaning_rows.parquet"} | {
+    f"vault/{split}.parquet" for split in HIDDEN
+}
 
 
 def bytes_of(folder):
@@ -33,12 +35,12 @@ def test_the_default_data_set_is_complete_and_sealed(tmp_path):
     labelled = proteins.filter(pl.col("tm").is_not_null())
     assert set(labelled["split"]) == {"fit", "stop"}
     assert len(labelled) == facts["splits"]["fit"] + facts["splits"]["stop"]
-    for part in ("val", "test"):
+    for part in HIDDEN:
         sealed = read_table(tmp_path / "vault" / f"{part}.parquet", LABELS)
         assert sealed["protein_id"].to_list() == proteins.filter(split=part)["protein_id"].to_list()
         assert sealed["tm"].null_count() == 0 and len(sealed) == facts["splits"][part]
     assert facts["synthetic"] and "made by the project's generator" in facts["description"]
-    assert set(facts["generator"]["floors"]) == {"fit", "stop", "val", "test"}
+    assert set(facts["generator"]["floors"]) == set(SPLITS)
 
 
 def test_shuffled_labels_change_places_within_their_split(tmp_path):
@@ -68,7 +70,7 @@ def test_sealed_measurements_are_not_in_the_cleaning_tables(tmp_path):
     assert steps["left"][-1] == 600 and steps["rows"].sum() > 600
     split = read_table(tmp_path / "proteins.parquet").select("protein_id", "split")
     repeated = shown.filter(what="sequence in several rows").join(split, on="protein_id")
-    sealed = repeated.filter(pl.col("split").is_in(["val", "test"]))
+    sealed = repeated.filter(pl.col("split").is_in(HIDDEN))
     assert len(sealed) and set(sealed["before"]) == {IN_VAULT} and sealed["after"].str.starts_with("(range").all()
     assert repeated.filter(split="fit")["before"].str.contains(";").all()
 
@@ -105,18 +107,18 @@ def test_published_splits_are_kept(tmp_path):
     published = ["train"] * 4 + ["val", "test"]
     path = write(tmp_path, [row(number, split=published[number % 6]) for number in range(600)])
     facts = prepare(data(path), tmp_path / "set")
-    assert facts["splits"] == {"fit": 360, "stop": 40, "val": 100, "test": 100}
+    assert facts["splits"] == {"fit": 360, "stop": 40, "val": 50, "select": 50, "test": 100}
     assert facts["split"]["method"] == "given" and facts["proteins"] == 600
     table = pl.read_csv(path).select("protein_id", "tm", published="split")
     ours = read_table(tmp_path / "set" / "proteins.parquet").join(table, on="protein_id", validate="1:1")
     assert len(ours) == 600
-    side = pl.col("split").replace({"fit": "train", "stop": "train"})
+    side = pl.col("split").replace({"fit": "train", "stop": "train", "select": "val"})
     assert ours.filter(side != pl.col("published")).is_empty()
     assert ours.filter((pl.col("tm") != pl.col("tm_right")) & pl.col("tm").is_not_null()).is_empty()
     sealed = read_table(tmp_path / "set" / "vault" / "test.parquet").join(table, on="protein_id")
     assert len(sealed) == 100 and (sealed["tm"] == sealed["tm_right"]).all()
     part = prepare(data(path, subset=120), tmp_path / "part")
-    assert part["splits"] == {"fit": 72, "stop": 8, "val": 20, "test": 20}
+    assert part["splits"] == {"fit": 72, "stop": 8, "val": 10, "select": 10, "test": 20}
 
 
 def test_a_failure_leaves_no_sign_of_completeness(tmp_path):

@@ -35,23 +35,24 @@ GIVEN = ["train"] * 120 + ["val"] * 40 + ["test"] * 40
 
 
 def test_auto_takes_the_given_split_and_divides_train():
-    labels, facts = split_proteins(proteins(strangers(), GIVEN), data())
+    labels, facts, _ = split_proteins(proteins(strangers(), GIVEN), data())
     assert (facts["method"], facts["asked"], facts["stop_by"]) == ("given", "auto", "cluster")
-    assert labels[120:] == GIVEN[120:]
-    assert Counter(labels) == {"fit": 108, "stop": 12, "val": 40, "test": 40} == facts["counts"]
+    assert {label for label, split in zip(labels, GIVEN, strict=True) if split == "val"} == {"val", "select"}
+    assert labels[160:] == GIVEN[160:]
+    assert Counter(labels) == {"fit": 108, "stop": 12, "val": 20, "select": 20, "test": 40} == facts["counts"]
 
 
 def test_auto_without_a_split_clusters():
-    labels, facts = split_proteins(proteins(strangers()), data())
+    labels, facts, _ = split_proteins(proteins(strangers()), data())
     assert (facts["method"], facts["asked"], facts["stop_by"]) == ("cluster", "auto", "cluster")
-    assert facts["counts"] == {"fit": 126, "stop": 14, "val": 30, "test": 30} == Counter(labels)
+    assert facts["counts"] == {"fit": 126, "stop": 14, "val": 15, "select": 15, "test": 30} == Counter(labels)
 
 
 def test_a_given_stop_is_kept():
     splits = ["fit"] * 60 + ["stop"] * 20 + ["train"] * 40 + GIVEN[120:]
-    _, facts = split_proteins(proteins(strangers(), splits), data())
+    _, facts, _ = split_proteins(proteins(strangers(), splits), data())
     assert facts["stop_by"] == "given" and facts["stop_fraction"] is None
-    assert facts["counts"] == {"fit": 100, "stop": 20, "val": 40, "test": 40}
+    assert facts["counts"] == {"fit": 100, "stop": 20, "val": 20, "select": 20, "test": 40}
 
 
 @pytest.mark.parametrize("method", ["cluster", "given"])
@@ -60,18 +61,19 @@ def test_no_family_is_on_two_sides(method):
     if method == "given":  # whole families again, so that only the division of train is ours
         for at, protein in enumerate(made):
             protein.split = GIVEN[at]
-    labels, facts = split_proteins(made, data(split=method, split_fractions=(0.6, 0.2, 0.2), stop_fraction=0.2))
+    labels, facts, _ = split_proteins(made, data(split=method, split_fractions=(0.6, 0.2, 0.2), stop_fraction=0.2))
     assert [len(set(labels[at : at + 5])) for at in range(0, 200, 5)] == [1] * 40
     assert facts["across"]["homologous_pairs"] == 0
     assert facts["clusters"]["count"] == 40 and facts["clusters"]["largest"] == 5
     assert all(
-        abs(facts["counts"][name] - n) <= 5 for name, n in {"fit": 96, "stop": 24, "val": 40, "test": 40}.items()
+        abs(facts["counts"][name] - n) <= 5
+        for name, n in {"fit": 96, "stop": 24, "val": 20, "select": 20, "test": 40}.items()
     )
 
 
 def test_the_facts_tell_of_homologues_across_a_given_split():
     made = proteins(families(0.9, count=100, members=2, length=120), ["train", "test"] * 80 + ["val"] * 40)
-    _, facts = split_proteins(made, data())
+    _, facts, _ = split_proteins(made, data())
     assert facts["across"]["homologous_pairs"] == 80
     closest = facts["across"]["closest"]
     assert closest["identity"] > 0.8 and closest["coverage"] > 0.9 and "test" in closest["splits"]
@@ -79,13 +81,16 @@ def test_the_facts_tell_of_homologues_across_a_given_split():
 
 def test_a_dominating_family_goes_to_train():
     made = proteins(families(0.9, count=1, members=60, length=120) + strangers(140))
-    labels, _ = split_proteins(made, data(split="cluster"))
+    labels, *_ = split_proteins(made, data(split="cluster"))
     assert set(labels[:60]) == {"fit"}
 
 
 def test_variants_of_one_protein_divide_train_by_hash_and_say_so():
     made = proteins(families(0.97, count=1, members=200, length=120), GIVEN)
-    _, facts = split_proteins(made, data())
+    with pytest.raises(InputError, match=r"40 validation proteins form 1 clusters .*select_by to hash"):
+        split_proteins(made, data())
+    _, facts, _ = split_proteins(made, data(select_by="hash"))
+    assert facts["select_by"] == "hash" and facts["counts"]["select"] >= 8
     assert facts["stop_by"] == "hash" and 3 <= facts["counts"]["stop"] <= 30
     with pytest.raises(InputError, match="0 proteins in stop by the cluster split of 200 proteins in 1 clusters"):
         split_proteins(made, data(split="cluster"))
@@ -104,9 +109,9 @@ def test_the_order_of_the_rows_does_not_matter_and_the_seed_does(method):
 
 def test_by_hash_nobody_changes_sides_when_proteins_are_added():
     few, many = proteins(strangers(200)), proteins(strangers(400))
-    before, after = by_sequence(few, split="hash"), by_sequence(many, split="hash")
+    before, after = (by_sequence(made, split="hash", select_by="hash") for made in (few, many))
     assert all(after[text] == label for text, label in before.items())
-    share = Counter(after.values())
+    share = Counter("val" if label == "select" else label for label in after.values())
     assert abs(share["val"] - 60) < 25 and abs(share["test"] - 60) < 25 and share["stop"] > 10
 
 
@@ -162,12 +167,35 @@ def test_clusters_are_dealt_whole_and_near_the_fractions(sizes, fractions, seed)
         ]
     made = proteins(sorted(set(sequences)))
     try:
-        labels, facts = split_proteins(made, data(split="cluster", split_fractions=fractions, split_seed=seed))
+        labels, facts, _ = split_proteins(made, data(split="cluster", split_fractions=fractions, split_seed=seed))
     except InputError as error:
-        assert "at least" in str(error)
+        assert "at least" in str(error) or "too few to divide" in str(error)
         return
     pairs = find_homologues([protein.sequence for protein in made])
     crossing = [a for a, b in zip(pairs.first, pairs.second, strict=True) if labels[a] != labels[b]]
     assert not crossing
-    for name, share in zip(("val", "test"), fractions[1:], strict=True):
-        assert abs(facts["counts"][name] - share * len(made)) <= 12
+    validation = facts["counts"]["val"] + facts["counts"]["select"]
+    for count, share in zip((validation, facts["counts"]["test"]), fractions[1:], strict=True):
+        assert abs(count - share * len(made)) <= 12
+    assert abs(facts["counts"]["val"] - facts["counts"]["select"]) <= 12
+
+
+def test_validation_is_halved_by_cluster_and_by_the_seed():
+    splits = ["train"] * 200 + ["val"] * 100 + ["test"] * 100
+    made = proteins(families(0.85, count=80, members=5, length=120), splits)
+    labels, facts, clusters = split_proteins(made, data(split="given"))
+    assert facts["select_by"] == "cluster" and facts["counts"]["val"] == facts["counts"]["select"] == 50
+    sides = {}
+    for label, cluster in zip(labels, clusters, strict=True):
+        sides.setdefault(cluster, set()).add(label)
+    assert not any({"val", "select"} <= side for side in sides.values())
+    assert split_proteins(made, data(split="given"))[0] == labels
+    assert split_proteins(made, data(split="given", split_seed=1))[0] != labels
+    third = split_proteins(made, data(split="given", select_fraction=0.3))[1]["counts"]
+    assert (third["val"], third["select"]) == (70, 30)
+
+
+def test_a_given_select_part_is_kept():
+    splits = ["train"] * 120 + ["val"] * 30 + ["select"] * 10 + ["test"] * 40
+    labels, facts, _ = split_proteins(proteins(strangers(), splits), data())
+    assert facts["select_by"] == "given" and labels[120:] == splits[120:]

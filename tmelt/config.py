@@ -61,6 +61,12 @@ class Data(Part):
     )
     split_fractions: tuple[float, float, float] = Field((0.7, 0.15, 0.15), description="train, val, test")
     stop_fraction: float = Field(0.1, gt=0, lt=0.5, description="share of train set aside for early stopping")
+    select_fraction: float = Field(
+        0.5, gt=0, lt=1, description="share of validation kept from every search; it chooses among last incumbents"
+    )
+    select_by: Literal["cluster", "hash"] = Field(
+        "cluster", description="divide validation by sequence clusters, or, where there are too few, by hash"
+    )
     split_seed: int = Field(0, ge=0)
     nonstandard: Literal["drop", "mask", "stop"] = Field(
         "mask", description="proteins with residues beyond the 20: drop them, write X for the residue, or stop"

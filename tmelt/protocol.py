@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tmelt.errors import InputError
 from tmelt.files import read_json, sha256_file, sha256_json, write_json
 from tmelt.identity import PACKAGE, SCORING_CODE, code_sha256, design_of, strategy_of
+from tmelt.schema import HIDDEN
 
 if TYPE_CHECKING:  # pydantic: a tenth of a second that scoring a trial does not need
     from tmelt.config import Config
@@ -30,7 +31,7 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
     """
     design, hypothesis = design_of(config), hypothesis_of(config)
     measured = {
-        "labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in ("val", "test")},
+        "labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in HIDDEN},
         "proteins": sha256_file(data / "proteins.parquet"),
         "embedding": read_json(embedding / "embedding.json"),
     }
@@ -224,7 +225,7 @@ def check_inputs(protocol: Mapping[str, Any], embedding: Path, proteins: Path) -
 
 
 def check_labels(protocol: dict[str, Any], **labels: Path) -> None:
-    """Compare hidden labels (`val`, `test`) with the protocol.
+    """Compare hidden labels (`val`, `select`, `test`) with the protocol.
 
     Raises:
         InputError: the file that changed.

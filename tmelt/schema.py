@@ -22,17 +22,21 @@ def column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
 
 S, N, F = pa.string(), pa.int64(), pa.float64()
 
+SPLITS = ("fit", "stop", "val", "select", "test")
+HIDDEN = ("val", "select", "test")  # parts whose labels no candidate sees; a search is told of val alone
+
 PROTEINS = pa.schema([
     column("protein_id", S, "name of the protein"),
     column("sequence", S, "amino acids, one letter each; X where masked"),
     column("organism", S, "organism, or null"),
-    column("split", S, "fit, stop, val or test"),
-    column("tm", F, "melting temperature in °C; null for val and test"),
+    column("split", S, "fit, stop, val, select or test"),
+    column("tm", F, "melting temperature in °C; null for val, select and test"),
 ])  # fmt: skip
 
 LABELS = pa.schema([
     column("protein_id", S, "name of the protein"),
     column("tm", F, "melting temperature in °C"),
+    column("family", S, "cluster of homologous sequences, over which errors are not independent"),
 ])  # fmt: skip
 
 CLEANING = pa.schema([
@@ -47,7 +51,7 @@ CLEANING_ROWS = pa.schema([
     column("protein_id", S, "name of the protein"),
     column("row", N, "line of the text file, or row of the Parquet file, counted from 1"),
     column("what", S, "the step that touched it, as in cleaning.parquet"),
-    column("before", S, "as it stood; melting temperatures of val and test stay in the vault"),
+    column("before", S, "as it stood; melting temperatures of val, select and test stay in the vault"),
     column("after", S, "as it is used, or `dropped`"),
 ])  # fmt: skip
 
@@ -69,7 +73,7 @@ EMBEDDING_INDEX = pa.schema([
 
 POOL = pa.schema([
     column("protein_id", S, "name of the protein"),
-    column("role", S, "val, test, stop or decoy (a protein of fit), in the pool's order"),
+    column("role", S, "val, select, test, stop or decoy (a protein of fit), in the pool's order"),
 ])  # fmt: skip
 
 RUN = pa.schema([
@@ -102,7 +106,7 @@ CURVE = pa.schema([
 
 PREDICTIONS = pa.schema([
     column("protein_id", S, "name of the protein"),
-    column("split", S, "val or test"),
+    column("split", S, "val, select or test"),
     column("prediction", F, "predicted tm in °C"),
 ])  # fmt: skip
 

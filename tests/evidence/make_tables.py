@@ -51,6 +51,7 @@ def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER))
         "histories": simulated.histories,
         "proteins": simulated.data / "proteins.parquet",
         "val": simulated.data / "vault" / "val.parquet",
+        "select": simulated.data / "vault" / "select.parquet",
         "test": simulated.data / "vault" / "test.parquet",
         "prices": COMPUTE_FILE,
         "token_prices": TOKEN_FILE,

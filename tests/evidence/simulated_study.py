@@ -26,7 +26,7 @@ from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space, Value
 from tmelt.llm import Conversation, LLMSettings, Spent
 from tmelt.llm.settings import Price
-from tmelt.schema import CURVE, LABELS, PREDICTIONS, PROTEINS, RUN, TRIAL, write_table
+from tmelt.schema import CURVE, HIDDEN, LABELS, PREDICTIONS, PROTEINS, RUN, SPLITS, TRIAL, write_table
 from tmelt.scoring import score
 
 REFERENCE = '''"""Reference candidate of the simulated study."""
@@ -165,7 +165,7 @@ class SimulatedStudy:
     iterations: int
     space: Space
     errors: Errors
-    proteins: pl.DataFrame  # val and test with their tm
+    proteins: pl.DataFrame  # val, select and test with their tm
 
     @property
     def histories(self) -> list[Path]:
@@ -206,9 +206,7 @@ def write_study(
             "study": "simulated",
             "title": "Simulated study",
             "design": {"dataset": data.name, "knobs": space.table(), "decision": {"z": 1.0}, "device": "cpu"},
-            "measured": {
-                "labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in ("val", "test")}
-            },
+            "measured": {"labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in HIDDEN}},
             "data": json.loads((data / "data.json").read_text()),
             "reference_sha256": reference,
             "reference_lines": REFERENCE.count("\n"),
@@ -290,7 +288,7 @@ def _write_proteins(data: Path, count: int, organisms: bool) -> tuple[pl.DataFra
     family = 0
     while len(rows) < count:
         parent = rng.integers(20, size=int(rng.integers(60, 140)))
-        split = str(rng.choice(["fit", "stop", "val", "test"], p=[0.45, 0.1, 0.2, 0.25]))
+        split = str(rng.choice(["fit", "stop", "val", "select", "test"], p=[0.4, 0.1, 0.15, 0.1, 0.25]))
         level = rng.normal(0, 2)
         for _ in range(min(int(rng.choice([1, 1, 2, 4])), count - len(rows))):
             mutated = np.where(rng.random(len(parent)) < 0.25, rng.integers(20, size=len(parent)), parent)
@@ -307,16 +305,16 @@ def _write_proteins(data: Path, count: int, organisms: bool) -> tuple[pl.DataFra
             )
         family += 1
     frame = pl.DataFrame(rows, schema_overrides={"organism": pl.String})
-    hidden = frame.filter(pl.col("split").is_in(["val", "test"]))
+    hidden = frame.filter(pl.col("split").is_in(HIDDEN))
     shown = [
         {**{key: row[key] for key in PROTEINS.names}, "tm": row["tm"] if row["split"] in ("fit", "stop") else None}
         for row in rows
     ]
     write_table(data / "proteins.parquet", shown, PROTEINS)
-    for split in ("val", "test"):
-        part = hidden.filter(pl.col("split") == split).select("protein_id", "tm")
+    for split in HIDDEN:
+        part = hidden.filter(pl.col("split") == split).select("protein_id", "tm", "family")
         write_table(data / "vault" / f"{split}.parquet", part.to_dicts(), LABELS)
-    counts = {split: int((frame["split"] == split).sum()) for split in ("fit", "stop", "val", "test")}
+    counts = {split: int((frame["split"] == split).sum()) for split in SPLITS}
     bounds = {"expected_mae": 1.2, "noiseless_mae": 1.25, "sequence_only_mae": 2.4}
     write_json(
         data / "data.json",

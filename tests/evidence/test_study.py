@@ -16,7 +16,7 @@ def test_a_study_reads_as_frames(simulated):
     assert len(study.history("ua", 1)) == 9
     assert study.history("ua", 1).incumbent.ok
     assert study.proposal("ra", 0, 1).origin == "agent"
-    assert set(study.predictions("ra", 0, 0, 1)["split"]) == {"val", "test"}
+    assert set(study.predictions("ra", 0, 0, 1)["split"]) == {"val", "select", "test"}
     assert "winners" in study.tables and len(study.table("winners")) == 6
     assert study.protocol["study"] == "simulated"
 

@@ -11,7 +11,7 @@ from simulated_study import train_confirmation, write_study
 from tmelt.errors import InputError
 from tmelt.evidence.reading import read_predictions, read_runs
 from tmelt.evidence.vault import read_labels, record_opening
-from tmelt.schema import LABELS, PREDICTIONS, read_table, write_table
+from tmelt.schema import HIDDEN, LABELS, PREDICTIONS, read_table, write_table
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_each_opening_is_recorded_and_the_second_does_not_hide_the_first(small):
     assert [entry["opening"] for entry in log] == [1, 2]
     assert log[0]["rule"] == "open_test_labels" and log[0]["why"]
     assert log[0]["searches"] == {"random/t0": 3}
-    assert len(log[0]["labels"]) == 2 and all(len(digest) == 64 for digest in log[0]["labels"].values())
+    assert len(log[0]["labels"]) == 3 and all(len(digest) == 64 for digest in log[0]["labels"].values())
 
 
 def test_searches_that_went_on_after_an_opening_are_named(tmp_path):
@@ -95,11 +95,16 @@ def test_a_damaged_run_is_named(small):
         read_runs([str(path.parent), str(path.parent.parent / "s1")])
 
 
+def _files(small):
+    vault = small.data / "vault"
+    return [small.data / "proteins.parquet", *(vault / f"{split}.parquet" for split in HIDDEN)]
+
+
 def test_labels_of_unknown_proteins_are_refused(small):
     test = small.data / "vault" / "test.parquet"
-    write_table(test, [*read_table(test).to_dicts(), {"protein_id": "stranger", "tm": 50.0}], LABELS)
+    write_table(test, [*read_table(test).to_dicts(), {"protein_id": "stranger", "tm": 50.0, "family": "f"}], LABELS)
     with pytest.raises(InputError, match="labels"):
-        read_labels(small.data / "proteins.parquet", small.data / "vault" / "val.parquet", test)
+        read_labels(*_files(small))
 
 
 def test_test_labels_that_were_changed_since_the_start_are_not_opened(small):
@@ -112,11 +117,7 @@ def test_test_labels_that_were_changed_since_the_start_are_not_opened(small):
 
 
 def test_relatives_share_a_cluster_and_a_given_cluster_column_wins(small):
-    files = [
-        small.data / "proteins.parquet",
-        small.data / "vault" / "val.parquet",
-        small.data / "vault" / "test.parquet",
-    ]
+    files = _files(small)
     labels = read_labels(*files)
     families = labels.join(small.proteins.select("protein_id", "family"), on="protein_id")
     assert families.group_by("family").agg(pl.col("cluster").n_unique())["cluster"].max() == 1
@@ -127,9 +128,7 @@ def test_relatives_share_a_cluster_and_a_given_cluster_column_wins(small):
 
 
 def test_predictions_come_in_the_labels_order(small):
-    labels = read_labels(
-        small.data / "proteins.parquet", small.data / "vault" / "val.parquet", small.data / "vault" / "test.parquet"
-    )
+    labels = read_labels(*_files(small))
     folder = small.study / "random" / "t0" / "i0" / "s0"
     forward = read_predictions([folder], labels)
     assert np.array_equal(read_predictions([folder], labels.reverse())[:, ::-1], forward)

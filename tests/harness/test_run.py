@@ -56,7 +56,7 @@ def test_an_honest_candidate_is_measured(small, tmp_path):
         np.abs((x[~is_fit] - centre) @ w + y[is_fit].mean() - y[~is_fit]).mean(), abs=0.02
     )
     index = pl.read_parquet(embedding / "pool.parquet")
-    assert set(found["protein_id"]) == set(index.filter(pl.col("role").is_in(["val", "test"]))["protein_id"])
+    assert set(found["protein_id"]) == set(index.filter(pl.col("role").is_in(["val", "select", "test"]))["protein_id"])
     assert 0 < validation_mae(tmp_path / "s0" / "predictions.parquet", labels) < 30
 
 

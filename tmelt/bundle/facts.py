@@ -12,6 +12,7 @@ from tmelt.config import Backbone
 from tmelt.evidence.winners import Confirmed, candidate_of
 from tmelt.files import read_json
 from tmelt.history import Proposal
+from tmelt.schema import SPLITS
 
 SYNTHETIC = (
     "SYNTHETIC DATA: the proteins and their melting temperatures were made by the project's generator, none was "
@@ -59,7 +60,7 @@ def training_facts(proteins: pl.DataFrame, nonstandard: str, protocol: Mapping[s
         "data": protocol["data"]["name"],
         "description": protocol["data"]["description"],
         "dataset": protocol["design"]["dataset"],
-        "proteins": {split: counts.get(split, 0) for split in ("fit", "stop", "val", "test")},
+        "proteins": {split: counts.get(split, 0) for split in SPLITS},
         "length": [int(lengths.min()), int(lengths.max())],
         "tm": [float(seen["tm"].min()), float(seen["tm"].max())],
         "tm_median": float(seen["tm"].median()),

@@ -23,7 +23,7 @@ from tmelt.embed.plan import pass_tokens
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import atomic_path, read_json, sha256_file, sha256_text, write_json, write_text
 from tmelt.proteins.composition import composition
-from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, read_table, write_table
+from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, SPLITS, read_table, write_table
 
 DECOY_SHARE, DECOY_LIMIT = 0.1, 200  # of fit; a decoy's label is known to the candidate
 SEQUENCES = "sequences.txt"  # file of a view
@@ -187,14 +187,14 @@ def write_views(proteins: Path, backbone: Backbone, cache: Path, folder: Path, s
 
 def _checked_proteins(path: Path) -> pl.DataFrame:
     frame = read_table(path, PROTEINS)
-    unknown = set(frame["split"]) - {"fit", "stop", "val", "test"}
+    unknown = set(frame["split"]) - set(SPLITS)
     if unknown:
-        raise InputError(f"{path}: split {unknown.pop()!r}; fit, stop, val or test")
+        raise InputError(f"{path}: split {unknown.pop()!r}; one of {', '.join(SPLITS)}")
     labelled = frame["split"].is_in(["fit", "stop"])
     if frame.filter(labelled & (frame["tm"].is_null() | ~frame["tm"].is_finite())).height:
         raise InputError(f"{path}: a protein of fit or stop has no tm")
     if frame.filter(~labelled & frame["tm"].is_not_null()).height:
-        raise InputError(f"{path}: a protein of val or test has a tm; these labels belong into the vault")
+        raise InputError(f"{path}: a protein of val, select or test has a tm; these labels belong into the vault")
     if not labelled.any() or labelled.all():
         raise InputError(f"{path}: no protein to train on, or none to predict")
     return frame

@@ -95,7 +95,7 @@ def read_predictions(folders: Sequence[str | Path], proteins: pl.DataFrame) -> n
 
     Args:
         folders: runs that ended ok.
-        proteins: protein_id and split, one row per protein of val and test.
+        proteins: protein_id and split, one row per protein of val, select and test.
 
     Returns:
         (runs, proteins) float64.
@@ -119,7 +119,7 @@ def read_predictions(folders: Sequence[str | Path], proteins: pl.DataFrame) -> n
         missing = sorted(set(part) - set(counts["folder"]))
         if len(wrong) or (missing and len(proteins)):
             folder = missing[0] if missing else min(wrong["folder"])
-            raise InputError(f"{folder}/predictions.parquet: not one prediction for each val and test protein")
+            raise InputError(f"{folder}/predictions.parquet: not one prediction for each val, select and test protein")
         matrix[found["row"].to_numpy(), found["column"].to_numpy()] = found["prediction"].to_numpy()
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):

@@ -27,6 +27,7 @@ _SCORES = [
     column("val_mae", F, "exact validation MAE in °C; null unless ok"),
     column("val_spearman", F, "rank correlation on validation"),
     column("val_within_rho", F, "rank correlation within organisms on validation (weighted mean, ≥ 8 proteins each)"),
+    column("select_mae", F, "exact MAE in °C on select, which no search sees; null unless ok"),
     column("test_mae", F, "exact test MAE in °C; null unless ok"),
     column("test_rmse", F, "test root mean square error in °C"),
     column("test_r2", F, "test coefficient of determination"),
@@ -61,7 +62,7 @@ PLAN = pa.schema([
 
 OPENED_LABELS = pa.schema([
     column("protein_id", S, "name of the protein"),
-    column("split", S, "val or test"),
+    column("split", S, "val, select or test"),
     column("organism", S, "organism, or null"),
     column("cluster", S, "family of homologues: the unit of independent evidence"),
     column("length", N, "residues"),
@@ -73,7 +74,7 @@ CONFIRMED_PREDICTIONS = pa.schema([
     column("candidate", S, "folder under confirm/"),
     column("seed", N, "fresh seed"),
     column("protein_id", S, "name of the protein"),
-    column("split", S, "val or test"),
+    column("split", S, "val, select or test"),
     column("prediction", F, "predicted tm in °C"),
 ])  # fmt: skip
 
@@ -182,7 +183,7 @@ EFFICIENCY = pa.schema([
 WINNER_PREDICTIONS = pa.schema([
     *_CANDIDATE,
     column("protein_id", S, "name of the protein"),
-    column("split", S, "val or test"),
+    column("split", S, "val, select or test"),
     column("organism", S, "organism, or null"),
     column("cluster", S, "protein cluster; the protein itself where there are none"),
     column("length", N, "residues"),

@@ -15,7 +15,7 @@ from tmelt.evidence.reading import read_predictions, read_runs
 from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, CONFIRMED_RUNS, OPENED_LABELS, RUNS
 from tmelt.evidence.tables import table, typed
 from tmelt.files import read_json, sha256_file, write_json
-from tmelt.schema import LABELS, read_table
+from tmelt.schema import HIDDEN, LABELS, read_table
 
 SCORE_CHUNK = 500  # runs at a time
 _VAL_SCORES = ("mae", "spearman", "within_rho")
@@ -50,8 +50,8 @@ def record_opening(
     write_json(log, entries)
 
 
-def read_labels(proteins: Path, val: Path, test: Path) -> pl.DataFrame:
-    """Labels of val and test with what tells their proteins apart (tmelt.evidence.schema.OPENED_LABELS).
+def read_labels(proteins: Path, val: Path, select: Path, test: Path) -> pl.DataFrame:
+    """Labels of val, select and test with what tells their proteins apart (tmelt.evidence.schema.OPENED_LABELS).
 
     A `cluster` column of proteins.parquet is used where there is one; else clusters are found by homology.
 
@@ -60,14 +60,15 @@ def read_labels(proteins: Path, val: Path, test: Path) -> pl.DataFrame:
     """
     frame = read_table(proteins)
     parts = [
-        read_table(path, LABELS).with_columns(split=pl.lit(split)) for split, path in (("val", val), ("test", test))
+        read_table(path, LABELS).drop("family").with_columns(split=pl.lit(split))
+        for split, path in zip(HIDDEN, (val, select, test), strict=True)
     ]
     truth = pl.concat(parts).rename({"tm": "measured"})
-    hidden = frame.filter(pl.col("split").is_in(["val", "test"]))
+    hidden = frame.filter(pl.col("split").is_in(HIDDEN))
     joined = hidden.join(truth, on=["protein_id", "split"], how="inner", maintain_order="left")
     if len(joined) != len(truth) or len(hidden) != len(truth):
         raise InputError(
-            f"{proteins}: {len(hidden)} val and test proteins, but {len(truth)} labels, {len(joined)} in common"
+            f"{proteins}: {len(hidden)} val, select and test proteins, but {len(truth)} labels, {len(joined)} in common"
         )
     cluster, identity = _relatives(frame)
     known = frame.select("protein_id", cluster=cluster, identity=identity)
@@ -106,13 +107,13 @@ def score_runs(folders: Sequence[str], labels: pl.DataFrame) -> pl.DataFrame:
         chunk = ok[start : start + SCORE_CHUNK]
         predictions = read_predictions(chunk, labels)
         columns: dict[str, Any] = {"folder": chunk}
-        for split, names in (("val", _VAL_SCORES), ("test", SCORE_NAMES)):
+        for split, names in (("val", _VAL_SCORES), ("select", ("mae",)), ("test", SCORE_NAMES)):
             inside = np.flatnonzero((labels["split"] == split).to_numpy())
             scores = score(predictions[:, inside], tm[inside], [organisms[i] for i in inside])
             columns |= {f"{split}_{name}": scores[name] for name in names}
         parts.append(pl.DataFrame(columns, nan_to_null=True))
     if not parts:
-        names = [f"val_{name}" for name in _VAL_SCORES] + [f"test_{name}" for name in SCORE_NAMES]
+        names = [f"val_{name}" for name in _VAL_SCORES] + ["select_mae"] + [f"test_{name}" for name in SCORE_NAMES]
         return runs.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in names)
     return runs.join(pl.concat(parts), on="folder", how="left", maintain_order="left")
 

@@ -31,7 +31,7 @@ from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_expose
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.protocol import check_inputs, processor
-from tmelt.schema import CURVE, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
+from tmelt.schema import CURVE, HIDDEN, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
 
 LOG_CHARACTERS = 4000
 REHEARSAL_PROTEINS = 64
@@ -202,7 +202,7 @@ class _Runner:
         self.pool = read_table(harness.embedding / "pool.parquet", POOL)
         self.pool_labels = self.pool.join(
             read_table(harness.proteins, PROTEINS).select("protein_id", "tm"), on="protein_id", how="left"
-        )["tm"].to_numpy()  # NaN for val and test: proteins.parquet does not have them
+        )["tm"].to_numpy()  # NaN for val, select and test: proteins.parquet does not have them
 
     def rehearse(self) -> _Failure | None:
         """Fit and predict on a few proteins: a broken contract shows in seconds. A slow script is no failure here."""
@@ -374,11 +374,11 @@ class _Runner:
         return folder
 
     def _hidden_predictions(self, values: np.ndarray) -> list[dict[str, Any]]:
-        """Rows for predictions.parquet: val and test, by protein."""
+        """Rows for predictions.parquet: val, select and test, by protein."""
         return [
             {"protein_id": protein, "split": role, "prediction": float(value)}
             for protein, role, value in zip(self.pool["protein_id"], self.pool["role"], values, strict=True)
-            if role in ("val", "test")
+            if role in HIDDEN
         ]
 
     def _open_errors(self, values: np.ndarray) -> dict[str, float | None]:

@@ -25,7 +25,7 @@ from tmelt.errors import InputError
 from tmelt.proteins.read import Record, Table
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-GUARDED = ("test", "val", "stop", "fit", "train")  # of conflicting splits the first wins
+GUARDED = ("test", "select", "val", "stop", "fit", "train")  # of conflicting splits the first wins
 ABSURD_SHARE, ABSURD_ROWS = 0.05, 3  # more than this is no slip of the pen
 DROPPED = "dropped"
 MEASURED_AGAIN = "sequence in several rows"
@@ -65,7 +65,7 @@ class Cleaning:
         )
 
     def hide_labels(self, sealed: Iterable[str]) -> None:
-        """Take the melting temperatures of these proteins (those of val and test) out of the table of rows."""
+        """Take the melting temperatures of these proteins (those of val, select and test) out of the table of rows."""
         names = set(sealed)
         for row in self.rows:
             if row["protein_id"] not in names:

@@ -3,7 +3,7 @@
 | file | holds |
 |---|---|
 | `proteins.parquet` | sequences and splits; melting temperatures of fit and stop only |
-| `vault/val.parquet`, `vault/test.parquet` | the melting temperatures that no candidate sees |
+| `vault/{val,select,test}.parquet` | the melting temperatures that no candidate sees, and families |
 | `cleaning.parquet`, `cleaning_rows.parquet` | every cleaning step with its counts; every row it touched |
 | `data.json` | source, counts, split, generator; written last, so where it is, the data set is complete |
 """
@@ -22,7 +22,7 @@ from tmelt.proteins.read import Table, read_records
 from tmelt.proteins.shuffle import shuffled_within
 from tmelt.proteins.split import split_proteins, take_subset
 from tmelt.proteins.synthesize import Made, floors, synthesize
-from tmelt.schema import CLEANING, CLEANING_ROWS, LABELS, PROTEINS, write_table
+from tmelt.schema import CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
 
 OPEN = ("fit", "stop")  # splits whose melting temperatures a candidate may see
 
@@ -68,7 +68,7 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
     proteins = take_subset(proteins, data)
     if data.subset is not None:
         cleaning.add(f"subset of {data.subset}", "the others left out at random", found - len(proteins), len(proteins))
-    labels, split = split_proteins(proteins, data)
+    labels, split, families = split_proteins(proteins, data)
     if data.shuffle_labels:
         proteins = shuffled_within(proteins, labels, data.split_seed)
         cleaning.add("shuffled labels", "impossible study: tm changed places within each split", 0, len(proteins))
@@ -89,9 +89,12 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
     }
     try:
         (folder / "data.json").unlink(missing_ok=True)
-        for part in ("val", "test"):
-            sealed = [p for p, label in zip(proteins, labels, strict=True) if label == part]
-            rows = [{"protein_id": p.protein_id, "tm": p.tm} for p in sealed]
+        for part in HIDDEN:
+            rows = [
+                {"protein_id": protein.protein_id, "tm": protein.tm, "family": family}
+                for protein, label, family in zip(proteins, labels, families, strict=True)
+                if label == part
+            ]
             write_table(folder / "vault" / f"{part}.parquet", rows, LABELS)
         write_table(folder / "proteins.parquet", _rows(proteins, labels), PROTEINS)
         write_table(folder / "cleaning.parquet", cleaning.steps, CLEANING)

@@ -24,6 +24,7 @@ DELIMITER_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    "select": "select",
     **dict.fromkeys(("test", "testing"), "test"),
     "fit": "fit",
     "stop": "stop",

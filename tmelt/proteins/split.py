@@ -1,4 +1,4 @@
-"""Who is fit, stop, val and test.
+"""Division of the proteins into fit, stop, val, select and test.
 
 | method | how | good for |
 |---|---|---|
@@ -8,6 +8,10 @@
 
 `auto` takes the table's own split where it has one, else clusters. Everything is seeded and independent of the order
 of the rows.
+
+Validation has two parts. `val` guides the searches. `select` (`select_fraction` of the validation proteins) is seen by
+no search: it chooses among the last incumbents of a search and measures how far a gain on val carries over. Whole
+clusters of homologues are dealt to either part, whatever the method, unless the table gives a `select` part itself.
 """
 
 import hashlib
@@ -21,9 +25,11 @@ from tmelt.errors import InputError
 from tmelt.proteins.clean import Protein
 from tmelt.proteins.cluster import COVERAGE, Pairs, cluster_homologues, find_homologues
 
-SMALLEST = {"fit": 20, "stop": 3, "val": 3, "test": 3}  # below these a mean error says nothing
+SMALLEST = {"fit": 20, "stop": 3, "val": 3, "select": 3, "test": 3}  # below these a mean error says nothing
 LARGEST_PART = (0.25, 0.5, 1.0)  # of val, test or stop that one cluster may make up; more if the sizes miss
 CLOSE = 0.1  # of a part's share that its size may miss
+LEAST_CLUSTERS = 2  # of val and of select
+LARGEST_MISS = 0.5  # of its share that the size of val or of select may miss
 
 
 def _unit(seed: int, purpose: str, sequence: str) -> float:
@@ -51,8 +57,8 @@ def take_subset(proteins: list[Protein], data: Data) -> list[Protein]:
     return [protein for at, protein in enumerate(proteins) if at in chosen]
 
 
-def split_proteins(proteins: list[Protein], data: Data) -> tuple[list[str], dict[str, Any]]:
-    """The split of every protein (fit, stop, val or test), and the facts about it for data.json.
+def split_proteins(proteins: list[Protein], data: Data) -> tuple[list[str], dict[str, Any], list[str]]:
+    """The split of every protein (fit, stop, val, select or test), the facts about it for data.json, and the families.
 
     Raises:
         InputError: a given split with a part missing, or too few proteins or clusters for one of the parts.
@@ -73,20 +79,23 @@ def split_proteins(proteins: list[Protein], data: Data) -> tuple[list[str], dict
         shares = dict(zip(("train", "val", "test"), data.split_fractions, strict=True))
         parts = _deal(sequences, clusters, shares, data.split_seed, "split")
     labels, stop_by = _divide_train(parts, sequences, clusters, method, data)
+    labels, select_by = _divide_validation(labels, sequences, clusters, data)
     counts = Counter(labels)
     for name, least in SMALLEST.items():
         if counts[name] < least:
             of = f"{len(proteins)} proteins in {clusters.max() + 1} clusters of homologues"
             raise InputError(
                 f"data set {data.name!r}: {counts[name]} proteins in {name} by the {method} split of {of}, "
-                f"at least {least} are needed; give more proteins, or set split, split_fractions or stop_fraction of "
-                "design.data"
+                f"at least {least} are needed; give more proteins, or set split, split_fractions, stop_fraction or "
+                "select_fraction of design.data"
             )
     sizes = np.bincount(clusters)
     facts = {
         "method": method,
         "asked": data.split,
         "stop_by": stop_by,
+        "select_by": select_by,
+        "select_fraction": data.select_fraction if select_by != "given" else None,
         "seed": data.split_seed,
         "fractions": None if method == "given" else list(data.split_fractions),
         "stop_fraction": data.stop_fraction if stop_by != "given" else None,
@@ -100,7 +109,7 @@ def split_proteins(proteins: list[Protein], data: Data) -> tuple[list[str], dict
         },
         "across": _across(proteins, labels, pairs),
     }  # fmt: skip
-    return labels, facts
+    return labels, facts, [f"family{cluster}" for cluster in clusters]
 
 
 def _given(proteins: list[Protein], data: Data) -> list[str]:
@@ -145,6 +154,53 @@ def _divide_train(
     return labels, "hash"
 
 
+def _divide_validation(
+    labels: list[str], sequences: list[str], clusters: np.ndarray, data: Data
+) -> tuple[list[str], str]:
+    """Divide val into val and select; also return by what: given, cluster or hash.
+
+    Raises:
+        InputError: too few clusters for two disjoint parts of about the sizes asked for.
+    """
+    if "select" in labels:
+        return labels, "given"
+    inside = [at for at, label in enumerate(labels) if label == "val"]
+    divided = list(labels)
+    if data.select_by == "hash":
+        for at in inside:
+            if _unit(data.split_seed, "select", sequences[at]) < data.select_fraction:
+                divided[at] = "select"
+        return divided, "hash"
+    share = {"val": 1 - data.select_fraction, "select": data.select_fraction}
+    groups: dict[int, list[int]] = {}
+    for at in inside:
+        groups.setdefault(int(clusters[at]), []).append(at)
+
+    def place(group: list[int]) -> tuple[int, float]:
+        return -len(group), _unit(data.split_seed, "select", min(sequences[at] for at in group))
+
+    filled = dict.fromkeys(share, 0)
+    dealt = dict.fromkeys(share, 0)
+    for group in sorted(groups.values(), key=place):
+        part = min(share, key=lambda name: (filled[name] + len(group)) / share[name])
+        filled[part] += len(group)
+        dealt[part] += 1
+        for at in group:
+            divided[at] = part
+    if len(inside) < SMALLEST["val"] + SMALLEST["select"]:
+        return divided, "cluster"  # the caller says which part is too small
+    for part in share:
+        wanted = share[part] * len(inside)
+        missed = abs(filled[part] - wanted) > max(2, LARGEST_MISS * wanted)
+        if dealt[part] < LEAST_CLUSTERS or missed or filled[part] < SMALLEST[part]:
+            raise InputError(
+                f"data set {data.name!r}: the {len(inside)} validation proteins form {len(groups)} clusters of "
+                f"homologues, too few to divide them into val and select ({filled['val']} and {filled['select']} "
+                "proteins); give more validation proteins, or set design.data.select_by to hash"
+            )
+    return divided, "cluster"
+
+
 def _deal(sequences: list[str], clusters: np.ndarray, shares: dict[str, float], seed: int, purpose: str) -> list[str]:
     """Deal whole clusters out, the largest first, each to the part that lacks most of its share.
 
@@ -186,8 +242,9 @@ def _deal(sequences: list[str], clusters: np.ndarray, shares: dict[str, float], 
 
 
 def _across(proteins: list[Protein], labels: list[str], pairs: Pairs) -> dict[str, Any]:
-    """How close train, val and test come to each other: gapless segments, so a lower bound."""
-    side = np.array(["train" if label in ("fit", "stop") else label for label in labels])
+    """How close train, validation and test come to each other: gapless segments, so a lower bound."""
+    sides = {"fit": "train", "stop": "train", "select": "val"}
+    side = np.array([sides.get(label, label) for label in labels])
     crossing = np.flatnonzero(side[pairs.first] != side[pairs.second])
     facts: dict[str, Any] = {
         "homologous_pairs": int((pairs.coverage[crossing] >= COVERAGE).sum()),

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from tmelt.config import Synthetic
 from tmelt.proteins.clean import AMINO_ACIDS, Protein
 from tmelt.proteins.read import Record
+from tmelt.schema import SPLITS
 
 # Frequency in mesophiles (near Swiss-Prot's averages) and log change from 41 °C to 84 °C, before IVYWREL is set.
 BASE = {
@@ -202,7 +203,7 @@ def floors(truth: dict[str, Truth], proteins: list[Protein], labels: list[str]) 
       (naive Bayes): what a predictor from sequence can be expected to approach.
     """
     found: dict[str, Any] = {}
-    for label in ("fit", "stop", "val", "test"):
+    for label in SPLITS:
         own = [(truth[p.protein_id], p) for p, split in zip(proteins, labels, strict=True) if split == label]
         found[label] = {
             "expected_mae": _rounded([t.noise_sd * np.sqrt(2 / np.pi / len(p.rows)) for t, p in own]),

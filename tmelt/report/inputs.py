@@ -13,7 +13,7 @@ from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.schema import TABLES
 from tmelt.files import read_json
 from tmelt.protocol import differences
-from tmelt.schema import CLEANING, as_frame, read_table
+from tmelt.schema import CLEANING, SPLITS, as_frame, read_table
 
 # Order in which strategies are shown: by what searches, never by how well.
 _KINDS = ("random", "local", "bo", "llm_seeded", "centaur", "placebo", "obfuscated", "ra", "ua", "ra_bo", "ua_bo")
@@ -91,7 +91,7 @@ class Study:
     def splits(self) -> dict[str, int]:
         """Proteins per split."""
         counts = self.facts.get("splits") or self.facts.get("counts") or {}
-        return {split: counts[split] for split in ("fit", "stop", "val", "test") if split in counts}
+        return {split: counts[split] for split in SPLITS if split in counts}
 
     @property
     def reference(self) -> str:

@@ -1,4 +1,4 @@
-"""What a strategy may know about the task: never a label of val or test, never a score of test."""
+"""What a strategy may know about the task: never a label of val, select or test, never a score of select or test."""
 
 from collections.abc import Mapping
 from typing import Any
