@@ -175,7 +175,7 @@ def _exact_p(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _pitman_p(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The same by a beta distribution with the permutation distribution's own mean and variance of the squared ratio."""
+    """The same by a beta distribution with the mean and variance of the permuted squared ratio."""
     n = a.shape[1]
     total = 2 * n
     values = np.concatenate([a, b], axis=1)
