@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -214,7 +213,6 @@ def improvements(
     }
     rows = []
     ablated = plan.filter(pl.col("purpose") == "ablation")
-    tried = Counter(ablated.select("strategy", "trajectory").iter_rows())
     for entry in ablated.iter_rows(named=True):
         key = (entry["strategy"], entry["trajectory"])
         name = candidate_of(plan, "winner", *key)
@@ -234,7 +232,7 @@ def improvements(
                 "diff": unified_diff(without.script, winners[key].script)[0],
                 "note": None,
             }
-            | _effect(confirmed, name, entry["candidate"], seconds, tried[key])
+            | _effect(confirmed, name, entry["candidate"], seconds, len(ablated))
         )
     rows += _overlapped(changed, ablated)
     order = {"confirmed": 0, "suggestive": 1, "none": 2, "harmful": 3, "not run": 4}
@@ -304,7 +302,7 @@ def _effect(
 
 
 def evidence_level(found: Estimate, changes: int) -> str:
-    """What an effect's interval allows to say, given how many changes of the same winner were tried.
+    """What an effect's interval allows to say, given how many changes the page tests by leaving them out.
 
     confirmed and harmful: p below 0.05 / changes (Bonferroni; all these effects share the winner's own errors, so
     without it one lucky winner would confirm them all); suggestive: better by at least one standard error.
