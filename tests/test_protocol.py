@@ -166,3 +166,30 @@ def test_differences_name_each_leaf():
     assert differences({"a": {"b": 1}, "c": [1]}, {"a": {"b": 2}, "d": 3}) == [
         "a.b: 1 -> 2", "c: [1] -> None", "d: None -> 3"
     ]  # fmt: skip
+
+
+HYPOTHESIS = {"a": "ua", "b": "bo", "effect": 0.5, "searches": 10, "looks": [5, 10]}
+
+
+def test_a_hypothesis_cannot_be_added_or_changed_in_silence(study, raw):
+    raw["hypothesis"] = dict(HYPOTHESIS)
+    with pytest.raises(InputError, match="hypothesis: None -> "):
+        guard(parse_config(raw), study, record=True)
+    raw["on_change"] = "revision"
+    guard(parse_config(raw), study, record=True)
+    fixed = read_json(study / "protocol.json")
+    assert fixed["hypothesis"]["looks"] == [5, 10] and fixed["revisions"][0]["openings"] == 0
+    write_json(study / "vault_log.json", [{"opening": 1}, {"opening": 2}])
+    raw["hypothesis"]["effect"] = 0.1
+    guard(parse_config(raw), study, record=True)
+    changed = read_json(study / "protocol.json")
+    revision = changed["revisions"][1]
+    assert revision["changes"] == ["hypothesis.effect: 0.5 -> 0.1"] and revision["openings"] == 2
+    assert revision["before"]["hypothesis"]["effect"] == 0.5 and changed["sha256"] != fixed["sha256"]
+
+
+def test_a_plan_that_is_written_out_is_no_change(study, raw):
+    raw |= {"hypothesis": {**HYPOTHESIS, "looks": []}, "on_change": "revision"}
+    guard(parse_config(raw), study, record=True)
+    raw |= {"hypothesis": {**HYPOTHESIS, "looks": [10]}, "on_change": "refuse"}
+    guard(parse_config(raw), study, record=True)
