@@ -14,7 +14,7 @@ def write(folder, text):
 
 
 def test_every_agent_has_a_program():
-    for kind in AGENTS:
+    for kind in AGENTS - {"placebo"}:  # it is told what the agent that it deceives is told
         assert program_path(kind).read_text(encoding="utf-8").startswith("# ")
 
 
