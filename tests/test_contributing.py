@@ -20,7 +20,7 @@ def test_named_places_exist():
     rows = [line for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines() if line.startswith("| a")]
     found = 0
     for row in rows:
-        files = [ROOT / name for name in re.findall(r"`(tmelt/[\w/.]+\w)/?`", row)]
+        files = [ROOT / name for name in re.findall(r"`((?:tmelt|tests)/[\w/.]+\w)/?`", row)]
         sources = [path for file in files for path in (file.rglob("*.py") if file.is_dir() else [file])]
         for name in re.findall(r"`(_?[A-Z][A-Z_]+)`", row):
             assert any(re.search(rf"^{name}\b", path.read_text(), re.MULTILINE) for path in sources), (name, row)

@@ -27,7 +27,7 @@ class World:
         self.organism = np.array([protein.organism for protein in self.proteins])
         self.length = np.array([len(text) for text in self.sequences])
         self.share = np.array([[text.count(a) / len(text) for a in AMINO_ACIDS] for text in self.sequences])
-        self.labels, self.facts = split_proteins(self.proteins, data())
+        self.labels, self.facts, _ = split_proteins(self.proteins, data(select_by="hash"))
         self.own = [self.organism == name for name in sorted(set(self.organism))]
 
     def of(self, letters):

@@ -109,7 +109,7 @@ def test_a_stop_remembers_what_it_depended_on_although_its_block_is_closed_later
     write_table(search / "i0" / "history.parquet", [dict(trial.row) for trial in history], TRIAL)
     facts = {"data": {"splits": {}, "description": ""}, "study": "study", "design": {"knobs": Space().table()}}
     facts["measured"] = {"embedding": dict.fromkeys(("backbone", "width", "layer", "untrained"))}
-    facts["design"] |= dict.fromkeys(("budget", "precision", "device"))
+    facts["design"] |= dict.fromkeys(("budget", "precision", "device", "sequences"))
     write_json(tmp_path / "study" / "protocol.json", facts)
     write_text(search / "guidance.yaml", "pause_before: 1\n")
     for iteration in (1, 2):
