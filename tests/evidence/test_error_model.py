@@ -79,7 +79,7 @@ def test_a_level_keeps_to_positive_numbers():
 
 
 def test_a_test_and_its_interval_agree():
-    found = Estimate(-1.0, {"searches and training seeds": (0.05, 2.7), "proteins": (0.1, 60.0)})
+    found = Estimate(-1.0, {"searches": (0.05, 2.7), "proteins": (0.1, 60.0)})
     p = found.p_value()
     low, high = found.interval(1 - p)
     assert high == pytest.approx(0, abs=1e-6) and low == pytest.approx(-2, abs=1e-6)
@@ -99,6 +99,18 @@ def test_the_baseline_against_itself_is_covered():
             low, high = estimate(a, b, np.arange(72)).interval()
             outside += not low <= 0 <= high
         assert outside / 300 < 0.085  # 5 % and nearly three standard errors
+
+
+@pytest.mark.slow
+def test_a_seed_that_shifts_every_search_alike_is_covered():
+    """Two seeds shared by five searches: the level's spread is that of two numbers, however many searches there are."""
+    rng, inside = np.random.default_rng(7), 0
+    for _ in range(400):
+        hard, common = 8 + rng.normal(0, 1, 60), rng.normal(0, 0.6, 2)
+        runs = [hard + common[:, None] + 0.2 * rng.normal() + rng.normal(0, 1, (2, 60)) for _ in range(5)]
+        low, high = estimate(Arm.of(runs, [[0, 1]] * 5, range(5)), None, np.arange(60)).interval()
+        inside += low <= 8 <= high
+    assert inside / 400 > 0.925
 
 
 def test_pseudo_values_stand_for_a_score():

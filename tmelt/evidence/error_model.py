@@ -5,8 +5,8 @@ family is the unit), the training seeds (a lucky seed shifts all proteins of a r
 were trained with is paired), and the searches (equal searches are one observation). The three are crossed: each run
 predicts every protein, and searches share their fresh seeds. The variance of a mean is therefore the sum of
 
-- one part per side with at least two distinct searches: the variance of its search means (what seeds and
-  protein-by-search interactions add is in it already);
+- one part for the searches of the sides with at least two distinct ones: the variances of their search means, added
+  with Welch's degrees of freedom (what seeds and protein-by-search interactions add is in them already);
 - one part for the training seeds: the variance of the paired seed deviations, less what the searches already hold;
 - one part for the families: the cluster-robust variance (CR2; Bell & McCaffrey 2002), less what the runs already hold.
 
@@ -119,7 +119,7 @@ class Estimate:
     @property
     def covers(self) -> tuple[str, ...]:
         """What the interval accounts for: of `proteins`, `training seeds`, `searches`."""
-        return tuple(word for name in self.parts for word in name.split(" and "))
+        return tuple(self.parts)
 
     def half_width(self, level: float = LEVEL) -> float | None:
         """Half of the interval's width (Howe 1974); None without an interval."""
@@ -192,9 +192,12 @@ def estimate(a: Arm, b: Arm | None, clusters: np.ndarray) -> Estimate:
         variance, freedom = _between_seeds(sides, means)
         runs["seeds"] = (max(0.0, float(variance[0])), freedom)
         interactions += max(0.0, float(_between_seeds(sides, within)[0] @ families.inflation))
-    if runs:
-        covered = ["searches"] * any(arm.searches > 1 for _, arm in sides) + ["training seeds"] * ("seeds" in runs)
-        parts[" and ".join(covered)] = _welch(runs.values())
+    # The seeds stay a part of their own: they may dominate with one or two degrees of freedom, and a Welch sum with the
+    # searches would then be too sure.
+    if across := [part for name, part in runs.items() if name != "seeds"]:
+        parts["searches"] = _welch(across)
+    if "seeds" in runs:
+        parts["training seeds"] = runs["seeds"]
 
     total = sum(sign * (arm.weight @ part) for (sign, arm), part in zip(sides, within, strict=True))  # (families,)
     proteins = float(total**2 @ families.inflation)

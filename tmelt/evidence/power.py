@@ -69,8 +69,10 @@ class _Contrasts:
     """Statistics of k contrasts in every draw, each (draws, k)."""
 
     difference: np.ndarray
-    variance: np.ndarray
+    variance: np.ndarray  # from the searches
     freedom: np.ndarray
+    seed_variance: np.ndarray | float  # from what a seed does to all searches alike
+    seeds: int
     protein_variance: np.ndarray  # (draws, 1)
     families: int
 
@@ -78,7 +80,9 @@ class _Contrasts:
         """(draws, k) True where the error model's p is below the level."""
         run_t = np.interp(1 / self.freedom, _GRID, _quantiles(level))
         protein_t = float(stdtrit(max(1, self.families - 1), 1 - level / 2))
-        return np.abs(self.difference) > np.sqrt(run_t**2 * self.variance + protein_t**2 * self.protein_variance)
+        seed_t = float(stdtrit(max(1, self.seeds - 1), 1 - level / 2))
+        squares = run_t**2 * self.variance + seed_t**2 * self.seed_variance + protein_t**2 * self.protein_variance
+        return np.abs(self.difference) > np.sqrt(squares)
 
 
 @cache
@@ -110,10 +114,10 @@ def _between_strategies(sample: _Sample, pairs: Sequence[tuple[int, int]]) -> _C
     between, summed, held = _parts(sample.runs)
     n, seeds = sample.runs.shape[2:]
     parts = [(between[:, left], n - 1), (between[:, right], n - 1)]
+    common: np.ndarray | float = 0.0
     if seeds > 1:
         common = ((summed[:, left] - summed[:, right]) ** 2).sum(axis=2) - held[:, left] - held[:, right]
-        parts.append((np.maximum(0.0, common), seeds - 1))
-    return _contrasts(means[:, left] - means[:, right], parts, sample)
+    return _contrasts(means[:, left] - means[:, right], parts, np.maximum(0.0, common), sample)
 
 
 def _with_baseline(sample: _Sample) -> _Contrasts:
@@ -123,11 +127,11 @@ def _with_baseline(sample: _Sample) -> _Contrasts:
     difference = sample.runs[:, 0].mean(axis=(1, 2)) - fixed.mean(axis=(1, 2)) + sample.shift[:, 0] - sample.shift[:, 1]
     parts = [(between, sample.runs.shape[2] - 1)]
     seeds = sample.runs.shape[3]
+    common: np.ndarray | float = 0.0
     if seeds > 1:
         other = (fixed[:, 0] - fixed[:, 0].mean(axis=1, keepdims=True)) / seeds / math.sqrt(1 - 1 / seeds)
         common = ((summed[:, 0] - other) ** 2).sum(axis=1, keepdims=True) - held
-        parts.append((np.maximum(0.0, common), seeds - 1))
-    return _contrasts(difference[:, None], parts, sample)
+    return _contrasts(difference[:, None], parts, np.maximum(0.0, common), sample)
 
 
 def _parts(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -141,10 +145,14 @@ def _parts(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return between, deviations.sum(axis=2), (deviations**2).sum(axis=(2, 3))
 
 
-def _contrasts(difference: np.ndarray, parts: list[tuple[np.ndarray, int]], sample: _Sample) -> _Contrasts:
+def _contrasts(
+    difference: np.ndarray, parts: list[tuple[np.ndarray, int]], common: np.ndarray | float, sample: _Sample
+) -> _Contrasts:
     variance = np.maximum(sum(part for part, _ in parts), 1e-18)
     freedom = np.maximum(1.0, variance**2 / np.maximum(sum(part**2 / free for part, free in parts), 1e-40))
-    return _Contrasts(difference, variance, freedom, sample.protein_variance[:, None], sample.families)
+    return _Contrasts(
+        difference, variance, freedom, common, sample.runs.shape[3], sample.protein_variance[:, None], sample.families
+    )
 
 
 @cache
