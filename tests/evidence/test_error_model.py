@@ -67,6 +67,8 @@ def test_what_cannot_be_seen_gives_no_interval():
         estimate(Arm.single(errors), None, np.zeros(50)),  # one family
         estimate(Arm.single(errors, [7]), None, np.arange(50)),  # one run of a trained candidate
         estimate(Arm.single(errors, [7]), Arm.single(errors + 1, [7]), np.arange(50)),
+        estimate(Arm.single(errors, [7]), Arm.single(np.vstack([errors, errors]), [7, 8]), np.arange(50)),
+        estimate(Arm.single(np.where(errors > 2, np.nan, errors)), None, np.arange(50)),
     ):
         assert (found.interval(), found.p_value(), found.se) == ((None, None), None, None)
     assert estimate(Arm.single(errors), None, np.arange(50)).half_width() > 0

@@ -163,12 +163,13 @@ def estimate(a: Arm, b: Arm | None, clusters: np.ndarray) -> Estimate:
 
     Returns:
         an estimate without parts, and so without an interval, if there are fewer than two families, or if a trained
-        side has one run only: how lucky its seed was cannot be known.
+        side has one run only (how lucky its seed was cannot be known), or if a value is not finite.
     """
     sides = [(1.0, a)] if b is None else [(1.0, a), (-1.0, b)]
     value = float(sum(sign * arm.weight @ arm.values.mean(axis=1) for sign, arm in sides))
     names, index = np.unique(clusters, return_inverse=True)
-    if len(names) < 2:
+    lone = any(len(arm.seed) == 1 and arm.seed[0] != NO_SEED for _, arm in sides)
+    if len(names) < 2 or lone or not np.isfinite(value):
         return Estimate(value, {})
     families = _Families(index, len(names))
     parts: dict[str, tuple[float, float]] = {}
@@ -185,10 +186,7 @@ def estimate(a: Arm, b: Arm | None, clusters: np.ndarray) -> Estimate:
             variance, freedom = _between_searches(arm, means[side])
             runs[f"searches {side}"] = (float(variance[0]), freedom)
             interactions += float(_between_searches(arm, within[side])[0] @ families.inflation)
-    if not any(arm.has_seeds for _, arm in sides):
-        if any(arm.searches == 1 and (arm.seed != NO_SEED).any() for _, arm in sides):
-            return Estimate(value, {})  # one run of a side: its luck is unknown
-    else:
+    if any(arm.has_seeds for _, arm in sides):
         variance, freedom = _between_seeds(sides, means)
         runs["seeds"] = (max(0.0, float(variance[0])), freedom)
         interactions += max(0.0, float(_between_seeds(sides, within)[0] @ families.inflation))
@@ -304,17 +302,14 @@ def _between_seeds(sides: Sequence[tuple[float, Arm]], cells: Sequence[np.ndarra
     place = {seed: index for index, seed in enumerate(seeds.tolist())}
     columns = cells[0].shape[1]
     summed = np.zeros((len(seeds), columns))
-    held, lone, typical = np.zeros(columns), 0.0, []
+    held = np.zeros(columns)
     maps = []  # the linear map from run means to the sums, for the degrees of freedom
     for (sign, arm), values in zip(sides, cells, strict=True):
         for label in np.unique(arm.search):
             rows = np.flatnonzero(arm.search == label)
             count = len(rows)
             if count < 2:
-                if arm.seed[rows[0]] != NO_SEED and arm.searches == 1:
-                    lone += arm.weight[rows].sum() ** 2
                 continue
-            typical.append(((values[rows] - values[rows].mean(axis=0)) ** 2).sum(axis=0) / (count - 1))
             scale = arm.weight[rows].sum() / count / np.sqrt(1 - 1 / count)
             deviations = scale * (values[rows] - values[rows].mean(axis=0))  # (seeds, k)
             spots = [place[seed] for seed in arm.seed[rows].tolist()]
@@ -327,5 +322,4 @@ def _between_seeds(sides: Sequence[tuple[float, Arm]], cells: Sequence[np.ndarra
     together = np.concatenate(maps, axis=1)
     covariance = together @ together.T
     freedom = float(np.trace(covariance) ** 2 / (covariance**2).sum())
-    # A run without a second seed is given the spread that the other runs show.
-    return (summed**2).sum(axis=0) - held + lone * np.mean(typical, axis=0), freedom
+    return (summed**2).sum(axis=0) - held, freedom
