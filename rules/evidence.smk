@@ -6,8 +6,14 @@ Out  results/{study}/confirm/ (what was trained afterwards), tables/*.parquet, v
 
 TABLES = f"{STUDY}/tables"
 EVIDENCE = f"{STUDY}/evidence"
+LAST_INCUMBENTS = f"{EVIDENCE}/last_incumbents_k{CONFIG.evidence.incumbents}.parquet"
 # What is wanted is in the name: more seeds or purposes are planned anew, and finished runs stay.
-WANTED = [f"c{len(CONFIRM_SEEDS)}", *sorted(set(CONFIG.evidence.purposes)), *["every"] * CONFIG.evidence.every_search]
+WANTED = [
+    f"k{CONFIG.evidence.incumbents}",
+    f"c{len(CONFIRM_SEEDS)}",
+    *sorted(set(CONFIG.evidence.purposes)),
+    *["every"] * CONFIG.evidence.every_search,
+]
 PLAN = f"{STUDY}/confirm/plan_{'_'.join(WANTED)}.parquet"
 
 
@@ -27,9 +33,31 @@ rule tabulate_trials:
         "python scripts/tabulate_trials.py --histories {input:q} --trials {output:q} 2> {log:q}"
 
 
+rule choose_winners:
+    input:
+        trials=f"{TABLES}/trials.parquet",
+        select=frozen_all(f"{DATA}/vault/select.parquet"),
+    output:
+        last_incumbents=LAST_INCUMBENTS,
+    log:
+        f"{STUDY}/logs/choose_winners.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    params:
+        study=folder_of_study,
+        count=CONFIG.evidence.incumbents,
+    shell:
+        "python scripts/choose_winners.py --study {params.study:q} --trials {input.trials:q} --select {input.select:q}"
+        " --count {params.count} --last-incumbents {output.last_incumbents:q} 2> {log:q}"
+
+
 checkpoint plan_confirmation:
     input:
         trials=f"{TABLES}/trials.parquet",
+        last_incumbents=LAST_INCUMBENTS,
         protocol=frozen_all(f"{STUDY}/protocol.json"),
         proteins=frozen_all(f"{DATA}/proteins.parquet"),
     output:
@@ -48,7 +76,7 @@ checkpoint plan_confirmation:
         every_search="--every-search" if CONFIG.evidence.every_search else "--no-every-search",
     shell:
         "python scripts/plan_confirmation.py --study {params.study:q} --trials {input.trials:q}"
-        " --protocol {input.protocol:q} --proteins {input.proteins:q} --seeds {params.seeds}"
+        " --last-incumbents {input.last_incumbents:q} --protocol {input.protocol:q} --proteins {input.proteins:q} --seeds {params.seeds}"
         " --purposes {params.purposes:q} {params.every_search} --plan {output.plan:q} 2> {log:q}"
 
 
@@ -157,6 +185,7 @@ rule tabulate_incumbents:
 rule tabulate_winners:
     input:
         trials=f"{TABLES}/trials.parquet",
+        last_incumbents=LAST_INCUMBENTS,
         runs=f"{TABLES}/runs.parquet",
         incumbents=f"{TABLES}/incumbents.parquet",
         efficiency=f"{TABLES}/efficiency.parquet",
@@ -164,6 +193,7 @@ rule tabulate_winners:
         confirmed_predictions=f"{EVIDENCE}/confirmed_predictions.parquet",
         labels=f"{EVIDENCE}/labels.parquet",
     output:
+        choices=f"{TABLES}/choices.parquet",
         winners=f"{TABLES}/winners.parquet",
         baseline=f"{TABLES}/baseline.parquet",
         strategies=f"{TABLES}/strategies.parquet",
@@ -178,10 +208,11 @@ rule tabulate_winners:
     params:
         study=folder_of_study,
     shell:
-        "python scripts/tabulate_winners.py --study {params.study:q} --trials {input.trials:q} --runs {input.runs:q}"
+        "python scripts/tabulate_winners.py --study {params.study:q} --trials {input.trials:q}"
+        " --last-incumbents {input.last_incumbents:q} --runs {input.runs:q}"
         " --incumbents {input.incumbents:q} --efficiency {input.efficiency:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
-        " --winners {output.winners:q} --baseline {output.baseline:q} --strategies {output.strategies:q}"
+        " --choices {output.choices:q} --winners {output.winners:q} --baseline {output.baseline:q} --strategies {output.strategies:q}"
         " --winner-predictions {output.winner_predictions:q} 2> {log:q}"
 
 

@@ -1,6 +1,7 @@
-"""Decide what is trained after the search, from validation alone.
+"""Decide what is trained after the search, from validation and select alone.
 
-Reads   trials, protocol (the study's knobs), the trials' scripts in `study`; proteins for leaving organisms out
+Reads   trials, last_incumbents (evidence/), protocol (the study's knobs), the trials' scripts in `study`; proteins for
+        leaving organisms out
 Writes  plan (confirm/plan_*.parquet); {study}/confirm/{candidate}/proposal.json and train.py per candidate
 """
 
@@ -9,7 +10,7 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.evidence import confirmation
 from tmelt.evidence.protocol import read_space
-from tmelt.evidence.schema import PLAN, TRIALS
+from tmelt.evidence.schema import LAST_INCUMBENTS, PLAN, TRIALS
 from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
@@ -18,6 +19,7 @@ def plan_confirmation(
     *,
     study: Path,
     trials: Path,
+    last_incumbents: Path,
     protocol: Path,
     seeds: list[int],
     purposes: list[str],
@@ -31,6 +33,7 @@ def plan_confirmation(
         organisms = confirmation.organisms_to_leave_out(read_table(proteins))
     planned, candidates = confirmation.plan_confirmation(
         read_table(trials, TRIALS),
+        read_table(last_incumbents, LAST_INCUMBENTS),
         study,
         read_space(protocol),
         seeds,

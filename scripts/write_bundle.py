@@ -1,4 +1,4 @@
-"""Pack the study's winner, chosen by validation, as a file that `tmelt predict` uses on new sequences.
+"""Pack the study's winner, chosen by select, as a file that `tmelt predict` uses on new sequences.
 
 Reads   protocol.json, the embedding's pool, proteins.parquet; trials, floors (tables/), plan, confirmed_predictions,
         labels; confirm/{candidate}/ and the journal, which keeps the winners' checkpoints
@@ -48,7 +48,7 @@ def write_bundle(
         bundle=bundle,
         card=card,
     )
-    print(f"{bundle}: {chosen.candidate}, validation MAE {chosen.val_mae:.2f} °C on {len(chosen.seeds)} fresh seeds")
+    print(f"{bundle}: {chosen.candidate}, MAE {chosen.select_mae:.2f} °C on select, {len(chosen.seeds)} fresh seeds")
 
 
 if __name__ == "__main__":

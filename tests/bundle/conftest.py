@@ -5,13 +5,13 @@ from workflow import Workspace, study
 
 
 def bundle_study():
-    """Config of a study whose validation set is large enough for an interval of 90 %."""
+    """Config of a study whose select part is large enough for an interval of 90 %."""
     config = study(iterations=2, confirm_seeds=2, strategies={"random": {"kind": "random"}, "bo": {"kind": "bo"}})
     # A baseline that every search improves on: it starts 60 °C away and hardly moves.
     config["design"]["space"] |= {"learning_rate": {"default": 1e-5}, "target_scaling": {"default": "none"}}
     config["study"] = "take_home"
     config["title"] = "A study to take home"
-    config["design"]["data"]["synthetic"]["proteins"] = 150
+    config["design"]["data"]["synthetic"]["proteins"] = 220
     config["design"]["precision"] = "fp32"  # the same bits, whoever predicts
     return config
 

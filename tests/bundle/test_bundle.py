@@ -17,7 +17,7 @@ from tmelt.bundle.archive import ABOUT, CARD, RESIDUALS, SCRIPT, open_bundle, wr
 from tmelt.bundle.conformal import half_width
 from tmelt.bundle.predict import PREDICTED, predict_file
 from tmelt.errors import InputError
-from tmelt.schema import read_table
+from tmelt.schema import HIDDEN, read_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -61,8 +61,8 @@ def write_fasta(path, proteins):
 
 @pytest.fixture(scope="module")
 def hidden(finished, tmp_path_factory):
-    """The proteins of val and test as FASTA."""
-    rows = proteins_of(finished, "val", "test").select("protein_id", "sequence").iter_rows()
+    """The proteins of val, select and test as FASTA."""
+    rows = proteins_of(finished, *HIDDEN).select("protein_id", "sequence").iter_rows()
     return write_fasta(tmp_path_factory.mktemp("fasta") / "hidden.fasta", rows)
 
 
@@ -89,20 +89,20 @@ def recorded(finished, about):
 def test_new_sequences_get_what_the_measured_model_predicts(finished, bundle, predicted):
     about = about_of(bundle)
     both = predicted[0].join(recorded(finished, about), on="protein_id", how="left", maintain_order="left")
-    assert len(both) == about["training"]["proteins"]["val"] + about["training"]["proteins"]["test"]
+    assert len(both) == sum(about["training"]["proteins"][split] for split in HIDDEN)
     # fp32 on the CPU: the same bits, through FASTA, embedding, sandbox and file.
     assert both["tm"].to_list() == pytest.approx(both["mean"].to_list(), abs=1e-9)
     assert both["seed_sd"].to_list() == pytest.approx(both["sd"].to_list(), abs=1e-9)
 
 
-def test_the_interval_is_the_validation_errors(finished, bundle, predicted):
+def test_the_interval_is_the_errors_on_select(finished, bundle, predicted):
     about = about_of(bundle)
     labels = pl.read_parquet(finished.study / "evidence" / "labels.parquet")
     rows = predicted[0].join(
         labels.select("protein_id", "split", measured="tm"), on="protein_id", maintain_order="left"
     )
     errors = (rows["tm"] - rows["measured"]).abs()
-    half = half_width(errors.filter(rows["split"] == "val").to_list(), 0.9)
+    half = half_width(errors.filter(rows["split"] == "select").to_list(), 0.9)
     assert (rows["high"] - rows["tm"]).to_list() == pytest.approx([half] * len(rows))
     assert (rows["tm"] - rows["low"]).to_list() == pytest.approx([half] * len(rows))
     assert set(rows["level"]) == {0.9}
@@ -121,10 +121,10 @@ def test_the_command_says_what_it_did_and_what_to_beware_of(predicted):
     assert "UNTRAINED BACKBONE" in complaints
 
 
-def test_the_winner_is_the_best_by_validation(finished, bundle):
+def test_the_winner_is_the_best_by_select(finished, bundle):
     assert about_of(bundle)["winner"]["searches"]  # found by a search: the fixture's baseline is poor
     runs = pl.read_parquet(finished.study / "tables" / "confirmed_runs.parquet")
-    means = dict(runs.group_by("candidate").agg(pl.col("val_mae").mean()).iter_rows())
+    means = dict(runs.group_by("candidate").agg(pl.col("select_mae").mean()).iter_rows())
     about = about_of(bundle)
     assert means[about["winner"]["candidate"]] == min(means.values())
     winners = pl.read_parquet(finished.study / "tables" / "winners.parquet")
@@ -146,7 +146,7 @@ def test_the_card_says_what_it_is_and_is_not(finished, bundle):
         f"Trained on {about['training']['proteins']['fit']} proteins",
         "synthetic organism 1",
         "median of training",
-        "chose the model, so true coverage is a little lower",
+        "so true coverage may be a little lower",
         "The study records none",
         "| batch_size |",
         about["software"]["packages"]["torch"],
@@ -201,7 +201,7 @@ def test_another_level_gives_another_width(bundle, hidden, tmp_path):
     ("changes", "said"),
     [
         ({"output": "p.xlsx"}, "--output: p.xlsx: the name should end in .parquet or .csv"),
-        ({"level": 0.999}, "level: 0.999 needs 999 validation proteins"),
+        ({"level": 0.999}, "level: 0.999 needs 999 proteins of select"),
         ({"level": 1.5}, "level: 1.5: a number between 0 and 1"),
         ({"bundle": "none.zip"}, "none.zip: no such file"),
         ({"fasta": "none.fasta"}, "none.fasta: no such file"),
@@ -353,7 +353,9 @@ def test_a_winner_whose_checkpoint_cannot_be_kept_is_passed_over_in_public(copy)
     copy.run(targets=TARGET)
     after = about_of(copy.study / "bundle" / "take_home.zip")
     assert after["winner"]["candidate"] != before["winner"]["candidate"]
-    assert after["measured"]["winner"]["val_mae"] >= before["measured"]["winner"]["val_mae"]
+    runs = pl.read_parquet(copy.study / "tables" / "confirmed_runs.parquet")
+    means = dict(runs.group_by("candidate").agg(pl.col("select_mae").mean()).iter_rows())
+    assert means[after["winner"]["candidate"]] >= means[before["winner"]["candidate"]]
     assert [one["candidate"] for one in after["passed_over"]] == [before["winner"]["candidate"]]
     said = "cannot be kept: 'pipe' is not a plain file"
     assert said in (copy.study / "bundle" / "model_card.md").read_text()
@@ -390,7 +392,7 @@ def test_a_larger_study_has_another_bundle(copy):
     assert sorted(names) == ["bo/t0", "bo_qmc/t0", "random/t0"]
     again = about_of(copy.study / "bundle" / "take_home.zip")
     runs = pl.read_parquet(copy.study / "tables" / "confirmed_runs.parquet")
-    means = dict(runs.group_by("candidate").agg(pl.col("val_mae").mean()).iter_rows())
+    means = dict(runs.group_by("candidate").agg(pl.col("select_mae").mean()).iter_rows())
     assert means[again["winner"]["candidate"]] == min(means.values())
 
 

@@ -1,4 +1,4 @@
-"""Intervals of a bundle: the levels its validation proteins can give. Coverage: tests/evidence/test_conformal.py."""
+"""Intervals of a bundle: the levels its proteins of select can give. Coverage: tests/evidence/test_conformal.py."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def test_the_rank_is_the_finite_sample_one():
 
 
 def test_too_few_proteins_give_no_interval_instead_of_a_wrong_one():
-    with pytest.raises(InputError, match=r"level: 0\.9 needs 9 validation proteins, and there are 8: at most 0\.888"):
+    with pytest.raises(InputError, match=r"level: 0\.9 needs 9 proteins of select, and there are 8: at most 0\.888"):
         half_width(list(range(8)), 0.9)
     half_width(list(range(8)), 0.888)
 

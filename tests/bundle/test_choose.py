@@ -1,4 +1,4 @@
-"""The bundle's candidate is chosen by validation, never by test."""
+"""The bundle's candidate is chosen by select, never by test."""
 
 import polars as pl
 import pytest
@@ -9,7 +9,7 @@ from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, OPENED_LABELS, PLAN
 from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed
 
-PROTEINS = [("v", "val", 50.0), ("w", "val", 60.0), ("t", "test", 55.0)]
+PROTEINS = [("v", "select", 50.0), ("w", "select", 60.0), ("t", "test", 55.0)]
 
 
 def planned(candidate, purpose="winner", strategy=None, seeds=(5, 6)):
@@ -20,7 +20,7 @@ def planned(candidate, purpose="winner", strategy=None, seeds=(5, 6)):
 
 
 def confirmed(errors):
-    """Confirmed runs from {candidate: {seed: (error on validation, error on test)}}."""
+    """Confirmed runs from {candidate: {seed: (error on select, error on test)}}."""
     labels = [
         dict.fromkeys(OPENED_LABELS.names) | {"protein_id": name, "split": split, "tm": tm, "cluster": name}
         for name, split, tm in PROTEINS
@@ -31,10 +31,10 @@ def confirmed(errors):
             "seed": seed,
             "protein_id": name,
             "split": split,
-            "prediction": tm + (val if split == "val" else test),
+            "prediction": tm + (select if split == "select" else test),
         }
         for candidate, seeds in errors.items()
-        for seed, (val, test) in seeds.items()
+        for seed, (select, test) in seeds.items()
         for name, split, tm in PROTEINS
     ]
     return Confirmed.of(table(rows, CONFIRMED_PREDICTIONS), table(labels, OPENED_LABELS))
@@ -49,13 +49,13 @@ def choose_winner(plan, confirmed) -> Chosen:
     return rank_winners(plan, confirmed)[0]
 
 
-def test_the_lowest_validation_error_wins_whatever_test_says():
+def test_the_lowest_error_on_select_wins_whatever_test_says():
     chosen = choose_winner(
         plan(planned("c0", "baseline"), planned("c1", strategy="bo"), planned("c2", strategy="ra")),
         confirmed({"c0": {5: (3, 0), 6: (3, 0)}, "c1": {5: (2, 9), 6: (1, 9)}, "c2": {5: (2, 0), 6: (2, 0)}}),
     )
     assert chosen.candidate == "c1"
-    assert chosen.val_mae == pytest.approx(1.5)
+    assert chosen.select_mae == pytest.approx(1.5)
     assert chosen.found_by == (("bo", 0, 3),)
     assert not chosen.baseline
 

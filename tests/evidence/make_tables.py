@@ -11,6 +11,7 @@ from tmelt.evidence.prices import COMPUTE_FILE, TOKEN_FILE
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 ORDER = [
     "tabulate_trials",
+    "choose_winners",
     "open_test_labels",
     "tabulate_curves",
     "tabulate_incumbents",
@@ -30,6 +31,7 @@ _ELSEWHERE = {
     "plan": "confirm/plan.parquet",
     "protocol": "protocol.json",
     "labels": "evidence/labels.parquet",
+    "last_incumbents": "evidence/last_incumbents.parquet",
     "confirmed_predictions": "evidence/confirmed_predictions.parquet",
 }
 
@@ -53,6 +55,7 @@ def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER))
         "val": simulated.data / "vault" / "val.parquet",
         "select": simulated.data / "vault" / "select.parquet",
         "test": simulated.data / "vault" / "test.parquet",
+        "count": 3,
         "prices": COMPUTE_FILE,
         "token_prices": TOKEN_FILE,
         **{name: study / path for name, path in _ELSEWHERE.items()},

@@ -20,13 +20,14 @@ import polars as pl
 
 from tmelt.evidence.confirmation import plan_confirmation, write_candidates
 from tmelt.evidence.schema import PLAN
+from tmelt.evidence.selection import choose
 from tmelt.evidence.tables import write
 from tmelt.files import sha256_file, sha256_text, write_json, write_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space, Value
 from tmelt.llm import Conversation, LLMSettings, Spent
 from tmelt.llm.settings import Price
-from tmelt.schema import CURVE, HIDDEN, LABELS, PREDICTIONS, PROTEINS, RUN, SPLITS, TRIAL, write_table
+from tmelt.schema import CURVE, HIDDEN, LABELS, PREDICTIONS, PROTEINS, RUN, SPLITS, TRIAL, read_table, write_table
 from tmelt.scoring import score
 
 REFERENCE = '''"""Reference candidate of the simulated study."""
@@ -236,13 +237,18 @@ def write_study(
     return simulated
 
 
-def train_confirmation(simulated: SimulatedStudy, *, purposes: Sequence[str] = ("winner", "baseline")) -> Path:
+def train_confirmation(
+    simulated: SimulatedStudy, *, purposes: Sequence[str] = ("winner", "baseline", "incumbent")
+) -> Path:
     """Plan what is trained after the search and "train" it; returns the plan's path."""
     from tmelt.evidence.reading import concat_histories
 
     organisms = simulated.proteins["organism"].drop_nulls().unique().sort().to_list()
+    trials = concat_histories(simulated.histories)
+    select = read_table(simulated.data / "vault" / "select.parquet", LABELS)
     plan, candidates = plan_confirmation(
-        concat_histories(simulated.histories),
+        trials,
+        choose(trials, simulated.study, select, 3),
         simulated.study,
         simulated.space,
         simulated.fresh_seeds,

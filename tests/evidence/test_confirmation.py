@@ -11,7 +11,6 @@ from tmelt.evidence.confirmation import (
     organisms_to_leave_out,
     plan_confirmation,
     projections,
-    winners_of,
 )
 from tmelt.history import Proposal
 from tmelt.knobs import Space
@@ -21,19 +20,11 @@ SPACE = Space()
 KNOBS = SPACE.defaults()
 
 
-def test_winners_are_the_last_incumbents(simulated, read):
-    trials = read("trials")
-    for winner in winners_of(trials):
-        search = trials.filter(pl.col("strategy") == winner["strategy"], pl.col("trajectory") == winner["trajectory"])
-        assert winner["iteration"] == search.sort("iteration")["incumbent"][-1]
-    assert len(winners_of(trials)) == 6
-
-
 def test_a_seed_of_the_search_is_refused_and_so_is_an_unknown_purpose(simulated, read):
     with pytest.raises(InputError, match="1 was used in the search"):
-        plan_confirmation(read("trials"), simulated.study, SPACE, [7, 1])
+        plan_confirmation(read("trials"), read("choices"), simulated.study, SPACE, [7, 1])
     with pytest.raises(InputError, match="'luck' is not one of"):
-        plan_confirmation(read("trials"), simulated.study, SPACE, [7], purposes=["luck"])
+        plan_confirmation(read("trials"), read("choices"), simulated.study, SPACE, [7], purposes=["luck"])
 
 
 def test_candidates_are_written_as_proposals_that_can_be_trained(simulated):

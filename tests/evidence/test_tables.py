@@ -252,12 +252,12 @@ def test_changes_by_budget_and_data_are_paired(read):
 
 def test_conformal_intervals_hold_about_as_often_as_they_say_and_the_spread_of_seeds_does_not(read):
     """15 % of the errors' variance is the seeds' here. All candidates share their proteins and 60 % of their errors, so
-    a whole study is one draw: two standard errors of it are 15 %."""
+    a whole study is one draw: with some 26 proteins of select, two standard errors of it are 20 %."""
     whole = read("coverage").filter(pl.col("group") == "all")
     shares = whole.group_by("kind", "level").agg(pl.col("coverage").mean())
     for level in (0.5, 0.8, 0.9, 0.95):
         found = dict(shares.filter(pl.col("level") == level).select("kind", "coverage").iter_rows())
-        assert found["conformal"] == pytest.approx(level, abs=0.15)
+        assert found["conformal"] == pytest.approx(level, abs=0.2)
         assert found["spread"] < min(found["conformal"], level) - 0.02
     winners = read("winner_predictions").filter(pl.col("role") == "winner")
     one = winners.filter((pl.col("strategy") == "ua") & (pl.col("trajectory") == 0))

@@ -49,7 +49,7 @@ def _what(about: Mapping[str, Any]) -> str:
 
 
 def _measured(about: Mapping[str, Any]) -> list[str]:
-    """Errors beside those of the baseline and of trivial predictors."""
+    """Errors beside those of the baseline and of the reference predictors."""
     measured = about["measured"]
     rows = [("**this model**, mean over its seeds", measured["winner"])]
     if measured["baseline"] is not None and not about["winner"]["baseline"]:
@@ -71,7 +71,8 @@ def _measured(about: Mapping[str, Any]) -> list[str]:
             [lines[0], ensemble, *lines[1:], *floors],
         ),
         f"{about['training']['proteins']['val']} validation and {measured['test_proteins']} test proteins. Validation "
-        "chose this model among the study's searches, so its validation error flatters it; test chose nothing. The "
+        f"guided the searches, so this model's validation error flatters it; {about['training']['proteins']['select']} "
+        "further proteins (select), which no search saw, chose it among their last incumbents; test chose nothing. The "
         "intervals are those of the study's tables (over protein families and training seeds).",
         _no_better(measured),
     ]
@@ -94,12 +95,13 @@ def _interval(about: Mapping[str, Any]) -> list[str]:
     ]
     text = (
         f"Split conformal (Vovk et al. 2005; Lei et al. 2018) on the absolute errors of the mean prediction on the "
-        f"{training['proteins']['val']} validation proteins: the same width for every protein. It is made to hold the "
-        "measured value of the stated share of proteins that are drawn like those of the study. The same validation "
-        "proteins chose the model, so true coverage is a little lower than stated."
+        f"{training['proteins']['select']} proteins of select: the same width for every protein. It is made to hold "
+        "the measured value of the stated share of proteins that are drawn like those of the study. No search saw "
+        "these proteins; they chose the model among a few incumbents, so true coverage may be a little lower than "
+        "stated."
     )
     if not rows:
-        return [text, "There are too few validation proteins for an interval of any level shown here."]
+        return [text, "Select has too few proteins for an interval of any level shown here."]
     return [text, _table(("level", "half width", f"held on {measured['test_proteins']} test proteins"), rows)]
 
 
@@ -140,7 +142,7 @@ def _found(about: Mapping[str, Any]) -> list[str]:
     script = "the reference script" if winner["reference_script"] else "a script of its own"
     head = f"Candidate `{winner['candidate']}`: {script} (SHA-256 `{winner['script_sha256'][:12]}…`)."
     if winner["baseline"]:
-        head += " It is the baseline: no search found anything better by validation on fresh seeds."
+        head += " It is the baseline: no search found anything better on select with fresh seeds."
     lines = []
     for search in winner["searches"]:
         by = {None: "", "playbook": f", {SCRIPTED}"}.get(search["model"], f", model {search['model']}")
@@ -152,7 +154,7 @@ def _found(about: Mapping[str, Any]) -> list[str]:
             line += f". In its words: “{why[:500]}”"
         lines.append(line)
     over = [
-        f"- Passed over: `{other['candidate']}`, better by validation ({other['val_mae']:.2f} °C), for its checkpoint "
+        f"- Passed over: `{other['candidate']}`, better on select ({other['select_mae']:.2f} °C), for its checkpoint "
         f"cannot be kept: {other['fault']}."
         for other in about["passed_over"]
     ]

@@ -1,4 +1,4 @@
-"""Which candidate of a study becomes its bundle: chosen by validation, never by test."""
+"""Which candidate of a study becomes its bundle: chosen by select, never by test."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,13 +18,13 @@ class Chosen:
 
     candidate: str
     seeds: tuple[int, ...]
-    val_mae: float  # °C, mean over the seeds
+    select_mae: float  # °C, mean over the seeds
     baseline: bool
     found_by: tuple[tuple[str, int, int], ...]  # (strategy, trajectory, iteration) of the searches that ended with it
 
 
 def rank_winners(plan: pl.DataFrame, confirmed: "Confirmed") -> list[Chosen]:
-    """The winners of all searches and the baseline, the lowest confirmed validation MAE first.
+    """The winners of all searches and the baseline, the lowest confirmed error on select first.
 
     Only candidates whose every fresh seed ended well count: a mean over the seeds that happened to survive flatters.
     Equals stay in the order of the plan, which begins with the baseline.
@@ -36,7 +36,7 @@ def rank_winners(plan: pl.DataFrame, confirmed: "Confirmed") -> list[Chosen]:
     for row in plan.filter(pl.col("purpose").is_in(list(BUNDLED))).iter_rows(named=True):
         name = row["candidate"]
         if confirmed.seeds.get(name) == sorted(row["seeds"]):
-            candidates[name] = float(confirmed.errors(name, "val").mean()), row["seeds"]
+            candidates[name] = float(confirmed.errors(name, "select").mean()), row["seeds"]
     if not candidates:
         raise InputError(
             "no bundle: no winner was trained well with all of its fresh seeds; see the log.txt files under confirm/, "
@@ -46,9 +46,9 @@ def rank_winners(plan: pl.DataFrame, confirmed: "Confirmed") -> list[Chosen]:
     return [_chosen(plan.filter(pl.col("candidate") == name), *candidates[name]) for name in ranked]
 
 
-def _chosen(rows: pl.DataFrame, val_mae: float, seeds: list[int]) -> Chosen:
+def _chosen(rows: pl.DataFrame, select_mae: float, seeds: list[int]) -> Chosen:
     """A candidate from its rows of the plan."""
     found_by = rows.filter(pl.col("purpose") == "winner").select("strategy", "trajectory", "iteration")
     return Chosen(
-        rows["candidate"][0], tuple(seeds), val_mae, "baseline" in rows["purpose"], tuple(found_by.iter_rows())
+        rows["candidate"][0], tuple(seeds), select_mae, "baseline" in rows["purpose"], tuple(found_by.iter_rows())
     )

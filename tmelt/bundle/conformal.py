@@ -1,6 +1,6 @@
-"""Intervals around a prediction, by split conformal prediction on the validation proteins.
+"""Intervals around a prediction, by split conformal prediction on the proteins of select.
 
-If new proteins were drawn like the validation proteins, the interval would hold the measured value of a share `level`
+If new proteins were drawn like the proteins of select, the interval would hold the measured value of a share `level`
 of them at least.
 """
 
@@ -28,17 +28,15 @@ def half_width(residuals: Sequence[float], level: float) -> float:
     if math.isinf(half):
         count = len(residuals)
         needed, most = math.ceil(level / (1 - level) - 1e-9), math.floor(1000 * count / (count + 1)) / 1000
-        raise InputError(
-            f"level: {level:g} needs {needed} validation proteins, and there are {count}: at most {most:g}"
-        )
+        raise InputError(f"level: {level:g} needs {needed} proteins of select, and there are {count}: at most {most:g}")
     return half
 
 
 def measured_coverage(residuals: Sequence[float], errors: np.ndarray) -> list[dict[str, Any]]:
-    """How the intervals fared on test, per level of LEVELS that the validation proteins can give.
+    """How the intervals fared on test, per level of LEVELS that the proteins of select can give.
 
     Args:
-        residuals: absolute residuals on validation in °C.
+        residuals: absolute residuals on select in °C.
         errors: absolute errors on test in °C, (proteins,).
     """
     rows = []

@@ -128,8 +128,8 @@ def _best_that_can_be_kept(
         try:
             return chosen, _checkpoints(proposal, chosen, harness, study / "journal" / "runs", cores), passed_over
         except Unkeepable as fault:
-            passed_over.append({"candidate": chosen.candidate, "val_mae": chosen.val_mae, "fault": str(fault)})
-            about = f"{chosen.candidate}, validation MAE {chosen.val_mae:.2f} °C"
+            passed_over.append({"candidate": chosen.candidate, "select_mae": chosen.select_mae, "fault": str(fault)})
+            about = f"{chosen.candidate}, MAE {chosen.select_mae:.2f} °C on select"
             print(f"warning: {about}, is passed over for its checkpoint: {fault}", file=sys.stderr)
     raise InputError(f"no bundle: no winner's checkpoint can be kept ({passed_over[0]['fault']}, and others)")
 
@@ -200,8 +200,8 @@ def _check(
 
 
 def _residuals(chosen: Chosen, confirmed: Confirmed) -> list[float]:
-    """Absolute errors in °C of the seeds' mean on the validation proteins."""
-    inside = confirmed.inside("val")
+    """Absolute errors in °C of the seeds' mean on select, which no search saw and no trial was scored by."""
+    inside = confirmed.inside("select")
     mean = confirmed.predictions[chosen.candidate][:, inside].mean(axis=0)
     return [float(error) for error in np.abs(mean - confirmed.labels["tm"].to_numpy()[inside])]
 

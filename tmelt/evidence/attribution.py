@@ -11,11 +11,11 @@ import polars as pl
 
 from tmelt.decision import seed_noise
 from tmelt.errors import InputError
-from tmelt.evidence.confirmation import incumbent_path
 from tmelt.evidence.difference import Change, compare, parts_of, unified_diff
 from tmelt.evidence.error_model import Estimate
 from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
 from tmelt.evidence.schema import ATTRIBUTION, CHANGES, IMPROVEMENTS
+from tmelt.evidence.selection import incumbent_path
 from tmelt.evidence.tables import table
 from tmelt.evidence.verdict import ALPHA
 from tmelt.evidence.winners import Confirmed, candidate_of

@@ -1,7 +1,7 @@
 """How sure one may be of a winner's predictions: what the spread over seeds tells, and what held-out errors promise.
 
 The contract asks for one number per protein, so there are two honest sources of an interval: the disagreement of the
-fresh seeds, and the errors on validation proteins (tmelt.evidence.conformal).
+fresh seeds, and the errors on select, whose proteins no search saw (tmelt.evidence.conformal).
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from tmelt.evidence.tables import table
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 LEVEL = 0.9  # of the intervals that are looked at by organism and by spread
 BINS = 5
-LEAST = 20  # validation proteins below which no interval is made
+LEAST = 20  # proteins of select below which no interval is made
 CONFORMAL, SPREAD, ALL = "conformal", "spread", "all"
 _KEY = ["role", "strategy", "trajectory"]
 
@@ -32,11 +32,11 @@ def calibration(predictions: pl.DataFrame) -> pl.DataFrame:
         predictions: the table `winner_predictions`.
     """
     rows: list[dict[str, Any]] = []
-    for key, val, test in _candidates(predictions):
+    for key, held, test in _candidates(predictions):
         if test["prediction_sd"].null_count() or len(test) < BINS:
             continue
         spread, error, clusters = test["prediction_sd"].to_numpy(), _errors(test), test["cluster"].to_numpy()
-        radius = conformal_radius(_errors(val), LEVEL)
+        radius = conformal_radius(_errors(held), LEVEL)
         rho = none_if_nan(float(rank_correlation(spread, error)[0]))
         rows += [
             key
@@ -58,13 +58,12 @@ def calibration(predictions: pl.DataFrame) -> pl.DataFrame:
 def coverage(predictions: pl.DataFrame) -> pl.DataFrame:
     """The table `coverage`: how often intervals of two kinds hold on test, overall and per organism.
 
-    Conformal: the same half width for every protein, from the absolute errors on validation. By it the winner was
-    chosen, so these errors are a little too small, and the promise holds approximately. Spread: mean ± t · sd ·
-    √(1 + 1/n) of n fresh seeds, which would hold as often as it says if the measurement were one more seed's
-    prediction.
+    Conformal: the same half width for every protein, from the absolute errors on select. They
+    chose the winner among a few incumbents, so the promise holds approximately. Spread: mean ± t · sd · √(1 + 1/n) of
+    n fresh seeds, which would hold as often as it says if the measurement were one more seed's prediction.
     """
     rows: list[dict[str, Any]] = []
-    for key, val, test in _candidates(predictions):
+    for key, held, test in _candidates(predictions):
         error, clusters = _errors(test), test["cluster"].to_numpy()
         groups = {ALL: np.arange(len(test))}
         for organism in test["organism"].drop_nulls().unique().sort():
@@ -72,7 +71,7 @@ def coverage(predictions: pl.DataFrame) -> pl.DataFrame:
             if len(inside) >= ORGANISM_MIN:
                 groups[organism] = inside
         for level in LEVELS:
-            widths = {CONFORMAL: np.full(len(test), conformal_radius(_errors(val), level))}
+            widths = {CONFORMAL: np.full(len(test), conformal_radius(_errors(held), level))}
             seeds = int(test["seeds"][0])
             if seeds > 1:
                 factor = stats.t.ppf((1 + level) / 2, seeds - 1) * np.sqrt(1 + 1 / seeds)
@@ -83,8 +82,8 @@ def coverage(predictions: pl.DataFrame) -> pl.DataFrame:
                 for group, inside in groups.items():
                     if group != ALL and (kind != CONFORMAL or level != LEVEL):
                         continue
-                    held = error[inside] <= half[inside]
-                    low, high = chance(len(val), len(inside), level) if kind == CONFORMAL else (None, None)
+                    inside_it = error[inside] <= half[inside]
+                    low, high = chance(len(held), len(inside), level) if kind == CONFORMAL else (None, None)
                     rows.append(
                         key
                         | {
@@ -92,8 +91,8 @@ def coverage(predictions: pl.DataFrame) -> pl.DataFrame:
                             "level": level,
                             "group": group,
                             "proteins": len(inside),
-                            "coverage": float(held.mean()),
-                            **_ends("coverage", share_interval(held, clusters[inside])),
+                            "coverage": float(inside_it.mean()),
+                            **_ends("coverage", share_interval(inside_it, clusters[inside])),
                             "chance_low": low,
                             "chance_high": high,
                             "half_width": float(half[inside].mean()),
@@ -114,12 +113,12 @@ def chance(calibrated: int, proteins: int, level: float) -> tuple[float, float]:
 
 
 def _candidates(predictions: pl.DataFrame):
-    """(key, validation rows, test rows) of each winner and the baseline with enough validation proteins."""
+    """(key, select rows, test rows) of each winner and the baseline where select has enough proteins."""
     trained = predictions.filter(pl.col("role") != "floor")
     for key, part in trained.group_by(_KEY, maintain_order=True):
-        val, test = (part.filter(pl.col("split") == split) for split in ("val", "test"))
-        if len(val) >= LEAST and len(test):
-            yield dict(zip(_KEY, key, strict=True)), val, test
+        held, test = (part.filter(pl.col("split") == split) for split in ("select", "test"))
+        if len(held) >= LEAST and len(test):
+            yield dict(zip(_KEY, key, strict=True)), held, test
 
 
 def _ends(name: str, interval: tuple[float | None, float | None]) -> dict[str, float | None]:

@@ -105,11 +105,11 @@ def compare(a: Side, b: Side, metric: str, clusters: np.ndarray) -> dict[str, An
 def chosen_strategy(won: pl.DataFrame) -> str | None:
     """The strategy that the page's headline is about, chosen without test and without the fresh seeds that test uses.
 
-    Its winners have the lowest mean validation MAE in the searches' own runs; the first of equals.
+    Its winners have the lowest mean error on select in the searches' own runs; the first of equals.
     """
     known = won.filter(pl.col("confirmed_seeds") > 0)
-    means = known.group_by("strategy", maintain_order=True).agg(pl.col("search_val_mae").mean())
-    return means.sort("search_val_mae", maintain_order=True)["strategy"][0] if len(means) else None
+    means = known.group_by("strategy", maintain_order=True).agg(pl.col("select_mae").mean())
+    return means.sort("select_mae", maintain_order=True)["strategy"][0] if len(means) else None
 
 
 def reference_predictor(floors: pl.DataFrame) -> dict[str, Any] | None:

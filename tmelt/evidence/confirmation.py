@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import polars as pl
 
 from tmelt.config import Purpose
@@ -19,6 +18,7 @@ from tmelt.errors import InputError
 from tmelt.evidence.difference import changed_parts, compare, revert_change
 from tmelt.evidence.metrics import ORGANISM_MIN
 from tmelt.evidence.schema import PLAN
+from tmelt.evidence.selection import best_searches, incumbent_path, winners_of
 from tmelt.evidence.tables import table
 from tmelt.files import sha256_json, sha256_text
 from tmelt.history import Proposal
@@ -52,28 +52,9 @@ class Candidate:
         return f"c{sha256_json(identity)[:12]}"
 
 
-def winners_of(trials: pl.DataFrame) -> list[dict[str, Any]]:
-    """The last incumbent of each search, as its trial's row; searches in which nothing ever ran well have none."""
-    last = trials.sort("iteration").group_by("strategy", "trajectory", maintain_order=True).last()
-    keys = last.drop_nulls("incumbent").select("strategy", "trajectory", iteration="incumbent")
-    return trials.join(keys, on=["strategy", "trajectory", "iteration"]).sort("strategy", "trajectory").to_dicts()
-
-
-def incumbent_path(search: pl.DataFrame) -> list[int]:
-    """The incumbents of one search in order, from the baseline (or the first trial that ran) to the winner."""
-    return search.sort("iteration")["incumbent"].drop_nulls().unique(maintain_order=True).to_list()
-
-
-def best_searches(trials: pl.DataFrame) -> set[tuple[str, int]]:
-    """Of each strategy the search whose winner has the lowest validation MAE; the first of equals."""
-    best: dict[str, tuple[float, int]] = {}
-    for row in winners_of(trials):
-        best[row["strategy"]] = min(best.get(row["strategy"], (np.inf, 0)), (row["val_mae"], row["trajectory"]))
-    return {(strategy, trajectory) for strategy, (_, trajectory) in best.items()}
-
-
 def plan_confirmation(
     trials: pl.DataFrame,
+    considered: pl.DataFrame,
     study: Path,
     space: Space,
     seeds: Sequence[int],
@@ -86,6 +67,7 @@ def plan_confirmation(
 
     Args:
         trials: tmelt.schema.TRIAL of all searches.
+        considered: the table `last_incumbents`, which says what each search's winner is.
         study: results/{study}, where the trials' scripts lie.
         space: the study's knobs.
         seeds: fresh seeds.
@@ -108,7 +90,7 @@ def plan_confirmation(
     if not seeds:
         return table([], PLAN), {}
     rows, candidates = [], {}
-    for row, candidate in _entries(trials, study, space, purposes, every_search, list(organisms)):
+    for row, candidate in _entries(trials, considered, study, space, purposes, every_search, list(organisms)):
         candidates[candidate.name] = candidate
         rows.append(
             {"change": None, "part": None, "level": None, "organism": None, "strategy": None, "trajectory": None}
@@ -163,14 +145,26 @@ def write_candidates(folder: Path, plan: pl.DataFrame, candidates: Mapping[str, 
 
 
 def _entries(
-    trials: pl.DataFrame, study: Path, space: Space, purposes: set[str], every_search: bool, organisms: list[str]
+    trials: pl.DataFrame,
+    considered: pl.DataFrame,
+    study: Path,
+    space: Space,
+    purposes: set[str],
+    every_search: bool,
+    organisms: list[str],
 ) -> Iterator[tuple[dict[str, Any], Candidate]]:
-    chosen = best_searches(trials)
+    chosen = best_searches(trials, considered)
     baselines = trials.filter(pl.col("iteration") == 0).sort("strategy", "trajectory")
     baseline = _read(study, baselines.row(0, named=True)) if len(baselines) else None
     if "baseline" in purposes and baseline:
         yield {"purpose": "baseline", "iteration": 0}, baseline
-    for winner in winners_of(trials):
+    if "incumbent" in purposes:
+        for row in trials.join(considered, on=["strategy", "trajectory", "iteration"], how="semi").to_dicts():
+            yield (
+                {key: row[key] for key in ("strategy", "trajectory", "iteration")} | {"purpose": "incumbent"},
+                _read(study, row),
+            )
+    for winner in winners_of(trials, considered):
         about = {key: winner[key] for key in ("strategy", "trajectory", "iteration")}
         candidate = _read(study, winner)
         if "winner" in purposes:
@@ -211,10 +205,11 @@ def _read(study: Path, trial: Mapping[str, Any]) -> Candidate:
 
 
 def _read_path(trials: pl.DataFrame, study: Path, winner: Mapping[str, Any]) -> list[tuple[int, Candidate]]:
-    """The candidates along the incumbents of a winner's search: (iteration, candidate)."""
+    """The candidates along the incumbents of a search up to its winner: (iteration, candidate)."""
     search = trials.filter((pl.col("strategy") == winner["strategy"]) & (pl.col("trajectory") == winner["trajectory"]))
     rows = {row["iteration"]: row for row in search.iter_rows(named=True)}
-    return [(iteration, _read(study, rows[iteration])) for iteration in incumbent_path(search)]
+    path = incumbent_path(search)
+    return [(iteration, _read(study, rows[iteration])) for iteration in path[: path.index(winner["iteration"]) + 1]]
 
 
 def ablations(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[tuple[int, str, Candidate]]:

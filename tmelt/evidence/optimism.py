@@ -1,13 +1,14 @@
 """Optimism of the search score: the part of a search's gain in validation that does not carry over.
 
-A search picks its winner by validation, so that its gain there holds the luck of the validation proteins and of the
-training seeds. The same runs have predicted held-out proteins as well (`select` where a study has it, otherwise test),
-which no search sees. With the gain from trial 0 to the winner measured on both,
+A search accepts its incumbents by validation, so that its gain there holds the luck of the validation proteins and of
+the training seeds. The same runs have predicted held-out proteins as well (`select` where a study has it, otherwise
+test), which no search sees. With the gain from trial 0 to the last incumbent measured on both,
 
-    optimism = (val_0 − val_winner) − (held_0 − held_winner),
+    optimism = (val_0 − val_last) − (held_0 − held_last),
 
-all on the search's own runs. It is 0 for a search that kept nothing, has expectation 0 for a winner that was not picked
-by validation, and is positive where the search flattered itself.
+all on the search's own runs. It is 0 for a search that kept nothing, has expectation 0 for a candidate that was not
+accepted by validation, and is positive where the search flattered itself. It is about the last incumbent, not about the
+winner: the winner is chosen on the held-out proteins (tmelt.evidence.selection), which would flatter those.
 """
 
 from collections.abc import Mapping
@@ -17,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from tmelt.evidence.confirmation import winners_of
 from tmelt.evidence.error_model import Arm, Estimate, estimate
 from tmelt.evidence.reading import read_predictions
+from tmelt.evidence.selection import last_incumbents
 
 Search = tuple[str, int]
 
@@ -67,7 +68,7 @@ def optimism(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, labels: pl.D
     tm = labels["tm"].to_numpy()
     ok = runs.filter(pl.col("status") == "ok")
     values, seeds, names = {}, {}, {}
-    for winner in winners_of(trials):
+    for winner in last_incumbents(trials):
         search = (winner["strategy"], winner["trajectory"])
         own = ok.filter(strategy=search[0], trajectory=search[1])
         first, last = (set(own.filter(iteration=iteration)["seed"]) for iteration in (0, winner["iteration"]))

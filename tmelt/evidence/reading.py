@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from tmelt.errors import InputError
 from tmelt.evidence.tables import typed
-from tmelt.schema import CURVE, PREDICTIONS, RUN, TRIAL, as_frame, read_table
+from tmelt.schema import CURVE, HIDDEN, PREDICTIONS, RUN, TRIAL, as_frame, read_table
 
 CHUNK = 400  # files per scan: 400 × 2,500 predictions are some 40 MB
 
@@ -90,12 +90,15 @@ def _culprit(paths: Sequence[str], message: str) -> str:
     return f"{paths[0]} and others: {message.splitlines()[0]}"
 
 
-def read_predictions(folders: Sequence[str | Path], proteins: pl.DataFrame) -> np.ndarray:
+def read_predictions(
+    folders: Sequence[str | Path], proteins: pl.DataFrame, splits: Sequence[str] = HIDDEN
+) -> np.ndarray:
     """Predictions of each run for each protein, in °C.
 
     Args:
         folders: runs that ended ok.
-        proteins: protein_id and split, one row per protein of val, select and test.
+        proteins: protein_id and split, one row per protein of these splits.
+        splits: the splits that are read.
 
     Returns:
         (runs, proteins) float64.
@@ -104,10 +107,11 @@ def read_predictions(folders: Sequence[str | Path], proteins: pl.DataFrame) -> n
         InputError: a run whose predictions are not exactly one finite number for each of these proteins.
     """
     matrix = np.full((len(folders), len(proteins)), np.nan)
+    wanted = " and ".join([", ".join(splits[:-1]), splits[-1]] if len(splits) > 1 else splits)
     place = proteins.select("protein_id", "split", column=pl.int_range(pl.len()))
     for start in range(0, len(folders), CHUNK):
         part = [str(folder) for folder in folders[start : start + CHUNK]]
-        found = _scan(part, "predictions.parquet", PREDICTIONS)
+        found = _scan(part, "predictions.parquet", PREDICTIONS).filter(pl.col("split").is_in(splits))
         rows = pl.DataFrame({"folder": part, "row": np.arange(start, start + len(part))})
         found = found.join(place, on=["protein_id", "split"], how="left").join(rows, on="folder", how="left")
         counts = found.group_by("folder").agg(
@@ -119,7 +123,7 @@ def read_predictions(folders: Sequence[str | Path], proteins: pl.DataFrame) -> n
         missing = sorted(set(part) - set(counts["folder"]))
         if len(wrong) or (missing and len(proteins)):
             folder = missing[0] if missing else min(wrong["folder"])
-            raise InputError(f"{folder}/predictions.parquet: not one prediction for each val, select and test protein")
+            raise InputError(f"{folder}/predictions.parquet: not one prediction for each {wanted} protein")
         matrix[found["row"].to_numpy(), found["column"].to_numpy()] = found["prediction"].to_numpy()
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):

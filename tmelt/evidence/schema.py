@@ -45,11 +45,11 @@ CONFIRMED_RUNS = pa.schema([
 ])  # fmt: skip
 
 PLAN = pa.schema([
-    column("purpose", S, "winner, baseline, ablation, projection, budget, fraction or organism"),
+    column("purpose", S, "winner, baseline, incumbent, ablation, projection, budget, fraction or organism"),
     column("candidate", S, "folder under confirm/ in which it is trained; several purposes may share one"),
     column("strategy", S, "whose winner this is about; null for the baseline"),
     column("trajectory", N, "whose winner this is about; null for the baseline"),
-    column("iteration", N, "the winner's trial"),
+    column("iteration", N, "the winner's or incumbent's trial"),
     column("change", N, "ablation, projection: iteration of the kept change in question; null: the whole winner"),
     column("part", S, "ablation: the knob left out, or `script`; projection: projected, parent or child; else null"),
     column("level", F, "budget: factor on fit_s, which the script is told; fraction: share of fit; else null"),
@@ -108,6 +108,25 @@ BANDS = pa.schema([
     column("trajectories", N, "searches that reach this far; those that ended keep their incumbent"),
 ])  # fmt: skip
 
+LAST_INCUMBENTS = pa.schema([
+    *_TRIAL_KEY,
+    column("place", N, "1: the last incumbent of the search, 2: the one before it, …"),
+    column("search_val_mae", F, "validation MAE as the search saw it (mean over seeds, rounded)"),
+    column("select_mae", F, "MAE on select of the search's runs, mean over search seeds, exact"),
+    column("chosen", B, "whether it is the search's winner: the lowest error on select, of equals the simpler one"),
+])  # fmt: skip
+
+CHOICES = pa.schema([
+    *LAST_INCUMBENTS,
+    column("candidate", S, "folder under confirm/, or null if not trained on fresh seeds"),
+    column("test_mae", F, "confirmed: mean over fresh seeds of the test MAE"),
+    column("test_low", F, "lower end of its 95 % interval over protein families and training seeds"),
+    column("test_high", F, "upper end"),
+    column("difference", F, "confirmed test MAE minus that of the search's winner; null for the winner"),
+    column("low", F, "lower end of its 95 % interval, paired over proteins and training seeds"),
+    column("high", F, "upper end"),
+])  # fmt: skip
+
 WINNERS = pa.schema([
     *_TRIAL_KEY,
     column("candidate", S, "folder under confirm/, or null if not confirmed"),
@@ -117,6 +136,7 @@ WINNERS = pa.schema([
     column("parameter_count", N, "trainable parameters, as the candidate reports them"),
     column("search_val_mae", F, "validation MAE of the search, exact mean over search seeds"),
     column("search_test_mae", F, "test MAE of the search's runs, mean over search seeds"),
+    column("select_mae", F, "MAE on select of the search's runs, mean over search seeds: what it was chosen by"),
     column("outcome", S, "hash of its confirmed predictions: winners that share it are one observation"),
     column("confirmed_seeds", N, "fresh seeds that ended ok"),
     column("failed_seeds", N, "fresh seeds that failed"),
@@ -131,7 +151,7 @@ WINNERS = pa.schema([
     column("test_r2", F, "mean over fresh seeds"),
     column("test_spearman", F, "mean over fresh seeds"),
     column("test_within_rho", F, "mean over fresh seeds"),
-    column("optimism", F, "gain in validation minus gain on held-out proteins, search's own runs; 0 for trial 0"),
+    column("optimism", F, "of the last incumbent: gain in validation minus gain on held-out proteins, search's runs"),
     column("optimism_low", F, "lower end of its 95 % interval over families and training seeds"),
     column("optimism_high", F, "upper end"),
     column("gain", F, "confirmed test MAE minus the confirmed baseline's; negative is better"),
@@ -397,7 +417,7 @@ CALIBRATION = pa.schema([
 
 COVERAGE = pa.schema([
     *_CANDIDATE,
-    column("kind", S, "conformal (from validation errors) or spread (from the disagreement of fresh seeds)"),
+    column("kind", S, "conformal (from errors on select) or spread (from the disagreement of fresh seeds)"),
     column("level", F, "share of proteins that the interval should hold"),
     column("group", S, "all, or an organism (of at least 8 test proteins; conformal at 90 % only)"),
     column("proteins", N, "test proteins"),
@@ -499,6 +519,7 @@ TABLES: dict[str, pa.Schema] = {
     "curves": CURVES,
     "incumbents": INCUMBENTS,
     "bands": BANDS,
+    "choices": CHOICES,
     "winners": WINNERS,
     "baseline": BASELINE,
     "strategies": STRATEGIES,

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from tmelt.decision import seed_noise
-from tmelt.evidence.confirmation import winners_of
 from tmelt.evidence.error_model import Arm, Estimate, estimate
 from tmelt.evidence.incumbents import SEARCH_KEY, trial_scores
 from tmelt.evidence.metrics import none_if_nan, score
@@ -22,6 +21,7 @@ from tmelt.evidence.schema import (
     WINNER_PREDICTIONS,
     WINNERS,
 )
+from tmelt.evidence.selection import winners_of
 from tmelt.evidence.tables import table
 from tmelt.evidence.verdict import FEW
 from tmelt.schema import read_table
@@ -121,7 +121,12 @@ def candidate_of(plan: pl.DataFrame, purpose: str, strategy: str | None, traject
 
 
 def winners(
-    trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed, flattery: Optimism
+    trials: pl.DataFrame,
+    considered: pl.DataFrame,
+    runs: pl.DataFrame,
+    plan: pl.DataFrame,
+    confirmed: Confirmed,
+    flattery: Optimism,
 ) -> pl.DataFrame:
     """The table `winners`: one row per search."""
     exact = {
@@ -130,7 +135,7 @@ def winners(
     baseline = candidate_of(plan, "baseline", None, None)
     planned = {name: len(seeds) for name, seeds in plan.select("candidate", "seeds").iter_rows()}
     rows = []
-    for trial in winners_of(trials):
+    for trial in winners_of(trials, considered):
         key = (trial["strategy"], trial["trajectory"])
         seen = exact[(*key, trial["iteration"])]
         row = dict.fromkeys(WINNERS.names) | {
@@ -139,6 +144,7 @@ def winners(
         row |= {
             "search_val_mae": seen["val_mae"],
             "search_test_mae": seen["test_mae"],
+            "select_mae": trial["select_mae"],
         }
         if found := flattery.of(key):
             row["optimism"] = found.value

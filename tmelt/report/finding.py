@@ -73,7 +73,7 @@ def _winners(study: Study) -> list[str]:
         ending = "all the others have the same" if len(others) > 1 else "the other has the same"
     else:
         ending = f"the other{'s have' if len(others) > 1 else ' has'} {reach} °C"
-    return [f"Chosen by validation, {text}; {ending}."]
+    return [f"Chosen on proteins that no search saw, {text}; {ending}."]
 
 
 def _against_baseline(study: Study) -> list[str]:
@@ -245,15 +245,16 @@ def _search_only(study: Study) -> list[str]:
 
 
 def _optimism(study: Study) -> list[str]:
-    """How much of the gains in validation did not carry over, over the winners that are not the baseline."""
-    changed = study["winners"].filter(pl.col("iteration") > 0).drop_nulls("optimism")
+    """How much of the gains in validation did not carry over, over the searches that kept a change."""
+    moved = study["choices"].filter((pl.col("place") == 1) & (pl.col("iteration") > 0)).select("strategy", "trajectory")
+    changed = study["winners"].join(moved, on=["strategy", "trajectory"], how="semi").drop_nulls("optimism")
     if not len(changed):
         return []
     mean = float(changed["optimism"].mean())
     shown = changed.filter(pl.col("optimism_low") > 0)
     text = (
-        f"Of the winners' gains in validation, {number(mean)} °C on average did not carry over to proteins that no "
-        f"search saw ({count(len(changed), 'winner')}"
+        f"Of the searches' gains in validation, {number(mean)} °C on average did not carry over to proteins that no "
+        f"search saw ({count(len(changed), 'search', 'searches')}"
     )
     return [f"{text}; for {len(shown)} the 95 % interval lies above 0)." if len(shown) else f"{text})."]
 

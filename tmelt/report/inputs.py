@@ -105,8 +105,8 @@ class Study:
 
     @cached_property
     def best(self) -> dict[str, dict[str, Any]]:
-        """For each strategy the winner to show in detail: the one with the lowest validation error of its search."""
-        chosen = self["winners"].drop_nulls("search_val_mae").sort("search_val_mae", "trajectory")
+        """For each strategy the winner to show in detail: the one with the lowest error on select."""
+        chosen = self["winners"].drop_nulls("select_mae").sort("select_mae", "trajectory")
         rows = chosen.unique("strategy", keep="first", maintain_order=True).to_dicts()
         return {row["strategy"]: row for row in rows}
 

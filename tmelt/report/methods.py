@@ -51,7 +51,8 @@ def _told_confirmation(study: Study) -> list[str]:
         return []
     openings = f" ({count(len(study.vault_log), 'opening')}, listed above)" if study.vault_log else ""
     return [
-        f"Afterwards the last incumbent of each search and the baseline were retrained with "
+        "Afterwards the incumbent with the lowest error on select, proteins that no search saw, became the winner of "
+        "each search (chosen among its last incumbents); the winners and the baseline were retrained with "
         f"{count(confirmed['seed'].n_unique(), 'fresh seed')}, and their test error was measured; test labels were "
         f"opened only then{openings}.",
         "Intervals are 95 % intervals from one model of error: families of homologous proteins, training seeds and "
@@ -94,8 +95,9 @@ def methods(study: Study) -> list[tuple[str, str]]:
         ("Decision", _decision(study)),
         (
             "Evidence",
-            "Each search's winner by validation and the baseline are retrained on fresh seeds; the number that "
-            "counts is their test MAE. Intervals: 95 %, over protein families, training seeds and distinct searches. "
+            "Each search's winner, of its last incumbents the one with the lowest error on select, and the baseline "
+            "are retrained on fresh seeds; the number that counts is their test MAE. Intervals: 95 %, over protein "
+            "families, training seeds and distinct searches. "
             "With one distinct search of a strategy they say how good its winner is, not how another search would end; "
             f"with fewer than {FEW} no strategy is called better than another.",
         ),

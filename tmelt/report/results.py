@@ -115,6 +115,7 @@ def winners_table(study: Study) -> Table:
             str(row["iteration"]),
             row["origin"],
             number(row["search_val_mae"]),
+            number(row["select_mae"]),
             number(row["val_mae"]),
             number(row["test_mae"]),
             interval(row["test_low"], row["test_high"]),
@@ -128,11 +129,35 @@ def winners_table(study: Study) -> Table:
         for row in won.to_dicts()
     ]
     columns = [
-        "", "trial", "proposed by", "val MAE in the search", "val MAE confirmed", "test MAE confirmed",
-        "95 % interval", "test MAE of the ensemble", "ρ within organisms", "optimism", "95 % interval",
-        "fresh seeds ok",
+        "", "trial", "proposed by", "val MAE in the search", "select MAE in the search", "val MAE confirmed",
+        "test MAE confirmed", "95 % interval", "test MAE of the ensemble", "ρ within organisms", "optimism",
+        "95 % interval", "fresh seeds ok",
     ]  # fmt: skip
     return noted(columns, rows, texts=[2])
+
+
+def choices_table(study: Study) -> Table:
+    """The incumbents that each winner was chosen from."""
+    rows = [
+        [
+            f"{row['strategy']}, search {row['trajectory']}",
+            str(row["iteration"]),
+            "last" if row["place"] == 1 else f"{row['place'] - 1} before",
+            number(row["search_val_mae"]),
+            number(row["select_mae"]),
+            "winner" if row["chosen"] else "",
+            number(row["test_mae"]),
+            interval(row["test_low"], row["test_high"]),
+            "" if row["chosen"] else number(row["difference"], signed=True),
+            interval(row["low"], row["high"], signed=True),
+        ]
+        for row in study["choices"].sort(study.place(), "trajectory", "place").to_dicts()
+    ]
+    columns = [
+        "", "trial", "incumbent", "val MAE in the search", "select MAE in the search", "chosen", "test MAE confirmed",
+        "95 % interval", "against the winner, °C", "95 % interval",
+    ]  # fmt: skip
+    return Table(columns, rows, texts=[2, 5])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import polars as pl
 
 from tmelt.report.cautions.caution import Caution
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, listing
+from tmelt.report.words import count, listing, number
 
 _NAMED = 6  # short searches that are named one by one
 _HYBRIDS = ("llm_seeded", "ra_bo", "ua_bo", "centaur")  # kinds whose inner trials are a sampler's
@@ -22,6 +22,7 @@ def searches(study: Study) -> Iterator[Caution]:
     yield from _without_model(study)
     yield from _few_model_based(study)
     yield from _cut_by_clock(study)
+    yield from _not_carried_over(study)
     yield from _short_searches(study)
 
 
@@ -92,6 +93,29 @@ def _cut_by_clock(study: Study) -> Iterator[Caution]:
             title="Runs cut by the clock.",
             text=f"{count(cut, 'run')} ended for lack of time (trials concerned: {listing(told)}): their candidates "
             "might do better with a larger budget, and comparisons favour fast ones.",
+        )
+
+
+def _not_carried_over(study: Study) -> Iterator[Caution]:
+    """Gains in validation that proteins which no search saw do not show."""
+    shown = study["strategies"].filter(pl.col("optimism_low") > 0).sort(study.place())
+    if len(shown):
+        told = listing([f"{row['strategy']} ({number(row['optimism'])} °C)" for row in shown.to_dicts()])
+        yield _caution(
+            level="warning",
+            title="Gains that do not carry over.",
+            text=f"A part of the gain in validation of {told} is absent on proteins that no search saw: the search "
+            "fitted the validation proteins. Do not quote validation errors of these arms.",
+        )
+    earlier = study["choices"].filter(pl.col("chosen") & (pl.col("place") > 1))
+    if len(earlier):
+        names = [f"{row['strategy']} (search {row['trajectory']})" for row in earlier.head(_NAMED).to_dicts()]
+        more = f" and {len(earlier) - _NAMED} more" if len(earlier) > _NAMED else ""
+        yield _caution(
+            level="note",
+            title="Winners that are not the last incumbent.",
+            text=f"Of {listing(names)}{more} an earlier incumbent had the lower error on select, so that one is the "
+            "winner.",
         )
 
 

@@ -41,9 +41,9 @@ def figure_optimism(study: Study, width: int) -> Figure | None:
     held = "select" if study.splits.get("select") else "test"
     caption = (
         "Ticks: single searches, lines: their 95 % intervals over protein families and training seeds; dots: means. "
-        f"The gain from trial 0 to the winner in validation, minus the same gain on {held} proteins, both by the "
-        "search's own runs: 0 for a search that kept nothing, 0 on average where nothing was gained by chance, "
-        f"positive where a gain did not carry over. n = {count(len(rows), 'winner')}."
+        f"The gain from trial 0 to the last incumbent in validation, minus the same gain on {held} proteins, both "
+        "by the search's own runs: 0 for a search that kept nothing, 0 on average where nothing was gained by chance, "
+        f"positive where a gain did not carry over. n = {count(len(rows), 'search', 'searches')}."
     )
     return Figure(
         "optimism", "Optimism of the search scores", caption, styled(chart, width), {"optimism": rows.drop("words")}

@@ -193,8 +193,8 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
             if SPREAD in kinds
             else ""
         )
-        + "Conformal: one width for all proteins, from the errors on validation; since validation chose the winner, "
-        "slightly too narrow is to be expected. Mean over the winners of a strategy. n = "
+        + "Conformal: one width for all proteins, from the errors on select, which no search saw. "
+        "Mean over the winners of a strategy. n = "
         f"{count(int(whole['proteins'].max()), 'test protein')}."
     )
     return Figure(

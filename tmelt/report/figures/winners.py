@@ -215,7 +215,7 @@ def figure_predicted(study: Study, width: int) -> Figure | None:
     chart = faceted(panel.properties(width=side, height=side), "panel", list(heads.values()), width)
     caption = (
         f"Mean prediction over fresh seeds against measurement, {how}; dashed: perfect. Of each strategy the winner "
-        "with the lowest validation error of its search; MAE of the mean prediction. n = "
+        "with the lowest error on select; MAE of the mean prediction. n = "
         f"{count(proteins, 'test protein')} per panel."
     )
     columns = ("trajectory", "protein_id", "organism", "tm", "prediction", "prediction_sd")
