@@ -52,6 +52,24 @@ def test_runs_that_the_clock_cut_are_counted(whole, found):
     assert told.startswith("12 runs ended for lack of time (trials concerned: ua 6)")
 
 
+def test_a_gain_that_does_not_carry_over_and_winners_from_before_the_end_are_named(whole, found):
+    study = whole.read()
+    low = pl.when(pl.col("strategy") == "ua").then(0.2).otherwise(-0.1)
+    flattered = study["strategies"].with_columns(optimism=pl.lit(0.5), optimism_low=low)
+    told = found(replace(study, tables={**study.tables, "strategies": flattered}))["Gains that do not carry over."].text
+    assert "of ua (0.50 °C) is absent on proteins that no search saw" in told
+    honest = study["strategies"].with_columns(optimism_low=pl.lit(-0.1))
+    assert "Gains that do not carry over." not in found(replace(study, tables={**study.tables, "strategies": honest}))
+    title = "Winners that are not the last incumbent."
+    last = study["choices"].with_columns(chosen=pl.col("place") == 1)
+    assert title not in found(replace(study, tables={**study.tables, "choices": last}))
+    second = (pl.col("strategy") == "ra") & (pl.col("trajectory") == 0)
+    earlier = last.with_columns(place=pl.when(second & pl.col("chosen")).then(2).otherwise("place"))
+    assert (
+        "Of ra (search 0) an earlier" in found(replace(study, tables={**study.tables, "choices": earlier}))[title].text
+    )
+
+
 def test_searches_that_repeat_each_other_are_counted_once(whole, found):
     study = whole.read()
     assert "Repeated searches." not in found(study)

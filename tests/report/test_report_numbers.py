@@ -138,11 +138,12 @@ def test_nothing_is_said_of_strategies_without_a_confirmed_winner(whole):
     assert "the winners of random and ra are shown to improve" in said and "every strategy" not in said
 
 
-def test_what_did_not_carry_over_is_said_of_changed_winners_alone(whole):
-    study = with_table(whole.read(), "winners", optimism=pl.lit(0.2), optimism_low=pl.lit(0.1), iteration=pl.lit(3))
+def test_what_did_not_carry_over_is_said_of_searches_that_kept_a_change_alone(whole):
+    study = with_table(whole.read(), "winners", optimism=pl.lit(0.2), optimism_low=pl.lit(0.1))
+    study = with_table(study, "choices", iteration=pl.lit(3))
     assert "0.20 °C on average did not carry over" in finding(study)[1]
     assert f"for {len(study['winners'])} the 95 % interval lies above 0" in finding(study)[1]
-    unchanged = with_table(whole.read(), "winners", iteration=pl.lit(0))
+    unchanged = with_table(whole.read(), "choices", iteration=pl.lit(0))
     assert "carry over" not in finding(unchanged)[1]
 
 
