@@ -48,10 +48,10 @@ rule choose_winners:
         mem_mb=4000,
     params:
         study=folder_of_study,
-        count=CONFIG.evidence.incumbents,
+        incumbents=CONFIG.evidence.incumbents,
     shell:
         "python scripts/choose_winners.py --study {params.study:q} --trials {input.trials:q} --select {input.select:q}"
-        " --count {params.count} --last-incumbents {output.last_incumbents:q} 2> {log:q}"
+        " --count {params.incumbents} --last-incumbents {output.last_incumbents:q} 2> {log:q}"
 
 
 checkpoint plan_confirmation:

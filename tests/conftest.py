@@ -3,6 +3,7 @@
 import pytest
 
 CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 12, 3
+SLOW_S = 3600  # a backstop: slow tests have limits of their own, which a busy machine does not use up (patience.py)
 
 
 def pytest_addoption(parser):
@@ -28,5 +29,7 @@ def pytest_collection_modifyitems(items):
     """With `--dist loadgroup` the tests of a file share a process and its fixtures; chaos tests go where there is room,
     for they are slow, and what they share lies on disk."""
     for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_S))
         if not item.get_closest_marker("chaos"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))

@@ -13,7 +13,7 @@ from llm.server import ChatServer, Reply
 from small_data import RIDGE
 from test_cheaters import ANSWER, cheat
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.slow
 
 
 def written(script, **header):

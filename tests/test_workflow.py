@@ -15,7 +15,7 @@ from tmelt.evidence.schema import TABLES
 from tmelt.harness.run import ROW_WISE_TOLERANCE
 from tmelt.study import read_study
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

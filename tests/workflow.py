@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from patience import Patience, wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LINKED = ("Snakefile", "rules", "scripts", "studies", "profiles", "slurm", "envs", "report", "config.yaml")
@@ -177,17 +179,21 @@ class Workspace:
         timeout: float = 500,
     ) -> tuple[int, str]:
         """A run that may fail: its exit status and its output."""
-        done = subprocess.run(
-            self.command(*arguments, profile=profile, targets=targets),
-            cwd=self.folder,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-        )
-        return done.returncode, done.stdout
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(
+                self.command(*arguments, profile=profile, targets=targets),
+                cwd=self.folder,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                status = wait_for(process, timeout)
+            finally:
+                process.kill()
+            output.seek(0)
+            return status, output.read()
 
     def said(self) -> str:
         """The output of all runs that were started."""
@@ -277,7 +283,7 @@ def end_processes_in(folder: Path) -> None:
 
 def wait_until(condition, timeout: float = 120, pause: float = 0.05) -> None:
     """Wait for a condition; AssertionError when it does not come true."""
-    end = time.monotonic() + timeout
+    patience = Patience(timeout)
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert not patience.is_over(), "waited in vain"
         time.sleep(pause)

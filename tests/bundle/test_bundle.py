@@ -19,7 +19,7 @@ from tmelt.bundle.predict import PREDICTED, predict_file
 from tmelt.errors import InputError
 from tmelt.schema import HIDDEN, read_table
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.slow
 
 SETTINGS = {
     "level": 0.9,

@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import pytest
+from patience import wait_for
 from survival import SIGNALS, MadeOnce, below_trainings, kill_when_there, same_as, trainings
 from workflow import Workspace, end_processes_in, wait_until
 
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 def ended_well(process: subprocess.Popen, space: Workspace) -> str:
     """Wait for a run; its output."""
-    assert process.wait(300) == 0, space.said()[-3000:]
+    assert wait_for(process, 300) == 0, space.said()[-3000:]
     return space.said()
 
 
@@ -30,7 +31,7 @@ def test_killed_at_random(prepared, undisturbed, space_like, chaos_seed):
             process.wait(draw.uniform(1.0, 20.0))
         except subprocess.TimeoutExpired:
             os.kill(process.pid, chosen)  # the main process alone: what it started may live on
-        process.wait(120)
+        wait_for(process, 120)
         watch.check()
         space.unlock()
     space.run()
@@ -43,7 +44,7 @@ def test_everything_killed_in_the_second_seed_keeps_the_first(prepared, space_li
     process = space.start()
     wait_until(lambda: len(space.journal()) == 1)
     end_processes_in(space.folder)  # as if the machine went down
-    process.wait(30)
+    wait_for(process, 30)
     first = space.journal()
     assert len(first) == 1
     (name,) = first
@@ -81,7 +82,7 @@ def test_an_orphaned_training_is_waited_for_not_repeated(prepared, undisturbed, 
     process = space.start()
     wait_until(lambda: trainings(space))
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(30)
+    wait_for(process, 30)
     assert trainings(space), "the training ended with the main process"
     space.unlock()
     space.run()
@@ -93,7 +94,7 @@ def test_a_lock_left_behind_is_named_with_its_remedy(prepared, undisturbed, spac
     process = space.start()
     wait_until(lambda: any((space.folder / ".snakemake" / "locks").glob("*")))
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(30)
+    wait_for(process, 30)
     said = space.run(fails=True)
     assert "--unlock" in said
     space.unlock()

@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from patience import wait_for
 from survival import trainings
 from workflow import Workspace
 
@@ -67,6 +68,6 @@ def processes_of(job: str) -> list[int]:
 
 def ended_well(process: subprocess.Popen, space: Workspace, timeout: float = 400) -> str:
     """Wait for a run; its output."""
-    process.wait(timeout)
+    wait_for(process, timeout)
     assert process.returncode == 0, space.said()[-6000:] + space.logs()
     return space.said()

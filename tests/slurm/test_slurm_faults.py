@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from llm.server import ChatServer, Reply
 from on_slurm import ended_well, is_training, slurm, submitted, training_jobs
+from patience import wait_for
 from survival import STRATEGIES, same_as
 from workflow import study, wait_until
 
@@ -68,7 +69,7 @@ def test_out_of_time_gets_more(make_space, prepared):
     assert "TIMEOUT" in slurm("sacct", "--noheader", "--format=state", "--jobs", first)
     assert training_jobs(space) != [first]
     os.kill(process.pid, signal.SIGINT)  # the second attempt has time enough; there is no need to see it
-    process.wait(100)
+    wait_for(process, 100)
 
 
 def test_an_llm_that_is_away_for_an_hour_stops_its_search_alone_and_is_paid_once(make_space, prepared, monkeypatch):

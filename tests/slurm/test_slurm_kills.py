@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 from on_slurm import ended_well, is_training, processes_of, queued, slurm, submitted, training_jobs
+from patience import wait_for
 from survival import SIGNALS, STRATEGIES, MadeOnce, below_trainings, kill_when_there, same_as
 from workflow import Workspace, study, wait_until
 
@@ -20,7 +21,6 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.chaos]
 KILLS = 2
 
 
-@pytest.mark.timeout(900)
 def test_killed_at_random(make_space, prepared, undisturbed_pair, chaos_seed):
     """Random signals at random moments; whatever SLURM still runs is cancelled or waited for, as the refusal says."""
     draw = random.Random(chaos_seed)
@@ -36,7 +36,7 @@ def test_killed_at_random(make_space, prepared, undisturbed_pair, chaos_seed):
             chosen = SIGNALS[(chaos_seed + draw.randrange(3)) % 3]
             print(f"{chosen.name}; jobs: {queued(space.folder)}")
             os.kill(process.pid, chosen)
-            process.wait(300)
+            wait_for(process, 300)
             kills += 1
         else:
             if process.returncode == 0:
@@ -69,7 +69,7 @@ def test_after_sigkill_the_old_jobs_are_no_second_writers(begun, undisturbed):
     process = begun.start(profile="slurm")
     wait_until(lambda: is_training(begun), 200)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(30)
+    wait_for(process, 30)
     left = training_jobs(begun)
     assert left, "SLURM ended the job with its submitter"
     slurm("scontrol", "suspend", left[0])  # a short training would be over before the next run looks
@@ -87,7 +87,7 @@ def test_stopped_and_started_again(begun, undisturbed, chosen):
     process = begun.start(profile="slurm")
     wait_until(lambda: is_training(begun), 200)
     os.kill(process.pid, chosen)
-    process.wait(200)
+    wait_for(process, 200)
     wait_until(lambda: not training_jobs(begun), 100, pause=0.5)
     begun.run(profile="slurm")
     same_as(undisturbed, begun)
