@@ -38,7 +38,7 @@ test: setup packages lint slurm-test  ## every check and test
 	@pytest -m "not slurm" --numprocesses 2 --dist loadgroup
 
 lint: setup  ## ruff, snakefmt, snakemake --lint
-	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint
+	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules workflow && snakemake --lint
 
 slurm-test: setup  ## install and start a one-node SLURM, test on it, stop it
 	@scripts/install_packages.sh slurm
