@@ -37,8 +37,8 @@ test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a mis
 test: setup packages lint slurm-test  ## every check and test
 	@pytest -m "not slurm" --numprocesses 2 --dist loadgroup
 
-lint: setup  ## ruff, snakefmt, snakemake --lint
-	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules workflow && snakemake --lint
+lint: setup  ## ruff, snakefmt, snakemake --lint, mypy on the modules that pyproject.toml names
+	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules workflow && snakemake --lint && mypy
 
 slurm-test: setup  ## install and start a one-node SLURM, test on it, stop it
 	@scripts/install_packages.sh slurm

@@ -4,7 +4,6 @@ import importlib.metadata
 import importlib.util
 import re
 
-import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -28,10 +27,10 @@ def test_the_lock_names_no_cuda_package_and_no_build_of_torch():
     assert "torch==2.13.0" in LOCK
 
 
-@pytest.mark.parametrize("pin", LOCK)
-def test_what_is_installed_is_what_is_locked(pin):
-    name, version = pin.split("==")
-    assert importlib.metadata.version(name).split("+")[0] == version
+def test_what_is_installed_is_what_is_locked():
+    locked = dict(pin.split("==") for pin in LOCK)
+    assert len(locked) > 100, "this test looks for nothing"
+    assert {name: importlib.metadata.version(name).split("+")[0] for name in locked} == locked
 
 
 def test_the_lock_holds_every_dependency():

@@ -88,7 +88,7 @@ def complexity(row: Mapping[str, Any]) -> tuple[float, float, float]:
     parameters, as it reports them; the lines of its script. What is unknown counts as largest."""
     megabytes = row["checkpoint_mb"]
     known = (None if megabytes is None else round(megabytes, SIZE_DIGITS), row["parameter_count"], row["script_lines"])
-    return tuple(math.inf if value is None else value for value in known)
+    return tuple(math.inf if value is None else value for value in known)  # type: ignore[return-value]  # three values
 
 
 def _weighted_median(pairs: Sequence[tuple[float, int]]) -> float:
