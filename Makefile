@@ -12,7 +12,7 @@ CONFIG ?= config.yaml
 SOURCE ?=
 FULL ?=
 
-.PHONY: help setup packages study status test lint slurm-test bench bench-gpu bench-evidence clean
+.PHONY: help setup packages study status test check lint slurm-test bench bench-gpu bench-evidence clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -36,6 +36,9 @@ test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a mis
 
 test: setup packages lint slurm-test  ## every check and test
 	@pytest -m "not slurm" --numprocesses 2 --dist loadgroup
+
+check: lint  ## lint and the fast tests: what to run before a commit
+	@pytest -q -m "not slow and not slurm and not chaos" --limit-s 5 --numprocesses 2 --dist loadgroup
 
 lint: setup  ## ruff, snakefmt, snakemake --lint, mypy on the modules that pyproject.toml names
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules workflow && snakemake --lint && mypy

@@ -1,9 +1,13 @@
-"""Options of the tests, and which of them stay together."""
+"""Options of the tests, which of them stay together, and the limit that keeps fast tests fast."""
+
+import os
+import time
 
 import pytest
 
 CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 12, 3
 SLOW_S = 3600  # a backstop: slow tests have limits of their own, which a busy machine does not use up (patience.py)
+UNLIMITED = ("slow", "slurm", "chaos")  # what `make check` leaves out
 
 
 def pytest_addoption(parser):
@@ -13,6 +17,17 @@ def pytest_addoption(parser):
         metavar="N",
         help=f"kill at random with N seeds (default: {CHAOS_SEEDS} here, {CHAOS_SEEDS_SLURM} on SLURM)",
     )
+    parser.addoption(
+        "--limit-s",
+        type=float,
+        metavar="SECONDS",
+        help="fail a test that takes longer without one of the marks " + ", ".join(UNLIMITED),
+    )
+
+
+def pytest_configure(config):
+    if config.getoption("limit_s"):
+        config.pluginmanager.register(TimeLimit(config.getoption("limit_s")), "time-limit")
 
 
 def pytest_generate_tests(metafunc):
@@ -33,3 +48,55 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.timeout(SLOW_S))
         if not item.get_closest_marker("chaos"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+class TimeLimit:
+    """Fails an unmarked test over the limit, in a way that a busy machine does not change.
+
+    A test takes its CPU time, that of its child processes included, or its wall time divided by the processes that wait
+    for each core, whichever is more. Fixtures that tests share are charged to none of them.
+    """
+
+    def __init__(self, limit_s):
+        self.limit_s = limit_s
+        self.start = self.shared = self.none = (0.0, 0.0)  # (CPU, wall) in seconds
+        self.depth = 0  # of shared fixtures that ask for each other
+
+    @staticmethod
+    def now():
+        cpu = os.times()
+        return cpu.user + cpu.system + cpu.children_user + cpu.children_system, time.monotonic()
+
+    def since(self, start):
+        return tuple(now - then for now, then in zip(self.now(), start, strict=True))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self):
+        self.start, self.shared = self.now(), self.none
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef):
+        if fixturedef.scope == "function":
+            return (yield)
+        start = self.now()
+        self.depth += 1
+        try:
+            return (yield)
+        finally:
+            self.depth -= 1
+            if not self.depth:
+                self.shared = tuple(map(sum, zip(self.shared, self.since(start), strict=True)))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item):
+        result = yield
+        cpu, wall = (took - shared for took, shared in zip(self.since(self.start), self.shared, strict=True))
+        waiting = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        if max(cpu, wall / waiting) > self.limit_s and not any(map(item.get_closest_marker, UNLIMITED)):
+            pytest.fail(
+                f"{item.nodeid}: takes {cpu:.1f} s of CPU and {wall:.1f} s on the clock, over {self.limit_s:g} s;"
+                " make it faster, or mark it slow",
+                pytrace=False,
+            )
+        return result
