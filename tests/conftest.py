@@ -7,6 +7,7 @@ import pytest
 
 CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 12, 3
 SLOW_S = 3600  # a backstop: slow tests have limits of their own, which a busy machine does not use up (patience.py)
+STUDIES = ("simulated", "whole")  # fixtures that take some ten CPU seconds: written once per run, not per process
 UNLIMITED = ("slow", "slurm", "chaos")  # what `make check` leaves out
 
 
@@ -41,13 +42,14 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """With `--dist loadgroup` the tests of a file share a process and its fixtures; chaos tests go where there is room,
-    for they are slow, and what they share lies on disk."""
+    """With `--dist loadgroup` the tests of a file share a process and its fixtures, and so do all tests of a simulated
+    study; chaos tests go where there is room, for they are slow, and what they share lies on disk."""
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_S))
         if not item.get_closest_marker("chaos"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+            study = next((name for name in STUDIES if name in item.fixturenames), item.path.name)
+            item.add_marker(pytest.mark.xdist_group(study))
 
 
 class TimeLimit:

@@ -59,6 +59,7 @@ def test_training_padded_and_packed_has_the_same_losses():
     assert losses[0][0] != pytest.approx(losses[0][1], rel=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_all_ways_of_embedding_give_the_same_embeddings(tmp_path, device):
     if device == "cuda" and not torch.cuda.is_available():

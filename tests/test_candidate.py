@@ -249,6 +249,7 @@ def test_bf16_predicts_what_fp32_predicts(tmp_path, view):
     assert 0 < np.abs(exact - rough).max() < 0.5
 
 
+@pytest.mark.slow
 def test_a_run_repeats_to_the_byte_in_fresh_processes(tmp_path, view):
     code = """
 import json, sys

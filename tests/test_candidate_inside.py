@@ -143,6 +143,7 @@ def fit(task, knobs, checkpoint):
     assert knobs(decay=0.2) == {"decay": 0.2, "ema": True}
 
 
+@pytest.mark.slow
 def test_what_fit_pickles_predict_unpickles_in_another_process(tmp_path, view):
     source = """
 import torch
@@ -162,6 +163,7 @@ def predict(task, checkpoint):
     assert not list(tmp_path.rglob("__pycache__"))
 
 
+@pytest.mark.slow
 def test_a_forked_child_of_a_warm_process_trains(tmp_path, view):
     """The sandbox imports torch once and forks a process per phase."""
     source = """

@@ -422,6 +422,7 @@ def test_no_gpu_is_said_in_one_line(tmp_path):
         _embed(proteins, tmp_path / "cache", device="cuda")
 
 
+@pytest.mark.slow
 def test_the_command_lines_work(tmp_path):
     proteins = _proteins(_folder(tmp_path, "data"), _rows(20))
     common = ["--proteins", proteins, "--backbone", BACKBONE, "--cache", tmp_path / "cache"]

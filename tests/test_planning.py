@@ -13,6 +13,7 @@ def test_a_thousand_iterations_in_the_largest_blocks(tmp_path):
     assert "score_trial" in space.run("--dry-run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("device", "seeds_per_job", "threads"), [("cuda", "all", 6), ("cuda", 1, 2), ("cpu", "all", 2)]
 )

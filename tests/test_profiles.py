@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from workflow import REPOSITORY
 
+pytestmark = pytest.mark.slow  # each test starts Snakemake: 1.4 CPU seconds
+
 PARSE = """
 import json, sys
 from snakemake.cli import parse_args

@@ -69,6 +69,7 @@ def test_trial_0_is_the_baseline(arm):
     assert proposal.script == REFERENCE
 
 
+@pytest.mark.slow
 def test_no_configuration_is_drawn_twice(arm, history):
     configurations = {canonical_json(trial.knobs) for trial in history}
     assert len(configurations) == len(history) == arm.iterations + 1
@@ -92,6 +93,7 @@ def test_failures_are_survived(history):
     assert history[-1].incumbent is not None
 
 
+@pytest.mark.slow
 def test_a_new_process_proposes_the_same(arm, history, tmp_path):
     for length, hash_seed in ((1, "1"), (len(history), "2")):
         part = History(history[:length])

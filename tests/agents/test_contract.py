@@ -89,6 +89,7 @@ def test_a_strict_replay_makes_the_same_files(kind, history, folder, tmp_path):
             assert (tmp_path / f"i{trial.iteration}" / name).read_bytes() == recorded.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_new_process_proposes_the_same(kind, tmp_path):
     here = search(kind, 6, tmp_path / "here", Landscape(Space(), failing=0.2)).head
     command = [sys.executable, str(ROOT / "tests/agents/searching.py"), kind, "6", str(tmp_path / "there")]

@@ -76,6 +76,7 @@ def test_the_order_is_roughly_the_textbook_s(tmp_path):
     assert all(abs(place - lines.index(step.title)) <= JITTER for place, step in enumerate(varied))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(AGENTS))
 def test_five_searches_of_one_arm_are_no_copies(kind, tmp_path):
     """Same study, same arm, same landscape: what differs is the trajectory alone."""
@@ -176,11 +177,12 @@ def train(script, folder):
     return predicted.numpy(), backwards.numpy()[::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ideas",
     [
         pytest.param(read_ideas(), id="all"),
-        *(pytest.param([idea], id=idea.title, marks=pytest.mark.slow) for idea in read_ideas()),
+        *(pytest.param([idea], id=idea.title) for idea in read_ideas()),
     ],
 )
 def test_every_idea_really_trains(ideas, tmp_path):

@@ -34,6 +34,7 @@ def test_crossings_by_hand():
     assert list(crossings("a", "b", a, a, grid)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, 5, 10])
 def test_identical_processes_show_crossovers_in_at_most_a_twentieth_of_studies(count):
     """Four arms, six pairs a study. Their median curves cross in most studies."""

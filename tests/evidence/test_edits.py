@@ -341,6 +341,7 @@ HARD = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HARD)
 def test_no_script_takes_long(name):
     one, other = (f"def predict(task, checkpoint):\n    pass\n\n\ndef fit(task, knobs, checkpoint):\n{body}"

@@ -318,6 +318,7 @@ EMPTY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EMPTY)
 def test_whatever_is_missing_every_table_comes_about(tmp_path, case):
     settings = {"trajectories": 1, "iterations": 1, "seeds": (0,), "proteins": 60} | EMPTY[case]

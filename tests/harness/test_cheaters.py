@@ -17,6 +17,8 @@ from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.protocol import REFERENCE
 
+pytestmark = pytest.mark.slow  # each test starts sandboxes of its own: 3 CPU seconds
+
 # How a candidate finds the folder that its answer goes to: it looks up the stack.
 ANSWER = "import sys, os; out = sys._getframe(1).f_locals['spec']['output'] + '/predictions.f64'"
 

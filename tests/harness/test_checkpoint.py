@@ -13,6 +13,8 @@ from tmelt.harness.run import run_key, train_runs
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 
+pytestmark = pytest.mark.slow  # sandboxes of their own for most tests: 3 CPU seconds each
+
 
 @pytest.fixture
 def left(tmp_path):

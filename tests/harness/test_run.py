@@ -19,6 +19,8 @@ from tmelt.protocol import REFERENCE
 from tmelt.schema import LABELS, PREDICTIONS, RUN, read_table
 from tmelt.scoring import validation_mae
 
+pytestmark = pytest.mark.slow  # sandboxes of their own for most tests: 3 CPU seconds each
+
 
 def train(script, small, tmp_path, seeds=(0,), variation=None, knobs=None, **changes):
     """Rows of the runs of a script; files under tmp_path/s{seed}."""

@@ -19,6 +19,8 @@ from tmelt.report.methods import methods
 from tmelt.report.page import SECTIONS, draw
 from tmelt.report.render import svg_of
 
+pytestmark = pytest.mark.slow  # each test draws a page: 3 CPU seconds
+
 SCRIPTS_UNTIL_SCORED = ("tabulate_trials",)
 
 
