@@ -122,6 +122,7 @@ CHANGES = {
 _runs = {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("knob", [knob.name for knob in KNOBS])
 def test_every_knob_changes_the_outcome(tmp_path, view, knob):
     base, value = CHANGES[knob]

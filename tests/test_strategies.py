@@ -108,6 +108,7 @@ def test_a_new_process_proposes_the_same(arm, history, tmp_path):
         assert there.stdout.strip() == canonical_json(asdict(here))
 
 
+@pytest.mark.slow
 def test_a_resumed_search_is_the_uninterrupted_one(arm, history, tmp_path):
     half = len(history) // 2
     write_history(tmp_path / "history.parquet", History(history[:half]))

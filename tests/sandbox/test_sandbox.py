@@ -205,6 +205,7 @@ def test_a_killed_harness_takes_everything_along(backend):
         remove_tree(place)
 
 
+@pytest.mark.slow
 def test_what_a_job_left_that_was_killed_whole_is_cleared_away(tmp_path):
     script = f"""
         import sys, time
@@ -388,6 +389,7 @@ def test_cuda_works_inside(backend):
     assert choose_backend(backend, gpu=True) == backend
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA works here")
 @pytest.mark.parametrize("kind", ["auto", "bwrap", "landlock", "none"])
 def test_without_cuda_no_candidate_is_blamed(kind):
