@@ -42,14 +42,13 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """With `--dist loadgroup` the tests of a file share a process and its fixtures, and so do all tests of a simulated
-    study; chaos tests go where there is room, for they are slow, and what they share lies on disk."""
+    """With `--dist loadgroup` the tests of a file share a process and its fixtures; chaos tests go where there is room,
+    for they are slow, and what they share lies on disk."""
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_S))
         if not item.get_closest_marker("chaos"):
-            study = next((name for name in STUDIES if name in item.fixturenames), item.path.name)
-            item.add_marker(pytest.mark.xdist_group(study))
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 class TimeLimit:
