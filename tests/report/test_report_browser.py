@@ -10,6 +10,8 @@ from tmelt.files import sha256_text, write_text
 from tmelt.llm.transcript import write_record
 from tmelt.schema import CLEANING, write_table
 
+pytestmark = pytest.mark.slow  # a drawn page and a browser: 11 CPU seconds before the first test
+
 PAYLOAD = (
     "</script></style></textarea><script>window.hit=1</script>"
     '<img src=x onerror="window.hit=1"><svg onload="window.hit=1">'
