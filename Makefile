@@ -38,7 +38,7 @@ test: setup packages lint slurm-test  ## every check and test
 	@pytest -m "not slurm" --numprocesses 2 --dist loadgroup
 
 check: lint  ## lint and the fast tests: what to run before a commit
-	@pytest -q -m "not slow and not slurm and not chaos" --limit-s 5 --numprocesses 2 --dist loadfile
+	@pytest -q -m "not slow and not slurm and not chaos" --limit-s 5 --numprocesses 2 --dist loadgroup
 
 lint: setup  ## ruff, snakefmt, snakemake --lint, mypy on the modules that pyproject.toml names
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules workflow && snakemake --lint && mypy
