@@ -8,6 +8,8 @@ TABLES = f"{STUDY}/tables"
 EVIDENCE = f"{STUDY}/evidence"
 # What is wanted is in the name: more seeds or purposes are planned anew, and finished runs stay.
 WANTED = [f"c{len(CONFIRM_SEEDS)}", *sorted(set(CONFIG.evidence.purposes)), *["every"] * CONFIG.evidence.every_search]
+if "interaction" in CONFIG.evidence.purposes:
+    WANTED.append(f"i{CONFIG.evidence.interaction_runs}")
 PLAN = f"{STUDY}/confirm/plan_{'_'.join(WANTED)}.parquet"
 
 
@@ -46,10 +48,12 @@ checkpoint plan_confirmation:
         seeds=CONFIRM_SEEDS,
         purposes=CONFIG.evidence.purposes,
         every_search="--every-search" if CONFIG.evidence.every_search else "--no-every-search",
+        interaction_runs=CONFIG.evidence.interaction_runs,
     shell:
         "python scripts/plan_confirmation.py --study {params.study:q} --trials {input.trials:q}"
         " --protocol {input.protocol:q} --proteins {input.proteins:q} --seeds {params.seeds}"
-        " --purposes {params.purposes:q} {params.every_search} --plan {output.plan:q} 2> {log:q}"
+        " --purposes {params.purposes:q} {params.every_search} --interaction-runs {params.interaction_runs}"
+        " --plan {output.plan:q} 2> {log:q}"
 
 
 rule confirm_candidate:

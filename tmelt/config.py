@@ -210,16 +210,19 @@ class Extent(Part):
         return seeds
 
 
-Purpose = Literal["winner", "baseline", "ablation", "projection", "budget", "fraction", "organism"]
+Purpose = Literal["winner", "baseline", "ablation", "projection", "interaction", "budget", "fraction", "organism"]
 
 
 class Evidence(Part):
     """What is trained after the search, on fresh seeds, to measure and explain its winners; free to change."""
 
     # winner and baseline: the numbers that count. ablation: each winner without each of its changes. projection: the
-    # in-space part of changes to scripts. budget: 2 and 4 times the training budget. fraction: a quarter and half of
-    # fit. organism: each organism left out.
+    # in-space part of changes to scripts. interaction: each winner with subsets of its changes, for Shapley values.
+    # budget: 2 and 4 times the training budget. fraction: a quarter and half of fit. organism: each organism left out.
     purposes: tuple[Purpose, ...] = Field(("winner", "baseline"), description="what is trained after the search")
+    interaction_runs: int = Field(
+        12, ge=2, le=126, description="interaction: most candidates per search besides winner and baseline"
+    )
     every_search: bool = Field(
         False, description="all purposes for every search's winner, not only each strategy's best"
     )

@@ -45,13 +45,18 @@ CONFIRMED_RUNS = pa.schema([
 ])  # fmt: skip
 
 PLAN = pa.schema([
-    column("purpose", S, "winner, baseline, ablation, projection, budget, fraction or organism"),
+    column("purpose", S, "winner, baseline, ablation, projection, interaction, budget, fraction or organism"),
     column("candidate", S, "folder under confirm/ in which it is trained; several purposes may share one"),
     column("strategy", S, "whose winner this is about; null for the baseline"),
     column("trajectory", N, "whose winner this is about; null for the baseline"),
     column("iteration", N, "the winner's trial"),
     column("change", N, "ablation, projection: iteration of the kept change in question; null: the whole winner"),
-    column("part", S, "ablation: the knob left out, or `script`; projection: projected, parent or child; else null"),
+    column(
+        "part",
+        S,
+        "ablation: the knob left out, or `script`; projection: projected, parent or child; interaction: JSON list of"
+        " the changes it keeps, `+` between those that are one; else null",
+    ),
     column("level", F, "budget: factor on fit_s, which the script is told; fraction: share of fit; else null"),
     column("organism", S, "organism: the one left out of fit and stop; else null"),
     column("seeds", pa.list_(N), "training seeds, none of them used in the search"),
