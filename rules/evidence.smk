@@ -308,6 +308,7 @@ rule tabulate_changes:
         changes=f"{TABLES}/changes.parquet",
         attribution=f"{TABLES}/attribution.parquet",
         improvements=f"{TABLES}/improvements.parquet",
+        interactions=f"{TABLES}/interactions.parquet",
     log:
         f"{STUDY}/logs/tabulate_changes.log",
     conda:
@@ -322,7 +323,7 @@ rule tabulate_changes:
         " --runs {input.runs:q} --confirmed-runs {input.confirmed_runs:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
         " --protocol {input.protocol:q} --changes {output.changes:q} --attribution {output.attribution:q}"
-        " --improvements {output.improvements:q} 2> {log:q}"
+        " --improvements {output.improvements:q} --interactions {output.interactions:q} 2> {log:q}"
 
 
 rule tabulate_behaviour:

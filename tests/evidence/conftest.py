@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-ALL_PURPOSES = ("winner", "baseline", "ablation", "projection", "budget", "fraction", "organism")
+ALL_PURPOSES = ("winner", "baseline", "ablation", "projection", "interaction", "budget", "fraction", "organism")
 
 
 @pytest.fixture(scope="session")

@@ -370,6 +370,21 @@ IMPROVEMENTS = pa.schema([
     _NOTE,
 ])  # fmt: skip
 
+INTERACTIONS = pa.schema([
+    *_SEARCH,
+    column("iteration", N, "the winner's trial"),
+    column("term", S, "change (its Shapley value) or pair (the interaction of the two largest, given all others)"),
+    column("change", S, "before → after; changes that could not be told apart are joined by +, a pair by ×"),
+    column("kind", S, "in_space, out_of_space or mixed"),
+    column("joined", N, "changes in it"),
+    column("effect", F, "on test MAE, °C; changes add up to the winner's gain; a pair below 0 gains more together"),
+    *_INTERVAL,
+    column("seeds", N, "fresh seeds that all its candidates have"),
+    column("orders", N, "orders of adding the changes that it is a mean of; null for a pair"),
+    column("complete", B, "all subsets of the changes were planned; false: sampled orders with their mirror images"),
+    _NOTE,
+])  # fmt: skip
+
 SUBGROUPS = pa.schema([
     *_CANDIDATE,
     column("dimension", S, "organism, tm_band, length_band or distance_band"),
@@ -522,6 +537,7 @@ TABLES: dict[str, pa.Schema] = {
     "changes": CHANGES,
     "attribution": ATTRIBUTION,
     "improvements": IMPROVEMENTS,
+    "interactions": INTERACTIONS,
     "subgroups": SUBGROUPS,
     "calibration": CALIBRATION,
     "coverage": COVERAGE,
