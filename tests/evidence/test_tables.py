@@ -129,7 +129,7 @@ def test_changes_of_a_search_add_up_to_its_gain(read):
     changes, shares = read("changes"), read("attribution")
     for row in shares.iter_rows(named=True):
         own = changes.filter((pl.col("strategy") == row["strategy"]) & (pl.col("trajectory") == row["trajectory"]))
-        assert own["effect"].sum() == pytest.approx(row["gain"])
+        assert own["search_effect"].sum() == pytest.approx(row["search_gain"])
         assert row["in_space"] + row["out_of_space"] + row["unknown"] == pytest.approx(row["gain"])
         if row["strategy"] in ("random", "ra"):
             assert set(own["kind"]) == {"in_space"} and row["switch"] is None and row["out_of_space"] == 0

@@ -44,7 +44,7 @@ def interactions(changed: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed
             "iteration": entries["iteration"][0],
             "seeds": len(game.seeds),
             "orders": len(game.orders),
-            "complete": len(subsets) == 2 ** len(game.players),
+            "complete": len(game.candidates) == 2 ** len(game.players),
         }
         told = {player: _in_words(player, before, after, functions) for player in game.players}
         for player in game.players:
