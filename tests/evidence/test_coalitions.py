@@ -69,6 +69,17 @@ def test_units_of_the_trial_with_the_smallest_gain_are_joined_first():
     assert ("pooling", "script@5") in _players(_made(_path(), 7, {3: -2.0, 5: -0.1, 9: -0.5}))
 
 
+def test_knobs_of_a_category_are_joined_before_those_of_a_trial():
+    both = {"width": 128, "pooling": "max", "learning_rate": 1e-3, "batch_size": 128}
+    path = [(0, Candidate(REFERENCE, KNOBS)), (1, Candidate(REFERENCE, KNOBS | both | {"patience": 9}))]
+    assert set(map(frozenset, _players(_made(path, 6, {1: -1})))) == {
+        frozenset({"width", "pooling"}), frozenset({"learning_rate", "batch_size", "patience"})
+    }  # fmt: skip
+    path.append((2, Candidate(REFERENCE, path[1][1].knobs | {"dropout": 0.3, "crop": 512})))
+    joined = set(map(frozenset, _players(_made(path, 6, {1: -1, 2: -2}))))
+    assert joined == {frozenset({*both, "patience"}), frozenset({"dropout"}), frozenset({"crop"})}
+
+
 def test_changes_of_the_same_lines_are_one_player():
     wider = REFERENCE.replace("HIDDEN = 64", "HIDDEN = 256")
     widest = wider.replace("HIDDEN = 256", "HIDDEN = 512")

@@ -10,14 +10,14 @@ import builtins
 import itertools
 import json
 import symtable
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tmelt.evidence.difference import changed_parts, revert_change
+from tmelt.evidence.difference import CATEGORIES, changed_parts, revert_change
 from tmelt.files import sha256_text
 from tmelt.knobs import Space, Value
 
@@ -188,12 +188,26 @@ def _most(runs: int) -> int:
 
 
 def _fewer(players: list[Player], iteration: Mapping[str, int], gains: Mapping[int, float], most: int) -> list[Player]:
-    """At most so many players. First the units of one trial are joined, then trials, the smallest gain first."""
+    """At most so many players, by joining those with the smallest gains.
+
+    Units of one trial and one category of knobs are joined first, then all units of a trial, then whole trials.
+    """
+
+    def trial(player: Player) -> int:
+        return max(iteration[unit] for unit in player)
+
+    def category(player: Player) -> str:
+        return next((name for name, knobs in CATEGORIES.items() if player[-1] in knobs), "")
+
+    def gain(player: Player) -> tuple[float, int]:
+        return -gains.get(trial(player), 0.0), trial(player)
+
+    for together in (lambda player: (trial(player), category(player)), trial):
+        for _, group in itertools.groupby(sorted(players, key=lambda one: (gain(one), together(one))), together):
+            if len(players) > most:
+                players = _join(players, list(group))
     while len(players) > most:
-        last = {player: max(iteration[unit] for unit in player) for player in players}
-        by_gain = sorted(players, key=lambda player: (-gains.get(last[player], 0.0), last[player]))
-        pairs = ((one, other) for one, other in itertools.combinations(by_gain, 2) if last[one] == last[other])
-        players = _join(players, next(pairs, (by_gain[0], by_gain[1])))
+        players = _join(players, sorted(players, key=gain)[:2])
     return players
 
 
@@ -211,10 +225,11 @@ def _ones_and_rests(players: list[Player]) -> list[frozenset[Player]]:
     return [*ones, *(frozenset(players) - one for one in ones)]
 
 
-def _join(players: Sequence[Player], pair: tuple[Player, Player]) -> list[Player]:
-    """One player instead of two, at the place of the later."""
-    first, second = sorted(pair, key=players.index)
-    return [first + second if player == second else player for player in players if player != first]
+def _join(players: Sequence[Player], group: Collection[Player]) -> list[Player]:
+    """One player instead of several, at the place of the last of them."""
+    inside = [player for player in players if player in group]
+    one = tuple(itertools.chain.from_iterable(inside))
+    return [one if player == inside[-1] else player for player in players if player not in inside[:-1]]
 
 
 def _subsets(
