@@ -19,6 +19,7 @@ from tmelt.report.words import (
     interval,
     listing,
     number,
+    pair_text,
     percent,
     seconds,
     tidied,
@@ -153,8 +154,6 @@ def attribution_table(study: Study) -> Table:
 
     rows = []
     for row in shares.to_dicts():
-        confirmed, projected = row["confirmed_gain"], row["projected_gain"]
-        again = projected / confirmed if confirmed and projected is not None and confirmed < 0 else None
         rows.append(
             [
                 f"{row['strategy']}, search {row['trajectory']}",
@@ -163,9 +162,8 @@ def attribution_table(study: Study) -> Table:
                 percent(row["in_space_share"]),
                 number(row["hyperparameters"], signed=True),
                 number(row["structure"], signed=True),
-                number(confirmed, signed=True),
-                number(projected, signed=True),
-                percent(again),
+                number(row["confirmed_gain"], signed=True),
+                number(row["projected_gain"], signed=True),
                 row["source"],
                 f"trial {row['switch']}" if row["switch"] is not None else "never",
                 row["note"] or "",
@@ -174,9 +172,9 @@ def attribution_table(study: Study) -> Table:
     columns = [
         "", "kept changes", "gain by the search, °C", "by knobs", "by other constants, °C",
         "by structure, °C", "gain confirmed, °C", "knobs alone, re-run, °C",
-        "by knobs, re-run", "split by", "script first changed",
+        "split by", "script first changed",
     ]  # fmt: skip
-    return noted(columns, rows, texts=[9, 10])
+    return noted(columns, rows, texts=[8, 9])
 
 
 def interactions_table(study: Study) -> Table:
@@ -184,7 +182,7 @@ def interactions_table(study: Study) -> Table:
     rows = [
         [
             f"{row['strategy']}, search {row['trajectory']}",
-            tidied(row["change"]),
+            pair_text(row["change"], 60) if row["term"] == "pair" else tidied(row["change"]),
             number(row["effect"], signed=True),
             interval(row["low"], row["high"], signed=True),
             orders_text(row),

@@ -1,5 +1,7 @@
 """Where the gain came from: knobs or script, which changes, which knobs."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
@@ -20,7 +22,7 @@ from tmelt.report.figures.theme import (
     trial_axis,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, number, search_name, shortened, tidied, trial_name
+from tmelt.report.words import count, interval, number, pair_text, search_name, shortened, tidied, trial_name
 
 # Colour and shape of a kind of change by its label.
 KINDS = {
@@ -350,15 +352,14 @@ def figure_interactions(study: Study, width: int) -> Figure | None:
     shown = rows.head(2 * _TOP)
     room = 22 if width < PHONE else 50
     labels = [
-        f"{place}. {shortened(tidied(row['change']), room)} ({row['strategy']})"
-        for place, row in enumerate(shown.to_dicts(), 1)
+        f"{place}. {_change_text(row, room)} ({row['strategy']})" for place, row in enumerate(shown.to_dicts(), 1)
     ]
     shown = described(
         linked(shown).with_columns(
             label=pl.Series(labels), role=pl.col("term").replace_strict({"change": _VALUE, "pair": _PAIR})
         ),
         lambda row: (
-            f"{search_name(row)}: {shortened(tidied(row['change']), 80)}: {number(row['effect'], signed=True)} °C "
+            f"{search_name(row)}: {_change_text(row, 80)}: {number(row['effect'], signed=True)} °C "
             f"({interval(row['low'], row['high'], signed=True) or 'no interval'}), {row['role']}"
         ),
     )
@@ -401,6 +402,12 @@ def figure_interactions(study: Study, width: int) -> Figure | None:
         styled(chart, width),
         {"interactions": study["interactions"]},
     )
+
+
+def _change_text(row: dict[str, Any], length: int) -> str:
+    if row["term"] == "pair":
+        return pair_text(row["change"], length // 2 - 1)
+    return shortened(tidied(row["change"]), length)
 
 
 def _orders_of(rows: pl.DataFrame) -> str:
