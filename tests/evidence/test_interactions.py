@@ -170,6 +170,16 @@ def test_a_change_that_makes_no_other_candidate_counts_nothing(tmp_path):
     assert (same["effect"], same["low"], same["note"]) == (0, None, "the same candidate with and without it")
 
 
+def test_changes_are_told_in_words(tmp_path):
+    effects = {(A,): -1.0}
+    rows = _table(tmp_path, *_world(effects, [A, ("b", "script@5")]))
+    assert set(rows["change"]) == {
+        "a: inactive → 1", "b: inactive → 1 + script of trial 5: spelling",
+        "a: inactive → 1 × b: inactive → 1 + script of trial 5: spelling",
+    }  # fmt: skip
+    assert set(rows["kind"]) == {"in_space", "mixed"} and rows.filter(kind="mixed")["joined"].min() == 2
+
+
 def test_values_of_a_study_add_up_to_the_gain_of_its_winners(simulated, read):
     rows, winners = read("interactions"), read("winners")
     assert len(rows.filter(term="pair")) > 0 and (rows["low"] <= rows["effect"]).all()

@@ -17,6 +17,7 @@ from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed
 from tmelt.history import Proposal
 
+_INACTIVE = "inactive"  # a knob that does not count with the others' values
 _NOT_TRAINED = "not known: candidates failed, and no order with its mirror image is complete"
 
 
@@ -171,5 +172,5 @@ def _in_words(
             iteration = int(unit.split("@")[1])
             told.append(f"script of trial {iteration}: {', '.join(functions.get(iteration) or ['spelling'])}")
         else:
-            told.append(f"{unit}: {before.get(unit)} → {after.get(unit)}")
+            told.append(f"{unit}: {before.get(unit, _INACTIVE)} → {after.get(unit, _INACTIVE)}")
     return " + ".join(told)
