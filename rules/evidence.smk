@@ -14,6 +14,8 @@ WANTED = [
     *sorted(set(CONFIG.evidence.purposes)),
     *["every"] * CONFIG.evidence.every_search,
 ]
+if "interaction" in CONFIG.evidence.purposes:
+    WANTED.append(f"i{CONFIG.evidence.interaction_runs}")
 PLAN = f"{STUDY}/confirm/plan_{'_'.join(WANTED)}.parquet"
 
 
@@ -74,10 +76,12 @@ checkpoint plan_confirmation:
         seeds=CONFIRM_SEEDS,
         purposes=CONFIG.evidence.purposes,
         every_search="--every-search" if CONFIG.evidence.every_search else "--no-every-search",
+        interaction_runs=CONFIG.evidence.interaction_runs,
     shell:
         "python scripts/plan_confirmation.py --study {params.study:q} --trials {input.trials:q}"
-        " --last-incumbents {input.last_incumbents:q} --protocol {input.protocol:q} --proteins {input.proteins:q} --seeds {params.seeds}"
-        " --purposes {params.purposes:q} {params.every_search} --plan {output.plan:q} 2> {log:q}"
+        " --last-incumbents {input.last_incumbents:q} --protocol {input.protocol:q} --proteins {input.proteins:q}"
+        " --seeds {params.seeds} --purposes {params.purposes:q} {params.every_search}"
+        " --interaction-runs {params.interaction_runs} --plan {output.plan:q} 2> {log:q}"
 
 
 rule confirm_candidate:
@@ -335,6 +339,7 @@ rule tabulate_changes:
         changes=f"{TABLES}/changes.parquet",
         attribution=f"{TABLES}/attribution.parquet",
         improvements=f"{TABLES}/improvements.parquet",
+        interactions=f"{TABLES}/interactions.parquet",
     log:
         f"{STUDY}/logs/tabulate_changes.log",
     conda:
@@ -349,7 +354,7 @@ rule tabulate_changes:
         " --runs {input.runs:q} --confirmed-runs {input.confirmed_runs:q} --plan {input.plan:q}"
         " --confirmed-predictions {input.confirmed_predictions:q} --labels {input.labels:q}"
         " --protocol {input.protocol:q} --changes {output.changes:q} --attribution {output.attribution:q}"
-        " --improvements {output.improvements:q} 2> {log:q}"
+        " --improvements {output.improvements:q} --interactions {output.interactions:q} 2> {log:q}"
 
 
 rule tabulate_behaviour:

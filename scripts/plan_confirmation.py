@@ -26,6 +26,7 @@ def plan_confirmation(
     plan: Path,
     proteins: Path | None = None,
     every_search: bool = False,
+    interaction_runs: int = 12,
 ) -> None:
     """Write the plan and a proposal for each candidate to train."""
     organisms = []
@@ -40,6 +41,7 @@ def plan_confirmation(
         purposes=purposes,
         every_search=every_search,
         organisms=organisms,
+        interaction_runs=interaction_runs,
     )
     confirmation.write_candidates(plan.parent, planned, candidates)
     write(plan, planned, PLAN)

@@ -210,7 +210,9 @@ class Extent(Part):
         return seeds
 
 
-Purpose = Literal["winner", "baseline", "incumbent", "ablation", "projection", "budget", "fraction", "organism"]
+Purpose = Literal[
+    "winner", "baseline", "incumbent", "ablation", "projection", "interaction", "budget", "fraction", "organism"
+]
 
 
 class Evidence(Part):
@@ -218,13 +220,16 @@ class Evidence(Part):
 
     # winner and baseline: the numbers that count. incumbent: the other incumbents that a winner was chosen from, which
     # shows whether the search went on too long. ablation: each winner without each of its changes. projection: the
-    # in-space part of changes to scripts. budget: 2 and 4 times the training budget. fraction: a quarter and half of
-    # fit. organism: each organism left out.
+    # in-space part of changes to scripts. interaction: each winner with subsets of its changes, for Shapley values.
+    # budget: 2 and 4 times the training budget. fraction: a quarter and half of fit. organism: each organism left out.
     purposes: tuple[Purpose, ...] = Field(
         ("winner", "baseline", "incumbent"), description="what is trained after the search"
     )
     incumbents: int = Field(
         3, ge=1, description="a search's winner is that of its last so many incumbents with the lowest error on select"
+    )
+    interaction_runs: int = Field(
+        12, ge=2, le=126, description="interaction: most candidates per search besides winner and baseline"
     )
     every_search: bool = Field(
         False, description="all purposes for every search's winner, not only each strategy's best"

@@ -7,7 +7,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-ALL_PURPOSES = ("winner", "baseline", "incumbent", "ablation", "projection", "budget", "fraction", "organism")
+ALL_PURPOSES = (
+    "winner", "baseline", "incumbent", "ablation", "projection", "interaction", "budget", "fraction", "organism",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -553,7 +553,8 @@ if __name__ == "__main__":
         """Write a simulated study, and its tables by the project's own scripts."""
         simulated = write_study(root, trajectories=trajectories, iterations=iterations)
         train_confirmation(
-            simulated, purposes=["winner", "baseline", "ablation", "projection", "budget", "fraction", "organism"]
+            simulated,
+            purposes=["winner", "baseline", "ablation", "projection", "interaction", "budget", "fraction", "organism"],
         )
         if tables:
             from make_tables import make_tables

@@ -129,7 +129,7 @@ def test_changes_of_a_search_add_up_to_its_gain(read):
     changes, shares = read("changes"), read("attribution")
     for row in shares.iter_rows(named=True):
         own = changes.filter((pl.col("strategy") == row["strategy"]) & (pl.col("trajectory") == row["trajectory"]))
-        assert own["effect"].sum() == pytest.approx(row["gain"])
+        assert own["search_effect"].sum() == pytest.approx(row["search_gain"])
         assert row["in_space"] + row["out_of_space"] + row["unknown"] == pytest.approx(row["gain"])
         if row["strategy"] in ("random", "ra"):
             assert set(own["kind"]) == {"in_space"} and row["switch"] is None and row["out_of_space"] == 0
@@ -261,8 +261,8 @@ def test_conformal_intervals_hold_about_as_often_as_they_say_and_the_spread_of_s
         assert found["spread"] < min(found["conformal"], level) - 0.02
     winners = read("winner_predictions").filter(pl.col("role") == "winner")
     one = winners.filter((pl.col("strategy") == "ua") & (pl.col("trajectory") == 0))
-    val, test = (one.filter(pl.col("split") == split) for split in ("val", "test"))
-    radius = (val["prediction"] - val["tm"]).abs().sort()[int(np.ceil((len(val) + 1) * 0.9)) - 1]
+    held, test = (one.filter(pl.col("split") == split) for split in ("select", "test"))
+    radius = (held["prediction"] - held["tm"]).abs().sort()[int(np.ceil((len(held) + 1) * 0.9)) - 1]
     row = whole.filter((pl.col("strategy") == "ua") & (pl.col("trajectory") == 0), kind="conformal", level=0.9).row(
         0, named=True
     )

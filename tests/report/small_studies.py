@@ -15,7 +15,7 @@ from tmelt.report.inputs import Study, read_study
 from tmelt.report.page import write_report
 from tmelt.schema import CLEANING, write_table
 
-EVERYTHING = ("winner", "baseline", "ablation", "projection", "budget", "fraction", "organism")
+EVERYTHING = ("winner", "baseline", "ablation", "projection", "interaction", "budget", "fraction", "organism")
 KINDS = {"random": {}, "bo": {"startup": 4}, "ra": {"model": "playbook"}, "ua": {"model": "playbook"}}
 CLEANED = [
     {"step": 1, "what": "the same sequence twice", "decision": "averaged", "rows": 3, "left": 297},

@@ -41,7 +41,16 @@ def test_whole_study_has_every_section_and_figure(whole, page):
     for name in named:
         for ending in ("svg", "png", "csv", "parquet"):
             assert (page.parent / "figures" / f"{name}.{ending}").stat().st_size > 0
-    assert {"ranking", "incumbents_trials", "trials", "predicted", "attribution", "improvements", "pareto"} <= named
+    assert {
+        "ranking",
+        "incumbents_trials",
+        "trials",
+        "predicted",
+        "attribution",
+        "improvements",
+        "interactions",
+        "pareto",
+    } <= named
     assert "NaN" not in words_of(page) and "None" not in words_of(page)
 
 

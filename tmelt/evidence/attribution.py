@@ -11,16 +11,19 @@ import polars as pl
 
 from tmelt.decision import seed_noise
 from tmelt.errors import InputError
+from tmelt.evidence.confirmation import Candidate
 from tmelt.evidence.difference import Change, compare, parts_of, unified_diff
 from tmelt.evidence.error_model import Estimate
 from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
 from tmelt.evidence.schema import ATTRIBUTION, CHANGES, IMPROVEMENTS
-from tmelt.evidence.selection import incumbent_path
+from tmelt.evidence.selection import path_to_winner
 from tmelt.evidence.tables import table
 from tmelt.evidence.verdict import ALPHA
 from tmelt.evidence.winners import Confirmed, candidate_of
 from tmelt.history import Proposal
 from tmelt.knobs import Space
+
+FRESH, SEARCH = "fresh seeds", "search"  # where an effect or a gain comes from
 
 
 def script_of(study: Path, strategy: str, trajectory: int, iteration: int) -> str:
@@ -39,26 +42,30 @@ def script_of(study: Path, strategy: str, trajectory: int, iteration: int) -> st
 def changes(
     trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed, study: Path, space: Space
 ) -> pl.DataFrame:
-    """The table `changes`: each step from one incumbent to the next, in every search."""
+    """The table `changes`: each step from one incumbent to the next, in every search, up to its winner.
+
+    A step has its effect from fresh seeds where both of its ends were retrained, for whatever purpose; otherwise by the
+    search's own scores.
+    """
     exact = _exact_mae(runs)
     noise = seed_noise(trials.to_dicts())
     rows = []
     for strategy, trajectory, search in searches(trials):
-        path = incumbent_path(search)
+        path = path_to_winner(search, plan)
         tried = {row["iteration"]: row for row in search.iter_rows(named=True)}
         if not path:
             continue
         score = {i: exact[(strategy, trajectory, i)] for i in path}
         gain = score[path[-1]] - score[path[0]]
+        made = {i: Candidate(script_of(study, strategy, trajectory, i), json.loads(tried[i]["knobs"])) for i in path}
         for before, after in itertools.pairwise(path):
-            change = compare(
-                script_of(study, strategy, trajectory, before),
-                script_of(study, strategy, trajectory, after),
-                json.loads(tried[before]["knobs"]),
-                json.loads(tried[after]["knobs"]),
-                space,
-            )
-            effect = score[after] - score[before]
+            old, new = made[before], made[after]
+            change = compare(old.script, new.script, old.knobs, new.knobs, space)
+            own = score[after] - score[before]
+            effect, error, source = own, effect_error(noise, tried[before], tried[after]), SEARCH
+            if old.name in confirmed and new.name in confirmed:
+                fresh = confirmed.difference(new.name, old.name, "val")
+                effect, error, source = fresh.value, fresh.se, FRESH
             share, basis = _in_space_share(change, plan, confirmed, strategy, trajectory, after)
             rows.append(
                 {
@@ -77,8 +84,10 @@ def changes(
                     "lines_removed": change.lines_removed,
                     "categories": list(change.categories),
                     "effect": effect,
-                    "effect_se": effect_error(noise, tried[before], tried[after]),
-                    "gain_share": effect / gain if gain < 0 else None,
+                    "effect_se": error,
+                    "source": source,
+                    "search_effect": own,
+                    "gain_share": own / gain if gain < 0 else None,
                     "in_space_share": share,
                     "in_space_basis": basis,
                     "rationale": json.loads(tried[after]["proposal"])["rationale"],
@@ -130,55 +139,104 @@ def _projections(plan: pl.DataFrame, strategy: str, trajectory: int, change: int
 def attribution(
     changed: pl.DataFrame, trials: pl.DataFrame, runs: pl.DataFrame, plan: pl.DataFrame, confirmed: Confirmed
 ) -> pl.DataFrame:
-    """The table `attribution`: one row per search. `changed` is the table `changes`."""
+    """The table `attribution`: one row per search. `changed` is the table `changes`.
+
+    The gain and its parts come from fresh seeds where what they need was retrained, otherwise all of them from the
+    search's own scores; never one part from here and another from there.
+    """
     exact = _exact_mae(runs)
     baseline = candidate_of(plan, "baseline", None, None)
     rows = []
     for strategy, trajectory, search in searches(trials):
-        path = incumbent_path(search)
+        path = path_to_winner(search, plan)
         if not path:
             continue
         own = changed.filter((pl.col("strategy") == strategy) & (pl.col("trajectory") == trajectory))
         gain = exact[(strategy, trajectory, path[-1])] - exact[(strategy, trajectory, path[0])]
-        inside = float((own["effect"] * own["in_space_share"]).sum())
-        outside = float((own["effect"] * (1 - own["in_space_share"])).sum())
-        beyond = {
-            kind: float((rows_of["effect"] * (1 - rows_of["in_space_share"])).sum())
-            for kind in ("hyperparameters", "structure")
-            for rows_of in [own.filter(pl.col("outside") == kind)]
-        }
-        unknown = float(own.filter(pl.col("in_space_share").is_null())["effect"].sum())
-        touched = own.filter(pl.col("kind").is_in(["out_of_space", "mixed"]))["iteration"]
-        notes = []
-        if gain >= 0:
-            notes.append("no gain over the baseline in validation")
-        if path[0] != 0:
-            notes.append(f"the baseline failed: measured from trial {path[0]}")
-        unsplit = own.filter(pl.col("in_space_share").is_null())["kind"].to_list()
-        if "mixed" in unsplit:
-            notes.append("some changes of script and knobs together were not split")
-        if unknown and "none" in unsplit:
-            notes.append("trainings of the same code and knobs differed")
         winner = candidate_of(plan, "winner", strategy, trajectory)
         projected = _projections(plan, strategy, trajectory, None).get("projected")
+        confirmed_gain = _confirmed_gain(confirmed, winner, baseline)
+        projected_gain = _confirmed_gain(confirmed, projected, baseline)
+        split = _split_of_steps(own, FRESH) if set(own["source"]) == {FRESH} else None
+        if split is None and confirmed_gain is not None and path[0] == 0:
+            split = _split_of_winner(own, confirmed_gain, projected_gain)
+        split = split or _split_of_steps(own, SEARCH)
+        touched = own.filter(pl.col("kind").is_in(["out_of_space", "mixed"]))["iteration"]
         rows.append(
             {
                 "strategy": strategy,
                 "trajectory": trajectory,
-                "gain": gain,
+                "search_gain": gain,
                 "kept": len(own),
-                "in_space": inside,
-                "out_of_space": outside,
-                **beyond,
-                "unknown": unknown,
-                "in_space_share": inside / gain if gain < 0 and not unknown else None,
-                "confirmed_gain": _confirmed_gain(confirmed, winner, baseline),
-                "projected_gain": _confirmed_gain(confirmed, projected, baseline),
+                **split,
+                "in_space_share": split["in_space"] / split["gain"]
+                if split["gain"] < 0 and not split["unknown"]
+                else None,
+                "confirmed_gain": confirmed_gain,
+                "projected_gain": projected_gain,
                 "switch": touched.min() if len(touched) else None,
-                "note": "; ".join(notes) or None,
+                "note": "; ".join(_remarks(own, split, path[0])) or None,
             }
         )
     return table(rows, ATTRIBUTION)
+
+
+def _split_of_steps(own: pl.DataFrame, source: str) -> dict[str, Any]:
+    """A search's gain as the sum of its steps, each in space, out of space or unknown."""
+    effect = own["effect"] if source == FRESH else own["search_effect"]
+    steps = own.with_columns(inside=effect * own["in_space_share"], beyond=effect * (1 - own["in_space_share"]))
+    outside = {
+        kind: float(steps.filter(pl.col("outside") == kind)["beyond"].sum())
+        for kind in ("hyperparameters", "structure")
+    }
+    return {
+        "source": source,
+        "basis": "steps",
+        "gain": float(effect.sum()),
+        "in_space": float(steps["inside"].sum()),
+        "out_of_space": float(steps["beyond"].sum()),
+        **outside,
+        "unknown": float(effect.filter(own["in_space_share"].is_null()).sum()),
+    }
+
+
+def _split_of_winner(own: pl.DataFrame, gain: float, projected: float | None) -> dict[str, Any] | None:
+    """A search's gain on fresh seeds: in space what its knobs achieve in the baseline's script; None if not trained."""
+    kinds = set(own["kind"]) - {"none"}
+    if kinds <= {"in_space"} or kinds == {"out_of_space"}:
+        inside, basis = gain if kinds == {"in_space"} else 0.0, "kind"
+    elif projected is not None:
+        inside, basis = projected, "projection"
+    else:
+        return None
+    beyond = gain - inside if kinds else 0.0
+    outside = own["outside"].drop_nulls().unique().to_list()
+    parts = dict.fromkeys(("hyperparameters", "structure"), None if len(outside) > 1 else 0.0)
+    if len(outside) == 1:
+        parts[outside[0]] = beyond
+    return {
+        "source": FRESH,
+        "basis": basis,
+        "gain": gain,
+        "in_space": inside,
+        "out_of_space": beyond,
+        **parts,
+        "unknown": gain - inside - beyond,
+    }
+
+
+def _remarks(own: pl.DataFrame, split: Mapping[str, Any], first: int) -> Iterator[str]:
+    if split["gain"] >= 0:
+        yield "no gain over the baseline " + ("on fresh seeds" if split["source"] == FRESH else "in validation")
+    if first != 0:
+        yield f"the baseline failed: measured from trial {first}"
+    unsplit = own.filter(pl.col("in_space_share").is_null())["kind"].to_list()
+    if split["basis"] == "steps" and "mixed" in unsplit:
+        yield "some changes of script and knobs together were not split"
+    if split["unknown"] and "none" in unsplit:
+        yield "trainings of the same code and knobs differed"
+    if split["structure"] is None:
+        yield "other constants and structure were not trained apart"
 
 
 def _confirmed_gain(confirmed: Confirmed, candidate: str | None, baseline: str | None) -> float | None:

@@ -15,6 +15,7 @@ import polars as pl
 
 from tmelt.config import Purpose
 from tmelt.errors import InputError
+from tmelt.evidence.coalitions import arrival, coalitions
 from tmelt.evidence.difference import changed_parts, compare, revert_change
 from tmelt.evidence.metrics import ORGANISM_MIN
 from tmelt.evidence.schema import PLAN
@@ -62,6 +63,7 @@ def plan_confirmation(
     purposes: Iterable[str] = ("winner", "baseline"),
     every_search: bool = False,
     organisms: Iterable[str] = (),
+    interaction_runs: int = 12,
 ) -> tuple[pl.DataFrame, dict[str, Candidate]]:
     """Which candidates to train on fresh seeds, and why.
 
@@ -74,6 +76,7 @@ def plan_confirmation(
         purposes: of PURPOSES. All but winner and baseline concern the best search of each strategy.
         every_search: ... or every search.
         organisms: those left out one after the other, for purpose `organism`.
+        interaction_runs: most candidates per search besides winner and baseline, for purpose `interaction`.
 
     Returns:
         the plan (tmelt.evidence.schema.PLAN) and the candidates by folder name.
@@ -90,7 +93,9 @@ def plan_confirmation(
     if not seeds:
         return table([], PLAN), {}
     rows, candidates = [], {}
-    for row, candidate in _entries(trials, considered, study, space, purposes, every_search, list(organisms)):
+    for row, candidate in _entries(
+        trials, considered, study, space, purposes, every_search, list(organisms), interaction_runs
+    ):
         candidates[candidate.name] = candidate
         rows.append(
             {"change": None, "part": None, "level": None, "organism": None, "strategy": None, "trajectory": None}
@@ -152,6 +157,7 @@ def _entries(
     purposes: set[str],
     every_search: bool,
     organisms: list[str],
+    interaction_runs: int,
 ) -> Iterator[tuple[dict[str, Any], Candidate]]:
     chosen = best_searches(trials, considered)
     baselines = trials.filter(pl.col("iteration") == 0).sort("strategy", "trajectory")
@@ -178,6 +184,9 @@ def _entries(
         if "projection" in purposes:
             for change, part, projected in projections(path, space):
                 yield about | {"purpose": "projection", "change": change, "part": part}, projected
+        if "interaction" in purposes:
+            for kept, subset in coalitions(path, space, _gains(trials, winner, path), interaction_runs):
+                yield about | {"purpose": "interaction", "part": kept}, subset
         if "budget" in purposes:
             for factor in BUDGET_FACTORS:
                 yield about | {"purpose": "budget", "level": factor}, replace(candidate, budget_factor=factor)
@@ -212,6 +221,13 @@ def _read_path(trials: pl.DataFrame, study: Path, winner: Mapping[str, Any]) -> 
     return [(iteration, _read(study, rows[iteration])) for iteration in path[: path.index(winner["iteration"]) + 1]]
 
 
+def _gains(trials: pl.DataFrame, winner: Mapping[str, Any], path: Sequence[tuple[int, Candidate]]) -> dict[int, float]:
+    """Change of validation MAE in °C that each step of a winner's path brought, by the search's own scores."""
+    search = trials.filter((pl.col("strategy") == winner["strategy"]) & (pl.col("trajectory") == winner["trajectory"]))
+    score = dict(search.select("iteration", "val_mae").iter_rows())
+    return {after: score[after] - score[before] for (before, _), (after, _) in itertools.pairwise(path)}
+
+
 def ablations(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[tuple[int, str, Candidate]]:
     """The winner without each of its changes: (iteration that brought it, knob or `script`, candidate).
 
@@ -225,7 +241,7 @@ def ablations(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[t
             continue
         known = {key: value for key, value in (dict(winner.knobs) | {name: default}).items() if key in space}
         own = {key: value for key, value in winner.knobs.items() if key not in space}
-        yield _arrival(path, name), name, replace(winner, knobs=space.complete(known) | own)
+        yield arrival(path, name), name, replace(winner, knobs=space.complete(known) | own)
     for (_, before), (iteration, after) in itertools.pairwise(path):
         if not changed_parts(before.script, after.script):
             continue
@@ -235,16 +251,6 @@ def ablations(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[t
         gone = (set(after.knobs) - set(before.knobs)) - {knob.name for knob in space}
         left = {key: value for key, value in winner.knobs.items() if key not in gone}
         yield iteration, "script", replace(winner, script=reverted, knobs=left)
-
-
-def _arrival(path: Sequence[tuple[int, Candidate]], name: str) -> int:
-    """The iteration in which the knob last got the winner's value; the first of the path if it always had it."""
-    final = path[-1][1].knobs[name]
-    steps = list(itertools.pairwise(path))
-    for (_, before), (iteration, after) in reversed(steps):
-        if after.knobs.get(name) == final != before.knobs.get(name):
-            return iteration
-    return path[0][0]
 
 
 def projections(path: Sequence[tuple[int, Candidate]], space: Space) -> Iterator[tuple[int | None, str, Candidate]]:

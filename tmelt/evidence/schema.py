@@ -45,13 +45,18 @@ CONFIRMED_RUNS = pa.schema([
 ])  # fmt: skip
 
 PLAN = pa.schema([
-    column("purpose", S, "winner, baseline, incumbent, ablation, projection, budget, fraction or organism"),
+    column("purpose", S, "why it is trained (tmelt.config.Purpose)"),
     column("candidate", S, "folder under confirm/ in which it is trained; several purposes may share one"),
     column("strategy", S, "whose winner this is about; null for the baseline"),
     column("trajectory", N, "whose winner this is about; null for the baseline"),
     column("iteration", N, "the winner's or incumbent's trial"),
     column("change", N, "ablation, projection: iteration of the kept change in question; null: the whole winner"),
-    column("part", S, "ablation: the knob left out, or `script`; projection: projected, parent or child; else null"),
+    column(
+        "part",
+        S,
+        "ablation: the knob left out, or `script`; projection: projected, parent or child; interaction: JSON list of"
+        " the changes it keeps, `+` between those that are one; else null",
+    ),
     column("level", F, "budget: factor on fit_s, which the script is told; fraction: share of fit; else null"),
     column("organism", S, "organism: the one left out of fit and stop; else null"),
     column("seeds", pa.list_(N), "training seeds, none of them used in the search"),
@@ -343,9 +348,11 @@ CHANGES = pa.schema([
     column("lines_added", N, "lines in the script's diff"),
     column("lines_removed", N, "lines in the script's diff"),
     column("categories", pa.list_(S), "architecture, optimisation, objective, data, other"),
-    column("effect", F, "validation MAE minus the parent's, over search seeds; chosen by this score, so optimistic"),
-    column("effect_se", F, "its standard error from the pooled seed noise"),
-    column("gain_share", F, "share of the search's whole gain in validation MAE"),
+    column("effect", F, "validation MAE minus the parent's, by `source`"),
+    column("effect_se", F, "its standard error; fresh seeds: over proteins and seeds; search: from the seed noise"),
+    column("source", S, "fresh seeds (both ends were retrained) or search (its own scores, which are optimistic)"),
+    column("search_effect", F, "the effect by the search's own scores"),
+    column("gain_share", F, "search_effect's share of the search's whole gain in validation MAE"),
     column("in_space_share", F, "share of this gain that in-space changes explain: 1, 0, or by the projection"),
     column("in_space_basis", S, "by kind, by projection (re-run), or unknown"),
     column("rationale", S, "why, in the proposer's words"),
@@ -354,12 +361,20 @@ CHANGES = pa.schema([
 
 ATTRIBUTION = pa.schema([
     *_SEARCH,
-    column("gain", F, "validation MAE of the winner minus the baseline's, by the search's own scores: optimistic"),
+    column("search_gain", F, "validation MAE of the winner minus the baseline's, by the search's scores: optimistic"),
     column("kept", N, "kept changes"),
+    column("source", S, "of the gain and its parts: fresh seeds (retrained) or search (its own scores)"),
+    column(
+        "basis",
+        S,
+        "of the parts: steps (sum over kept changes), kind (all changes are of one kind), projection (in space: the"
+        " winner's knobs in the baseline's script)",
+    ),
+    column("gain", F, "validation MAE of the winner minus the baseline's, by `source`: what is split"),
     column("in_space", F, "gain by in-space changes, °C"),
     column("out_of_space", F, "gain by out-of-space changes, °C"),
-    column("hyperparameters", F, "... of it by undiscovered hyperparameters: constants that are no knob"),
-    column("structure", F, "... of it by structural changes"),
+    column("hyperparameters", F, "... by undiscovered hyperparameters, constants that are no knob; null: unknown"),
+    column("structure", F, "... by structural changes; null: unknown"),
     column("unknown", F, "gain by mixed changes that no projection has split, or by changes of spelling alone, °C"),
     column("in_space_share", F, "share of the gain that in-space changes explain; null while some of it is unknown"),
     column("confirmed_gain", F, "validation MAE of the winner minus the baseline's on fresh seeds"),
@@ -382,6 +397,21 @@ IMPROVEMENTS = pa.schema([
     column("cost_fit_s", F, "seconds of training it adds per run; negative: saves"),
     column("evidence", S, "confirmed or harmful (Bonferroni; two seeds or more), suggestive, none, not run"),
     column("diff", S, "unified diff of the script; empty for a knob"),
+    _NOTE,
+])  # fmt: skip
+
+INTERACTIONS = pa.schema([
+    *_SEARCH,
+    column("iteration", N, "the winner's trial"),
+    column("term", S, "change (its Shapley value) or pair (the interaction of the two largest, given all others)"),
+    column("change", S, "before → after; changes that could not be told apart are joined by +, a pair by ×"),
+    column("kind", S, "in_space, out_of_space or mixed"),
+    column("joined", N, "changes in it"),
+    column("effect", F, "on test MAE, °C; changes add up to the winner's gain; a pair below 0 gains more together"),
+    *_INTERVAL,
+    column("seeds", N, "fresh seeds that all its candidates have"),
+    column("orders", N, "orders of adding the changes that it is a mean of; null for a pair"),
+    column("complete", B, "all subsets of the changes were trained; false: some orders with their mirror images"),
     _NOTE,
 ])  # fmt: skip
 
@@ -538,6 +568,7 @@ TABLES: dict[str, pa.Schema] = {
     "changes": CHANGES,
     "attribution": ATTRIBUTION,
     "improvements": IMPROVEMENTS,
+    "interactions": INTERACTIONS,
     "subgroups": SUBGROUPS,
     "calibration": CALIBRATION,
     "coverage": COVERAGE,

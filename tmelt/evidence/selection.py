@@ -25,6 +25,19 @@ def incumbent_path(search: pl.DataFrame) -> list[int]:
     return search.sort("iteration")["incumbent"].drop_nulls().unique(maintain_order=True).to_list()
 
 
+def path_to_winner(search: pl.DataFrame, plan: pl.DataFrame) -> list[int]:
+    """The incumbents of one search up to its winner; all of them where the plan names no winner.
+
+    Args:
+        search: the trials of one search.
+        plan: tmelt.evidence.schema.PLAN.
+    """
+    path = incumbent_path(search)
+    key = search.select(*_SEARCH).head(1)
+    found = plan.filter(pl.col("purpose") == "winner").join(key, on=_SEARCH, how="semi")["iteration"]
+    return path[: path.index(found[0]) + 1] if len(found) and path else path
+
+
 def last_incumbents(trials: pl.DataFrame, count: int = 1) -> list[dict[str, Any]]:
     """The rows of each search's last `count` incumbents, the last first; a search in which nothing ran well has none.
 

@@ -1,5 +1,6 @@
 """What the figures leave to be read off, in numbers: pairs, power, speed, price, attribution, behaviour."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -18,8 +19,10 @@ from tmelt.report.words import (
     interval,
     listing,
     number,
+    pair_text,
     percent,
     seconds,
+    tidied,
     value,
 )
 
@@ -151,29 +154,52 @@ def attribution_table(study: Study) -> Table:
 
     rows = []
     for row in shares.to_dicts():
-        confirmed, projected = row["confirmed_gain"], row["projected_gain"]
-        again = projected / confirmed if confirmed and projected is not None and confirmed < 0 else None
         rows.append(
             [
                 f"{row['strategy']}, search {row['trajectory']}",
                 str(row["kept"]),
-                number(row["gain"], signed=True),
+                number(row["search_gain"], signed=True),
                 percent(row["in_space_share"]),
                 number(row["hyperparameters"], signed=True),
                 number(row["structure"], signed=True),
-                number(confirmed, signed=True),
-                number(projected, signed=True),
-                percent(again),
+                number(row["confirmed_gain"], signed=True),
+                number(row["projected_gain"], signed=True),
+                row["source"],
                 f"trial {row['switch']}" if row["switch"] is not None else "never",
                 row["note"] or "",
             ]
         )
     columns = [
-        "", "kept changes", "gain in validation, °C", "by knobs", "by other constants, °C",
+        "", "kept changes", "gain by the search, °C", "by knobs", "by other constants, °C",
         "by structure, °C", "gain confirmed, °C", "knobs alone, re-run, °C",
-        "by knobs, re-run", "script first changed",
+        "split by", "script first changed",
     ]  # fmt: skip
-    return noted(columns, rows, texts=[9])
+    return noted(columns, rows, texts=[8, 9])
+
+
+def interactions_table(study: Study) -> Table:
+    """Shapley value of each change of the winners, and the interaction of the two largest."""
+    rows = [
+        [
+            f"{row['strategy']}, search {row['trajectory']}",
+            pair_text(row["change"], 60) if row["term"] == "pair" else tidied(row["change"]),
+            number(row["effect"], signed=True),
+            interval(row["low"], row["high"], signed=True),
+            orders_text(row),
+            str(row["seeds"]),
+            row["note"] or "",
+        ]
+        for row in study["interactions"].sort(study.place(), "trajectory", "term", "effect").to_dicts()
+    ]
+    columns = ["", "change", "effect on test MAE, °C", "95 % interval", "orders", "seeds"]
+    return noted(columns, rows, texts=[1, 4])
+
+
+def orders_text(row: Mapping[str, Any]) -> str:
+    """How many orders a row of `interactions` is a mean of."""
+    if row["orders"] is None:
+        return "given all others"
+    return f"{'all ' if row['complete'] else ''}{row['orders']:,}{'' if row['complete'] else ' sampled'}"
 
 
 def behaviour_table(study: Study) -> Table:

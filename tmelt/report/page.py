@@ -90,6 +90,7 @@ SECTIONS: tuple[tuple[str, str, Sequence[Drawer], str], ...] = (
             attribution.figure_kinds,
             attribution.figure_changes,
             attribution.figure_improvements,
+            attribution.figure_interactions,
             attribution.figure_importance,
         ),
         "no change was kept.",

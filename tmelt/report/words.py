@@ -105,6 +105,11 @@ def shortened(text: str | None, length: int) -> str:
     return words if len(words) <= length else words[: length - 1] + "…"
 
 
+def pair_text(change: str, length: int) -> str:
+    """A pair of `interactions`, each side with at most `length` characters."""
+    return " × ".join(shortened(tidied(side), length) for side in change.split(" × "))
+
+
 def anchor(strategy: str, trajectory: int, iteration: int) -> str:
     """The id of a trial's section on the page."""
     return f"trial-{re.sub(r'[^A-Za-z0-9_]', '-', strategy)}-t{int(trajectory)}-i{int(iteration)}"

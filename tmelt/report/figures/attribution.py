@@ -1,8 +1,11 @@
 """Where the gain came from: knobs or script, which changes, which knobs."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
+from tmelt.evidence.attribution import FRESH
 from tmelt.report.figures.theme import (
     FAINT,
     MUTED,
@@ -19,7 +22,7 @@ from tmelt.report.figures.theme import (
     trial_axis,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, number, search_name, shortened, tidied, trial_name
+from tmelt.report.words import count, interval, number, pair_text, search_name, shortened, tidied, trial_name
 
 # Colour and shape of a kind of change by its label.
 KINDS = {
@@ -39,36 +42,49 @@ TRIED = {
     "nothing": MUTED,
 }
 THIRDS = ("first", "second", "last")
+# What a gain is split into, in this order from the baseline.
+SPLIT = {
+    "in space (knobs)": PALETTE[0],
+    "undiscovered hyperparameters": PALETTE[1],
+    "structural changes": PALETTE[3],
+    "out of space, not divided": PALETTE[4],
+    "not split": FAINT,
+}
+_VALUE, _PAIR = "Shapley value", "interaction of a pair"
+_SOLID, _PALE = 1.0, 0.4  # opacity of what fresh seeds say, and of what only the search's own scores do
 
 
 def figure_attribution(study: Study, width: int) -> Figure | None:
-    """Each search's gain in validation MAE, split into in-space and out-of-space changes."""
+    """Each search's gain in validation MAE, split into knobs, undiscovered hyperparameters and structural changes."""
     rows = study["attribution"].drop_nulls("gain")
     if not len(rows):
         return None
     each = len(rows) <= 24
+    parts = split_gains(rows)
+    rerun = int((rows["source"] == FRESH).sum())
     if each:
-        rows = rows.sort(study.place(), "trajectory")
-        rows = rows.with_columns(label=pl.format("{}, search {}", "strategy", "trajectory"))
-        labels = rows["label"].to_list()
+        parts = parts.sort(study.place(), "trajectory", maintain_order=True)
+        parts = parts.with_columns(label=pl.format("{}, search {}", "strategy", "trajectory"))
+        labels = parts["label"].unique(maintain_order=True).to_list()
     else:
-        rows = rows.group_by("strategy", maintain_order=True).agg(pl.col("in_space", "out_of_space", "unknown").mean())
-        rows = rows.with_columns(label=pl.col("strategy"))
-        labels = [name for name in study.strategies if name in rows["label"].to_list()]
-    parts = dict(zip(("in_space", "out_of_space", "unknown"), KINDS, strict=False))
-    long = (
-        rows.select("label", *parts)
-        .unpivot(on=list(parts), index="label", variable_name="part", value_name="gain")
-        .with_columns(
-            kind=pl.col("part").replace_strict(parts),
-            gain=-pl.col("gain"),
+        searches = dict(rows.group_by("strategy").len().iter_rows())
+        parts = parts.group_by("strategy", "kind", "source", maintain_order=True).agg(gain=pl.col("gain").sum())
+        parts = parts.with_columns(
+            label=pl.col("strategy"), gain=pl.col("gain") / pl.col("strategy").replace_strict(searches)
         )
-        .filter(pl.col("gain") != 0)
-    )
+        labels = [name for name in study.strategies if name in parts["label"].to_list()]
+    long = parts.filter(pl.col("gain") != 0)
     if not len(long):
         return None
+    long = long.with_columns(
+        solid=pl.when(pl.col("source") == FRESH).then(_SOLID).otherwise(_PALE),
+        place=pl.col("kind").replace_strict({kind: place for place, kind in enumerate(SPLIT)}),
+    )
+    shown = {kind: tint for kind, tint in SPLIT.items() if kind in long["kind"].to_list()}
     chart = (
-        alt.Chart(described(long, lambda row: f"{row['label']} · {row['kind']}: {number(row['gain'])} °C"))
+        alt.Chart(
+            described(long, lambda row: f"{row['label']} · {row['kind']}: {number(row['gain'])} °C, {row['source']}")
+        )
         .mark_bar(height=12)
         .encode(
             y=names_axis("label", labels, grid=False),
@@ -77,7 +93,9 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
                 title="gain in validation MAE over the baseline (°C)",
                 axis=alt.Axis(tickCount=4 if width < PHONE else 6),
             ),
-            color=_colour("kind", {label: KINDS[label][0] for label in parts.values()}, width),
+            color=_colour("kind", shown, width),
+            opacity=alt.Opacity("solid:Q", scale=None, legend=None),
+            order=alt.Order("place:Q"),
             description="words:N",
         )
         .properties(width=width - (140 if width < PHONE else 200), height=alt.Step(19))
@@ -85,8 +103,10 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
     caption = (
         "How much of each winner's gain in validation MAE came from knob values of the reference candidate (in "
         "space, also where a script puts a value in their place) and how much from rewriting its script (out of "
-        "space); a change of both is split by training its in-space part alone, where that was done. The gain is the "
-        "search's own, by the scores that chose the winner, and is optimistic. "
+        "space): from undiscovered hyperparameters, which are constants that are no knob, and from structural changes. "
+        "Out of space, not divided: both, and they were not trained apart. Not split: changes of script and knobs "
+        "together of which no part was trained alone. "
+        f"{_by_source(rerun, len(rows), 'search', 'searches')} "
         + (
             f"n = {count(len(labels), 'search', 'searches')}."
             if each
@@ -100,6 +120,40 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         styled(chart, width),
         {"attribution": study["attribution"]},
     )
+
+
+def split_gains(rows: pl.DataFrame) -> pl.DataFrame:
+    """The parts of each search's gain: strategy, trajectory, source, kind (of SPLIT), gain in °C (positive: better).
+
+    Args:
+        rows: of the table `attribution`.
+    """
+    divided = pl.col("hyperparameters", "structure").fill_null(0.0)
+    inside, constants, structure, undivided, unknown = SPLIT
+    parts = rows.with_columns(divided).select(
+        "strategy",
+        "trajectory",
+        "source",
+        pl.col("in_space").alias(inside),
+        pl.col("hyperparameters").alias(constants),
+        pl.col("structure").alias(structure),
+        (pl.col("out_of_space") - pl.col("hyperparameters") - pl.col("structure")).alias(undivided),
+        pl.col("unknown").alias(unknown),
+    )
+    long = parts.unpivot(
+        on=list(SPLIT), index=["strategy", "trajectory", "source"], variable_name="kind", value_name="gain"
+    )
+    return long.with_columns(gain=pl.when(pl.col("gain").abs() < 1e-9).then(0.0).otherwise(-pl.col("gain")))
+
+
+def _by_source(rerun: int, everything: int, noun: str, plural: str | None = None) -> str:
+    """What the scores behind a figure are."""
+    own = "the search's own scores, which chose the winner and are optimistic"
+    if rerun == everything:
+        return "All by training again on fresh seeds."
+    if not rerun:
+        return f"By {own}: nothing that tells more was trained again (evidence.purposes)."
+    return f"{rerun:,} of {count(everything, noun, plural)} by training again on fresh seeds; pale: by {own}."
 
 
 def figure_kinds(study: Study, width: int) -> Figure | None:
@@ -174,17 +228,22 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     rows = study["changes"].drop_nulls("effect")
     if not len(rows):
         return None
-    rows = rows.select("strategy", "trajectory", "iteration", "effect", "effect_se", "kind")
+    rows = rows.select("strategy", "trajectory", "iteration", "effect", "effect_se", "source", "kind")
     drawn = described(
         linked(rows),
-        lambda row: f"{trial_name(row)}: {number(row['effect'], signed=True)} °C, {row['kind'].replace('_', ' ')}",
+        lambda row: (
+            f"{trial_name(row)}: {number(row['effect'], signed=True)} °C, {row['kind'].replace('_', ' ')}, "
+            f"{row['source']}"
+        ),
     )
     drawn = drawn.with_columns(
+        solid=pl.when(pl.col("source") == FRESH).then(_SOLID).otherwise(_PALE),
         kind=pl.col("kind").replace_strict(_KIND_OF),
         low=pl.col("effect") - pl.col("effect_se"),
         high=pl.col("effect") + pl.col("effect_se"),
     )
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
+    rerun = int((drawn["source"] == FRESH).sum())
     columns = columns_for(len(names), width)
     last = int(study["trials"]["iteration"].max())
     x = alt.X("iteration:Q", title="trial", scale=alt.Scale(domain=[0, last]), axis=trial_axis(last))
@@ -196,26 +255,31 @@ def figure_changes(study: Study, width: int) -> Figure | None:
         scale=alt.Scale(domain=list(shown), range=[form for _, form in shown.values()]),
         legend=colour["legend"],
     )
+    solid = alt.Opacity("solid:Q", scale=None, legend=None)
     bars = (
         alt.Chart()
-        .mark_rule(strokeWidth=1.2, opacity=0.6, aria=False)
-        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour)
+        .mark_rule(strokeWidth=1.2, aria=False)
+        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour, opacity=solid)
     )
     dots = (
         alt.Chart()
-        .mark_point(size=42, filled=True, opacity=0.95)
-        .encode(x=x, y=y, color=colour, shape=shape, href="link:N", description="words:N")
+        .mark_point(size=42, filled=True)
+        .encode(x=x, y=y, color=colour, shape=shape, opacity=solid, href="link:N", description="words:N")
     )
     panel = alt.layer(bars, dots, data=drawn).properties(width=panel_width(width, columns), height=130)
     chart = faceted(panel, "strategy", names, width)
     caption = (
         "Changes on the path from the baseline to the winner: change of validation MAE, the trial's minus that of "
-        "the incumbent they replaced, by the search's own scores, which chose them and are optimistic; bars: one "
-        "standard error from the seed noise. n = "
-        f"{count(len(drawn), 'change')}."
+        "the incumbent they replaced; bars: one standard error, over proteins and seeds for fresh seeds, from the "
+        f"seed noise for the search's own scores. {_by_source(rerun, len(drawn), 'change')} "
+        f"n = {count(len(drawn), 'change')}."
     )
     return Figure(
-        "changes", "When the gains came", caption, styled(chart, width), {"changes": drawn.drop("words", "link")}
+        "changes",
+        "When the gains came",
+        caption,
+        styled(chart, width),
+        {"changes": drawn.drop("words", "link", "solid")},
     )
 
 
@@ -259,7 +323,14 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
         "when the interval is widened for the number of changes of that winner that were tried (Bonferroni), and seen "
         "on two fresh seeds or more; suggestive: better by a standard error or more. Circles: knobs; diamonds: script; "
         "in brackets who found it. Leaving out one change at a time does not show how changes act together: two that "
-        "do the same count 0 each, two that need each other count the whole gain each. Changes that cannot be left out "
+        "do the same count 0 each, two that need each other count the whole gain each"
+        + (
+            "; the next figure shares them out. "
+            if study["interactions"]["effect"].count()
+            else ". So it is not known what a change is worth among the others, nor whether the effects add up to the "
+            "winner's gain (evidence.purposes: interaction). "
+        )
+        + "Changes that cannot be left out "
         "alone, because later ones touch their lines, have a row in the table without an effect. "
         f"The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time."
     )
@@ -269,6 +340,85 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
         caption,
         styled(chart, width),
         {"improvements": study["improvements"]},
+    )
+
+
+def figure_interactions(study: Study, width: int) -> Figure | None:
+    """What each change of a winner is worth among all of them, and how the two largest act together."""
+    rows = study["interactions"].drop_nulls("effect")
+    if not len(rows):
+        return None
+    rows = rows.sort(study.place(), "trajectory", "term", "effect")
+    shown = rows.head(2 * _TOP)
+    room = 22 if width < PHONE else 50
+    labels = [
+        f"{place}. {_change_text(row, room)} ({row['strategy']})" for place, row in enumerate(shown.to_dicts(), 1)
+    ]
+    shown = described(
+        linked(shown).with_columns(
+            label=pl.Series(labels), role=pl.col("term").replace_strict({"change": _VALUE, "pair": _PAIR})
+        ),
+        lambda row: (
+            f"{search_name(row)}: {_change_text(row, 80)}: {number(row['effect'], signed=True)} °C "
+            f"({interval(row['low'], row['high'], signed=True) or 'no interval'}), {row['role']}"
+        ),
+    )
+    y = names_axis("label", labels, limit=165 if width < PHONE else 380)
+    x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
+    colour = _colour("role", {_VALUE: PALETTE[0], _PAIR: PALETTE[1]}, width)
+    base = alt.Chart(shown)
+    zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
+    bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
+    dots = base.mark_point(size=55, filled=True, opacity=1).encode(
+        x=x,
+        y=y,
+        color=colour,
+        shape=alt.Shape(
+            "role:N", scale=alt.Scale(domain=[_VALUE, _PAIR], range=["circle", "diamond"]), legend=colour["legend"]
+        ),
+        href="link:N",
+        description="words:N",
+    )
+    chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < PHONE else 340), height=alt.Step(22))
+    caption = (
+        "Shapley values: what a change adds to test MAE on average over the orders in which the changes of a winner "
+        "can be added; those of a winner add up to its gain over the baseline. Of two changes that do the same, or "
+        "that need each other, each gets half. Interaction of the two largest, all others being kept: below 0 they "
+        "gain more together than each alone, above 0 they do the same in part. Subsets of the changes were trained "
+        "on fresh seeds; bars: 95 % interval over proteins and seeds. "
+        + _orders_of(rows)
+        + (
+            "Changes joined by + are one: they touch the same lines, one uses the other's names, or the budget "
+            "(evidence.interaction_runs) was too small to tell them apart. "
+            if rows.filter(pl.col("term") == "change")["joined"].max() > 1
+            else ""
+        )
+        + f"The {len(shown)} first of {count(len(rows), 'row')}."
+    )
+    return Figure(
+        "interactions",
+        "What each change is worth among the others",
+        caption,
+        styled(chart, width),
+        {"interactions": study["interactions"]},
+    )
+
+
+def _change_text(row: dict[str, Any], length: int) -> str:
+    if row["term"] == "pair":
+        return pair_text(row["change"], length // 2 - 1)
+    return shortened(tidied(row["change"]), length)
+
+
+def _orders_of(rows: pl.DataFrame) -> str:
+    changes = rows.filter(pl.col("term") == "change")
+    if changes["complete"].all():
+        return "All orders were trained. "
+    part = changes.filter(~pl.col("complete")).select("strategy", "trajectory").n_unique()
+    everything = changes.select("strategy", "trajectory").n_unique()
+    return (
+        f"For {part:,} of {count(everything, 'winner')} some orders were sampled, each with its mirror image: exact "
+        "unless three or more changes interact, which the interval does not cover. "
     )
 
 
