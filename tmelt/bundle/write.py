@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
 from tmelt.bundle.archive import CARD, RESIDUALS, SCRIPT, SEQUENCES, write_archive
 from tmelt.bundle.card import write_card
@@ -22,8 +21,8 @@ from tmelt.evidence.winners import Confirmed
 from tmelt.files import read_json, sha256_text, write_text
 from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
 from tmelt.harness.journal import kept_checkpoint
+from tmelt.harness.precision import precision_in_use
 from tmelt.harness.run import ROW_WISE_TOLERANCE, Harness, run_key, seeds_at_once, train_runs
-from tmelt.harness.task import has_fast_bf16
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.schema import POOL, PREDICTIONS, PROTEINS, read_table
@@ -104,7 +103,7 @@ def _harness_facts(harness: Harness) -> dict[str, Any]:
     """What `predict` needs to run the script as the study did."""
     return {
         "device": harness.device,
-        "precision": _precision(harness),
+        "precision": precision_in_use(harness.precision, harness.device),
         "threads": harness.threads,
         "budget": harness.budget.model_dump(mode="json"),
         "sequences": harness.sequences,
@@ -204,10 +203,3 @@ def _residuals(chosen: Chosen, confirmed: Confirmed) -> list[float]:
     inside = confirmed.inside("val")
     mean = confirmed.predictions[chosen.candidate][:, inside].mean(axis=0)
     return [float(error) for error in np.abs(mean - confirmed.labels["tm"].to_numpy()[inside])]
-
-
-def _precision(harness: Harness) -> str:
-    """What `auto` meant on this machine."""
-    if harness.precision != "auto":
-        return harness.precision
-    return "bf16" if has_fast_bf16(torch.device(harness.device)) else "fp32"
