@@ -134,6 +134,15 @@ def runs_of_confirmation(wildcards):
     return [frozen(path) for candidate in candidates for path in runs_of_candidate(candidate)]
 
 
+def perturbed_of_confirmation(wildcards):
+    """Predictions for changed proteins, of each candidate whose checkpoints the confirmation keeps."""
+    import polars
+
+    plan = polars.read_parquet(checkpoints.plan_confirmation.get().output.plan)
+    kept = plan.filter(polars.col("purpose").is_in(list(BUNDLED)))["candidate"].unique().sort()
+    return [frozen(f"{STUDY}/confirm/{candidate}/perturbed.parquet") for candidate in kept]
+
+
 def bundle_of_study(wildcards):
     """The model bundle; without a confirmation of winners there is none."""
     confirmed = CONFIRM_SEEDS and BUNDLED & set(CONFIG.evidence.purposes)

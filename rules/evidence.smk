@@ -81,6 +81,33 @@ rule confirm_candidate:
         " --folders {params.folders:q} --journal {params.journal:q} --cores {threads} 2> {log:q}"
 
 
+rule perturb_candidate:
+    input:
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+        embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
+        proteins=frozen_all(f"{DATA}/proteins.parquet"),
+        runs=[f"{STUDY}/confirm/{{candidate}}/s{seed}/run.parquet" for seed in CONFIRM_SEEDS],
+    output:
+        perturbed=f"{STUDY}/confirm/{{candidate}}/perturbed.parquet",
+    log:
+        f"{STUDY}/confirm/{{candidate}}/perturb_candidate.log",
+    retries: 2
+    conda:
+        "../envs/tmelt.yaml"
+    threads: training_threads
+    resources:
+        gpu=int(CONFIG.design.device == "cuda"),
+        runtime=confirmation_minutes,
+        mem_mb=training_megabytes,
+    params:
+        candidate=f"{STUDY}/confirm/{{candidate}}",
+        journal=f"{STUDY}/journal/runs",
+    shell:
+        "python scripts/perturb_candidate.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
+        " --proteins {input.proteins:q} --candidate {params.candidate:q} --runs {input.runs:q}"
+        " --journal {params.journal:q} --cores {threads} --perturbed {output.perturbed:q} 2> {log:q}"
+
+
 rule open_test_labels:
     input:
         trials=f"{TABLES}/trials.parquet",
@@ -329,6 +356,7 @@ rule tabulate_behaviour:
     output:
         behaviour=f"{TABLES}/behaviour.parquet",
         failures=f"{TABLES}/failures.parquet",
+        integrity=f"{TABLES}/integrity.parquet",
     log:
         f"{STUDY}/logs/tabulate_behaviour.log",
     conda:
@@ -341,7 +369,7 @@ rule tabulate_behaviour:
     shell:
         "python scripts/tabulate_behaviour.py --study {params.study:q} --trials {input.trials:q}"
         " --runs {input.runs:q} --protocol {input.protocol:q} --behaviour {output.behaviour:q}"
-        " --failures {output.failures:q} 2> {log:q}"
+        " --failures {output.failures:q} --integrity {output.integrity:q} 2> {log:q}"
 
 
 rule tabulate_importance:
@@ -415,3 +443,22 @@ rule tabulate_spread:
         mem_mb=4000,
     shell:
         "python scripts/tabulate_spread.py --winners {input.winners:q} --spread {output.spread:q} 2> {log:q}"
+
+
+rule tabulate_robustness:
+    input:
+        perturbed=perturbed_of_confirmation,
+        plan=PLAN,
+        labels=f"{EVIDENCE}/labels.parquet",
+    output:
+        robustness=f"{TABLES}/robustness.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_robustness.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_robustness.py --perturbed {input.perturbed:q} --plan {input.plan:q}"
+        " --labels {input.labels:q} --robustness {output.robustness:q} 2> {log:q}"

@@ -25,6 +25,7 @@ ORDER = [
     "tabulate_importance",
     "tabulate_agreement",
     "tabulate_spread",
+    "tabulate_robustness",
 ]
 _ELSEWHERE = {
     "plan": "confirm/plan.parquet",
@@ -55,6 +56,7 @@ def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER))
         "test": simulated.data / "vault" / "test.parquet",
         "prices": COMPUTE_FILE,
         "token_prices": TOKEN_FILE,
+        "perturbed": sorted(study.glob("confirm/*/perturbed.parquet")),
         **{name: study / path for name, path in _ELSEWHERE.items()},
     }
     for name in only:
