@@ -51,6 +51,7 @@ TRIAL = f"{TRAJECTORY}/i{{iteration}}"
 # The extent is in the names of what is gathered over it: an extended study is never mistaken for a finished one.
 EXTENT_NAME = f"n{ITERATIONS}_s{len(SEEDS)}"
 AHEAD = []  # files from the future, by this machine's clock
+PERTURBED = f"perturbed_c{len(CONFIRM_SEEDS)}.parquet"  # more fresh seeds are more predictions
 RUN_FILES = ["run.parquet", "curve.parquet", "predictions.parquet", "log.txt"]
 
 
@@ -140,7 +141,7 @@ def perturbed_of_confirmation(wildcards):
 
     plan = polars.read_parquet(checkpoints.plan_confirmation.get().output.plan)
     kept = plan.filter(polars.col("purpose").is_in(list(BUNDLED)))["candidate"].unique().sort()
-    return [frozen(f"{STUDY}/confirm/{candidate}/perturbed.parquet") for candidate in kept]
+    return [frozen(f"{STUDY}/confirm/{candidate}/{PERTURBED}") for candidate in kept]
 
 
 def bundle_of_study(wildcards):

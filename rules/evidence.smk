@@ -1,7 +1,7 @@
 """After the searches: what their winners are worth, measured on fresh seeds and on test, and where the gains came from.
 
 In   the gathered trials of all searches, the vault
-Out  results/{study}/confirm/ (what was trained afterwards), tables/*.parquet, vault_log.json (each opening of the labels)
+Out  results/{study}/confirm/ (what was trained afterwards, and what it predicts for changed proteins), tables/*.parquet, vault_log.json (each opening of the labels)
 """
 
 TABLES = f"{STUDY}/tables"
@@ -86,9 +86,9 @@ rule perturb_candidate:
         protocol=frozen_all(f"{STUDY}/protocol.json"),
         embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
         proteins=frozen_all(f"{DATA}/proteins.parquet"),
-        runs=[f"{STUDY}/confirm/{{candidate}}/s{seed}/run.parquet" for seed in CONFIRM_SEEDS],
+        runs=frozen_all(*[f"{STUDY}/confirm/{{candidate}}/s{seed}/run.parquet" for seed in CONFIRM_SEEDS]),
     output:
-        perturbed=f"{STUDY}/confirm/{{candidate}}/perturbed.parquet",
+        perturbed=f"{STUDY}/confirm/{{candidate}}/{PERTURBED}",
     log:
         f"{STUDY}/confirm/{{candidate}}/perturb_candidate.log",
     retries: 2
