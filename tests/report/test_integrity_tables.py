@@ -6,6 +6,7 @@ import polars as pl
 
 from tmelt.report.numbers import integrity_table
 from tmelt.report.results import robustness_table
+from tmelt.report.trial_page import trial_sections
 
 
 def test_the_integrity_table_has_a_row_per_strategy(whole):
@@ -39,6 +40,16 @@ def test_the_robustness_table_names_each_winner_and_change(whole):
     flagged = study["robustness"].with_columns(flagged=pl.lit(True))
     table = robustness_table(replace(study, tables={**study.tables, "robustness": flagged}))
     assert {row[6] for row in table.rows} == {"recognises proteins"}
+
+
+def test_a_trials_section_shows_its_label_unless_it_is_clean(whole):
+    study = whole.read()
+    odd = pl.when(pl.col("iteration") == 2).then(pl.lit("table_like")).otherwise(pl.lit("clean"))
+    trials = study["trials"].with_columns(integrity=odd)
+    study = replace(study, tables={**study.tables, "trials": trials})
+    for section in trial_sections(study, trials, {}):
+        said = [what for name, what in section.facts if name == "integrity"]
+        assert said == (["table like"] if section.iteration == 2 else [])
 
 
 def test_the_page_has_both_tables(page):
