@@ -51,6 +51,7 @@ TRIAL = f"{TRAJECTORY}/i{{iteration}}"
 # The extent is in the names of what is gathered over it: an extended study is never mistaken for a finished one.
 EXTENT_NAME = f"n{ITERATIONS}_s{len(SEEDS)}"
 AHEAD = []  # files from the future, by this machine's clock
+PERTURBED = f"perturbed_c{len(CONFIRM_SEEDS)}.parquet"  # more fresh seeds are more predictions
 RUN_FILES = ["run.parquet", "curve.parquet", "predictions.parquet", "log.txt"]
 
 
@@ -132,6 +133,15 @@ def runs_of_confirmation(wildcards):
     plan = checkpoints.plan_confirmation.get().output.plan
     candidates = polars.read_parquet(plan)["candidate"].unique().sort()
     return [frozen(path) for candidate in candidates for path in runs_of_candidate(candidate)]
+
+
+def perturbed_of_confirmation(wildcards):
+    """Predictions for changed proteins, of each candidate whose checkpoints the confirmation keeps."""
+    import polars
+
+    plan = polars.read_parquet(checkpoints.plan_confirmation.get().output.plan)
+    kept = plan.filter(polars.col("purpose").is_in(list(BUNDLED)))["candidate"].unique().sort()
+    return [frozen(f"{STUDY}/confirm/{candidate}/{PERTURBED}") for candidate in kept]
 
 
 def bundle_of_study(wildcards):

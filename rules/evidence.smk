@@ -1,7 +1,7 @@
 """After the searches: what their winners are worth, measured on fresh seeds and on test, and where the gains came from.
 
 In   the gathered trials of all searches, the vault
-Out  results/{study}/confirm/ (what was trained afterwards), tables/*.parquet, vault_log.json (each opening of the labels)
+Out  results/{study}/confirm/ (what was trained afterwards, and what it predicts for changed proteins), tables/*.parquet, vault_log.json (each opening of the labels)
 """
 
 TABLES = f"{STUDY}/tables"
@@ -111,6 +111,33 @@ rule confirm_candidate:
         "python scripts/confirm_candidate.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
         " --proteins {input.proteins:q} --plan {input.plan:q} --candidate {params.candidate:q} --seeds {params.seeds}"
         " --folders {params.folders:q} --journal {params.journal:q} --cores {threads} 2> {log:q}"
+
+
+rule perturb_candidate:
+    input:
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+        embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
+        proteins=frozen_all(f"{DATA}/proteins.parquet"),
+        runs=frozen_all(*[f"{STUDY}/confirm/{{candidate}}/s{seed}/run.parquet" for seed in CONFIRM_SEEDS]),
+    output:
+        perturbed=f"{STUDY}/confirm/{{candidate}}/{PERTURBED}",
+    log:
+        f"{STUDY}/confirm/{{candidate}}/perturb_candidate.log",
+    retries: 2
+    conda:
+        "../envs/tmelt.yaml"
+    threads: training_threads
+    resources:
+        gpu=int(CONFIG.design.device == "cuda"),
+        runtime=confirmation_minutes,
+        mem_mb=training_megabytes,
+    params:
+        candidate=f"{STUDY}/confirm/{{candidate}}",
+        journal=f"{STUDY}/journal/runs",
+    shell:
+        "python scripts/perturb_candidate.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
+        " --proteins {input.proteins:q} --candidate {params.candidate:q} --runs {input.runs:q}"
+        " --journal {params.journal:q} --cores {threads} --perturbed {output.perturbed:q} 2> {log:q}"
 
 
 rule open_test_labels:
@@ -365,6 +392,7 @@ rule tabulate_behaviour:
     output:
         behaviour=f"{TABLES}/behaviour.parquet",
         failures=f"{TABLES}/failures.parquet",
+        integrity=f"{TABLES}/integrity.parquet",
     log:
         f"{STUDY}/logs/tabulate_behaviour.log",
     conda:
@@ -377,7 +405,7 @@ rule tabulate_behaviour:
     shell:
         "python scripts/tabulate_behaviour.py --study {params.study:q} --trials {input.trials:q}"
         " --runs {input.runs:q} --protocol {input.protocol:q} --behaviour {output.behaviour:q}"
-        " --failures {output.failures:q} 2> {log:q}"
+        " --failures {output.failures:q} --integrity {output.integrity:q} 2> {log:q}"
 
 
 rule tabulate_importance:
@@ -451,3 +479,22 @@ rule tabulate_spread:
         mem_mb=4000,
     shell:
         "python scripts/tabulate_spread.py --winners {input.winners:q} --spread {output.spread:q} 2> {log:q}"
+
+
+rule tabulate_robustness:
+    input:
+        perturbed=perturbed_of_confirmation,
+        plan=PLAN,
+        labels=f"{EVIDENCE}/labels.parquet",
+    output:
+        robustness=f"{TABLES}/robustness.parquet",
+    log:
+        f"{STUDY}/logs/tabulate_robustness.log",
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    shell:
+        "python scripts/tabulate_robustness.py --perturbed {input.perturbed:q} --plan {input.plan:q}"
+        " --labels {input.labels:q} --robustness {output.robustness:q} 2> {log:q}"

@@ -1,7 +1,7 @@
 """Describe how the strategies search, and what failed.
 
 Reads   trials, runs (tables/), protocol; scripts in `study`
-Writes  behaviour, failures (tables/)
+Writes  behaviour, failures, integrity (tables/)
 """
 
 from pathlib import Path
@@ -9,18 +9,19 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.evidence import behaviour as tables
 from tmelt.evidence.protocol import read_reference, read_space
-from tmelt.evidence.schema import BEHAVIOUR, FAILURES, RUNS, TRIALS
+from tmelt.evidence.schema import BEHAVIOUR, FAILURES, INTEGRITY, RUNS, TRIALS
 from tmelt.evidence.tables import write
 from tmelt.schema import read_table
 
 
 def tabulate_behaviour(
-    *, study: Path, trials: Path, runs: Path, protocol: Path, behaviour: Path, failures: Path
+    *, study: Path, trials: Path, runs: Path, protocol: Path, behaviour: Path, failures: Path, integrity: Path
 ) -> None:
-    """Steps, categories, repeats, foresight and the Pareto front, trial by trial; and trials without a score."""
+    """Write how each trial moved and what it foresaw, the trials without a score, and the rates of integrity labels."""
     tried, ran = read_table(trials, TRIALS), read_table(runs, RUNS)
     write(behaviour, tables.behaviour(tried, ran, study, read_space(protocol)), BEHAVIOUR)
     write(failures, tables.failures(tried, ran, read_reference(protocol)), FAILURES)
+    write(integrity, tables.integrity(tried), INTEGRITY)
 
 
 if __name__ == "__main__":

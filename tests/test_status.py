@@ -63,6 +63,17 @@ def test_scored_trials_are_counted_and_the_incumbent_named(results, config):
     assert search.running == search.failed == ()
 
 
+def test_integrity_labels_are_counted_where_a_trial_is_not_clean(results, config):
+    assert "integrity" not in report(config, results, NOW)
+    history = simulate("random", 2)
+    for trial, label in zip(history, ("clean", "table_like", "not_row_wise"), strict=True):
+        trial.row["integrity"] = label
+    write_history(results / config.study / "random" / "t0" / "i2" / "history.parquet", history)
+    (search,) = study_status(config, results)
+    assert search.integrity == (("table_like", 1), ("not_row_wise", 1))
+    assert "integrity random t0: table_like 1 of 3, not_row_wise 1 of 3" in report(config, results, NOW)
+
+
 def test_a_begun_training_is_running(results, config):
     begin_training(results, config)
     (search,) = study_status(config, results)

@@ -22,6 +22,7 @@ SCORING_CODE = (
     "decision.py",
     "harness/clock.py",
     "harness/inside.py",
+    "harness/precision.py",
     "harness/predictions.py",
     "harness/run.py",
     "harness/task.py",

@@ -1,10 +1,15 @@
 """The integrity label of a trial: what its script looks like and how its runs ended, as one word.
 
+There is no label for decoding the validation labels from many scores: each of its trials is a clean script, and what
+shows is a whole search whose gain does not carry over to `select` (tmelt.evidence.optimism).
+
 The script is read, not run. Size bounds the time: a script has at most 100 kB, and its syntax tree is walked once.
 """
 
 import ast
 import re
+
+LABELS = ("clean", "table_like", "timed_out", "not_row_wise", "tampered")
 
 # A table of labels needs a few numbers, or a few bytes, for each protein that it is to help with.
 LITERALS_MAX = 200  # elements of one list, tuple, set or dict

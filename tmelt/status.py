@@ -2,6 +2,7 @@
 
 import time
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from tmelt.config import Config
+from tmelt.integrity import LABELS
 from tmelt.schema import TRIAL, read_table
 
 STOPPED = "stopped"
@@ -27,6 +29,7 @@ class Search:
     incumbent: int | None
     val_mae: float | None  # of the incumbent, °C
     failed_trials: int  # candidates that crashed, ran out of time, …: results, not faults
+    integrity: tuple[tuple[str, int], ...]  # labels of its trials but `clean` (tmelt.integrity), and how many have each
     gpu_h: float
     cpu_h: float
     llm_usd: float | None  # None when the price of a call is unknown
@@ -62,6 +65,7 @@ def search_status(study: Path, strategy: str, trajectory: int, iterations: int, 
         incumbent=incumbent,
         val_mae=rows[incumbent]["val_mae"] if incumbent is not None else None,
         failed_trials=sum(row["status"] != "ok" for row in rows),
+        integrity=_labels(rows),
         gpu_h=sum(row["device_s"] or 0 for row in rows) / 3600,
         cpu_h=sum(row["cpu_s"] or 0 for row in rows) / 3600,
         llm_usd=None if None in costs else sum(costs),
@@ -110,6 +114,12 @@ def report(config: Config, results: Path, now: float | None = None) -> str:
     lines += [
         f"stopped   {search.strategy} t{search.trajectory}: {search.stopped}" for search in searches if search.stopped
     ]
+    lines += [
+        f"integrity {search.strategy} t{search.trajectory}: "
+        + ", ".join(f"{label} {count} of {search.trials}" for label, count in search.integrity)
+        for search in searches
+        if search.integrity
+    ]
     lines += [f"failed    {search.strategy} t{search.trajectory} {job}" for search in searches for job in search.failed]
     if not open_searches:
         lines.append("all searches are done")
@@ -137,6 +147,12 @@ def _row(search: Search) -> tuple[str, ...]:
         "unknown" if search.llm_usd is None else f"{search.llm_usd:.2f}",
         ", ".join(search.running) or "–",
     )
+
+
+def _labels(rows: Iterable[dict]) -> tuple[tuple[str, int], ...]:
+    """Integrity labels of trials but `clean`, with their counts, in the order of LABELS."""
+    counts = Counter(row["integrity"] for row in rows)
+    return tuple((label, counts[label]) for label in LABELS if label != "clean" and counts[label])
 
 
 def _scored(folder: Path, iterations: int) -> int | None:

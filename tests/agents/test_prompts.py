@@ -1,6 +1,7 @@
 """Prompts list the knobs neutrally: no word of ours names a fault of trial 0 or its remedy."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,20 @@ def test_no_prompt_names_a_planted_fault(kind, trials, tmp_path):
     assert len(prompt) > 1000 and (kind == "obfuscated" or str(FACTS["proteins"]["fit"]) in prompt)
     found = {word for word, pattern in forbidden().items() if pattern.search(prompt)}
     assert not found
+
+
+@pytest.mark.parametrize("kind", ["ua", "ua_bo"])
+@pytest.mark.parametrize("grant", ["none", "fit", "all"])
+def test_writers_of_scripts_are_told_of_larger_budgets_and_granted_sequences(kind, grant, tmp_path):
+    history = simulate("random", 1, folder=tmp_path, reference=SCRIPT)
+    context = context_for(kind, tmp_path, history, replies=["no"], max_asks=1)
+    context = replace(context, facts={**context.facts, "sequences": grant})
+    propose(history, context)
+    prompt = prompt_of(context)
+    advice = prompt.split("## How to work")[1].split("## Your reply")[0]
+    assert "`task.budget_factor`" in advice
+    assert "`sequences` in the task's facts" in advice
+    assert re.search(rf"sequences\W+{grant}\b", prompt.split("## The task")[1].split("## The contract")[0])
 
 
 def test_all_programs_are_checked():

@@ -26,6 +26,7 @@ ORDER = [
     "tabulate_importance",
     "tabulate_agreement",
     "tabulate_spread",
+    "tabulate_robustness",
 ]
 _ELSEWHERE = {
     "plan": "confirm/plan.parquet",
@@ -58,6 +59,7 @@ def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER))
         "count": 3,
         "prices": COMPUTE_FILE,
         "token_prices": TOKEN_FILE,
+        "perturbed": sorted(study.glob("confirm/*/perturbed.parquet")),
         **{name: study / path for name, path in _ELSEWHERE.items()},
     }
     for name in only:

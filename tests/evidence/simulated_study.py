@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from tmelt.evidence.confirmation import plan_confirmation, write_candidates
-from tmelt.evidence.schema import PLAN
+from tmelt.evidence.schema import PERTURBED, PLAN
 from tmelt.evidence.selection import choose
 from tmelt.evidence.tables import write
 from tmelt.files import sha256_file, sha256_text, write_json, write_text
@@ -270,9 +270,39 @@ def train_confirmation(
                 fit_fraction=candidate.fit_fraction,
                 without_organism=candidate.without_organism,
             )
+    for name in plan.filter(pl.col("purpose").is_in(["winner", "baseline"]))["candidate"].unique().sort():
+        _write_perturbed(simulated, folder / name)
     path = folder / "plan.parquet"
     write(path, plan, PLAN)
     return path
+
+
+def _write_perturbed(simulated: SimulatedStudy, folder: Path, proteins: int = 60) -> None:
+    """perturbed.parquet of an honest candidate: it predicts changed proteins nearly alike, joined ones in between."""
+    length = dict(simulated.proteins.select("protein_id", pl.col("sequence").str.len_chars()).iter_rows())
+    rows = []
+    for seed in simulated.fresh_seeds:
+        frame = pl.read_parquet(folder / f"s{seed}" / "predictions.parquet").head(proteins)
+        said = dict(frame.select("protein_id", "prediction").iter_rows())
+        names, noise = list(said), _generator(f"perturbed/{folder.name}/{seed}")
+        for place, name in enumerate(names):
+            partner = names[place - 1]
+            share = length[name] / (length[name] + length[partner])
+            expected = dict.fromkeys(("same", "noise", "trimmed"), said[name])
+            expected["joined"] = share * said[name] + (1 - share) * said[partner]
+            rows += [
+                {
+                    "candidate": folder.name,
+                    "seed": seed,
+                    "protein_id": name,
+                    "kind": kind,
+                    "partner": partner if kind == "joined" else None,
+                    "prediction": value if kind == "same" else value + float(noise.normal(0, 0.1)),
+                    "note": None,
+                }
+                for kind, value in expected.items()
+            ]
+    write_table(folder / "perturbed.parquet", rows, PERTURBED)
 
 
 def _some_fail(strategy: str, trajectory: int, iteration: int) -> str | None:

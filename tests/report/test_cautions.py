@@ -93,6 +93,20 @@ def test_a_winner_that_strategies_share_is_named(whole, found):
     assert shared.text.startswith("ra and ua ended at the same candidate")
 
 
+def test_a_winner_that_recognises_proteins_is_a_danger(whole, found):
+    study = whole.read()
+    assert "Winners that recognise proteins." not in found(study)
+    here = (pl.col("strategy") == "ua") & (pl.col("trajectory") == 1) & (pl.col("kind") == "noise")
+    flagged = study["robustness"].with_columns(flagged=here.fill_null(False))
+    told = found(replace(study, tables={**study.tables, "robustness": flagged}))["Winners that recognise proteins."]
+    assert told.level == "danger" and told.text.startswith("ua (search 1: noise): at least 25 % of the error")
+    unknown = study["robustness"].with_columns(
+        flagged=pl.when(here).then(None).otherwise(False), note=pl.when(here).then(pl.lit("a link")).otherwise("note")
+    )
+    told = found(replace(study, tables={**study.tables, "robustness": unknown}))
+    assert told["Winners without a memorisation check."].text.startswith("ua (search 1: a link)")
+
+
 def test_one_split_and_the_playbooks_knowledge_are_always_said(whole, found):
     told = found(whole.read())
     assert "One split of one data set." in told

@@ -289,6 +289,66 @@ def shared_memory_channel():
     return "read what an earlier trial left"
 
 
+def _shared_file():
+    """A file that this phase may read and on which the shooting range holds locks."""
+    return os.open(facts["input"], os.O_RDONLY)
+
+
+def see_whole_file_lock():
+    """One phase locks a file that all may read, another one tries to: a bit each time."""
+    import fcntl
+
+    try:
+        fcntl.flock(_shared_file(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "saw the lock of another process"
+    raise stopped("the lock of another process does not show")
+
+
+def see_record_lock():
+    """Ask the kernel who would be in the way of a write lock; a read-only descriptor is enough to ask."""
+    import fcntl
+    import struct
+
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    kind, *_ = struct.unpack("hhqqi4x", fcntl.fcntl(_shared_file(), fcntl.F_GETLK, asked))
+    if kind == fcntl.F_UNLCK:
+        raise stopped("the lock of another process does not show")
+    return "saw the record lock of another process"
+
+
+def see_open_file_lock():
+    """The same for locks that belong to an open file instead of a process."""
+    import fcntl
+    import struct
+
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    kind, *_ = struct.unpack("hhqqi4x", fcntl.fcntl(_shared_file(), fcntl.F_OFD_GETLK, asked))
+    if kind == fcntl.F_UNLCK:
+        raise stopped("the lock of another process does not show")
+    return "saw the record lock of another process"
+
+
+def see_open_file():
+    """A write lease is granted only on a file that nobody else has open."""
+    import fcntl
+
+    try:
+        fcntl.fcntl(_shared_file(), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except BlockingIOError:
+        return "saw that another process has the file open"
+    return "holds a lease that delays others"
+
+
+def watch_folder_by_signal():
+    """dnotify, the older inotify: a signal whenever somebody reads in a folder."""
+    import fcntl
+
+    folder = os.open(Path(facts["input"]).parent, os.O_RDONLY)
+    fcntl.fcntl(folder, fcntl.F_NOTIFY, fcntl.DN_ACCESS)
+    return "watching"
+
+
 def _signal(pid):
     os.kill(pid, 0)
     return "may signal"

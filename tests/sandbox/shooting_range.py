@@ -8,6 +8,7 @@ ordinary user. `--backend bare` runs the attacks without any sandbox: what they 
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -59,7 +60,7 @@ class Range:
         """Run one attack on a fresh scene."""
         scene = self._scene()
         self._keep_victim_alive()
-        with self._sibling(name) as sibling:
+        with self._sibling(name) as sibling, _locked(scene / "input" / "features"):
             facts = self._facts(scene) | sibling
             outcome = self._run(name, facts, scene)
             if name in ("shared_memory_channel",):
@@ -198,6 +199,15 @@ class Range:
             for segment in left:
                 subprocess.run(["ipcrm", "-m", segment], check=True)
         return Finding(name, stopped, detail, outcome.status)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the whole-file lock and a record lock on a file that the phase may read, as another phase might."""
+    with path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        yield
 
 
 def _last_beat(own: Path) -> str | None:

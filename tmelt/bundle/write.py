@@ -3,12 +3,12 @@
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
 from tmelt.bundle.archive import CARD, RESIDUALS, SCRIPT, SEQUENCES, write_archive
 from tmelt.bundle.card import write_card
@@ -22,8 +22,8 @@ from tmelt.evidence.winners import Confirmed
 from tmelt.files import read_json, sha256_text, write_text
 from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
 from tmelt.harness.journal import kept_checkpoint
+from tmelt.harness.precision import precision_in_use
 from tmelt.harness.run import ROW_WISE_TOLERANCE, Harness, run_key, seeds_at_once, train_runs
-from tmelt.harness.task import has_fast_bf16
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.schema import POOL, PREDICTIONS, PROTEINS, read_table
@@ -65,7 +65,7 @@ def write_bundle(
     chosen, checkpoints, passed_over = _best_that_can_be_kept(rank_winners(plan, confirmed), study, harness, cores)
     folder = study / "confirm" / chosen.candidate
     proposal = Proposal.read(folder)
-    about_harness = _harness_facts(harness)
+    about_harness = harness_facts(harness)
     _check(proposal, chosen, checkpoints, harness, about_harness, folder)
     residuals = sorted(_residuals(chosen, confirmed))
     frame = read_table(proteins, PROTEINS)
@@ -100,11 +100,11 @@ def write_bundle(
     return chosen
 
 
-def _harness_facts(harness: Harness) -> dict[str, Any]:
+def harness_facts(harness: Harness) -> dict[str, Any]:
     """What `predict` needs to run the script as the study did."""
     return {
         "device": harness.device,
-        "precision": _precision(harness),
+        "precision": precision_in_use(harness.precision, harness.device),
         "threads": harness.threads,
         "budget": harness.budget.model_dump(mode="json"),
         "sequences": harness.sequences,
@@ -126,7 +126,8 @@ def _best_that_can_be_kept(
     for chosen in ranked:
         proposal = Proposal.read(study / "confirm" / chosen.candidate)
         try:
-            return chosen, _checkpoints(proposal, chosen, harness, study / "journal" / "runs", cores), passed_over
+            kept = checkpoints_of(proposal, chosen.candidate, chosen.seeds, harness, study / "journal" / "runs", cores)
+            return chosen, kept, passed_over
         except Unkeepable as fault:
             passed_over.append({"candidate": chosen.candidate, "select_mae": chosen.select_mae, "fault": str(fault)})
             about = f"{chosen.candidate}, MAE {chosen.select_mae:.2f} °C on select"
@@ -134,20 +135,33 @@ def _best_that_can_be_kept(
     raise InputError(f"no bundle: no winner's checkpoint can be kept ({passed_over[0]['fault']}, and others)")
 
 
-def _checkpoints(proposal: Proposal, chosen: Chosen, harness: Harness, journal: Path, cores: int) -> Checkpoints:
-    """What the confirmed runs left. The confirmation kept it; what is gone since is trained again, in the harness."""
+def checkpoints_of(
+    proposal: Proposal, candidate: str, seeds: Sequence[int], harness: Harness, journal: Path, cores: int
+) -> Checkpoints:
+    """Return what the confirmed runs left: kept by the confirmation, or trained again in the harness if gone since.
+
+    Args:
+        proposal, candidate: what was trained, and the name of its folder under confirm/.
+        seeds: of its runs that ended ok.
+        harness, cores: for a training.
+        journal: where checkpoints are kept.
+
+    Raises:
+        Unkeepable: a checkpoint has a file that cannot be kept.
+        InputError: a checkpoint was gone, and the new training failed.
+    """
     variation = Variation(**(proposal.state or {}))
     with tempfile.TemporaryDirectory(prefix="tmelt-bundle-") as name:
-        folders = [Path(name, f"s{seed}") for seed in chosen.seeds]
-        at_once = seeds_at_once(harness, chosen.seeds, cores)
-        rows = train_runs(proposal, chosen.seeds, folders, harness, journal, at_once, variation, keep_checkpoints=True)
+        folders = [Path(name, f"s{seed}") for seed in seeds]
+        at_once = seeds_at_once(harness, seeds, cores)
+        rows = train_runs(proposal, seeds, folders, harness, journal, at_once, variation, keep_checkpoints=True)
     for row in rows:
         if row["status"] != "ok":
             raise InputError(
-                f"{journal}: the checkpoint of {chosen.candidate} was gone, and trained again with seed {row['seed']} "
+                f"{journal}: the checkpoint of {candidate} was gone, and trained again with seed {row['seed']} "
                 f"it ended as {row['status']}, although it was confirmed before; restore the journal"
             )
-    return {seed: kept_checkpoint(journal, run_key(proposal, seed, harness, variation)) for seed in chosen.seeds}
+    return {seed: kept_checkpoint(journal, run_key(proposal, seed, harness, variation)) for seed in seeds}
 
 
 def _check(
@@ -204,10 +218,3 @@ def _residuals(chosen: Chosen, confirmed: Confirmed) -> list[float]:
     inside = confirmed.inside("select")
     mean = confirmed.predictions[chosen.candidate][:, inside].mean(axis=0)
     return [float(error) for error in np.abs(mean - confirmed.labels["tm"].to_numpy()[inside])]
-
-
-def _precision(harness: Harness) -> str:
-    """What `auto` meant on this machine."""
-    if harness.precision != "auto":
-        return harness.precision
-    return "bf16" if has_fast_bf16(torch.device(harness.device)) else "fp32"

@@ -13,9 +13,10 @@ from tmelt.decision import seed_noise
 from tmelt.evidence.attribution import effect_error, script_of
 from tmelt.evidence.difference import compare, script_identity, similarity
 from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
-from tmelt.evidence.schema import BEHAVIOUR, FAILURES
+from tmelt.evidence.schema import BEHAVIOUR, FAILURES, INTEGRITY
 from tmelt.evidence.tables import table
 from tmelt.files import canonical_json
+from tmelt.integrity import LABELS
 from tmelt.knobs import Knob, Space, Value
 
 # Of a trial without a parent, or without a score to compare.
@@ -176,3 +177,24 @@ def failures(trials: pl.DataFrame, runs: pl.DataFrame, reference: str) -> pl.Dat
         for row in joined.iter_rows(named=True)
     ]
     return table(rows, FAILURES)
+
+
+def integrity(trials: pl.DataFrame) -> pl.DataFrame:
+    """The table `integrity`: the rate of each label in each strategy, zeros included."""
+    rows = []
+    tried = trials.filter(pl.col("iteration") > 0)
+    for (strategy,), own in tried.group_by(["strategy"], maintain_order=True):
+        for label in LABELS:
+            labelled = own.filter(pl.col("integrity") == label)
+            rows.append(
+                {
+                    "strategy": strategy,
+                    "label": label,
+                    "trials": len(labelled),
+                    "of": len(own),
+                    "rate": len(labelled) / len(own),
+                    "searches": labelled["trajectory"].n_unique(),
+                    "incumbents": int((labelled["incumbent"] == labelled["iteration"]).sum()),
+                }
+            )
+    return table(rows, INTEGRITY)

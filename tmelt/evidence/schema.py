@@ -83,6 +83,16 @@ CONFIRMED_PREDICTIONS = pa.schema([
     column("prediction", F, "predicted tm in °C"),
 ])  # fmt: skip
 
+PERTURBED = pa.schema([
+    column("candidate", S, "folder under confirm/"),
+    column("seed", N, "fresh seed"),
+    column("protein_id", S, "name of the protein; the first one of a joined pair"),
+    column("kind", S, "same (as it is), noise, trimmed, swapped or joined: see tmelt.harness.perturbation"),
+    column("partner", S, "joined: name of the second protein; else null"),
+    column("prediction", F, "predicted tm in °C"),
+    column("note", S, "why there is no prediction at all, in a single row; else null"),
+])  # fmt: skip
+
 CURVES = pa.schema([*_TRIAL_KEY, column("seed", N, "training seed"), *CURVE])
 
 INCUMBENTS = pa.schema([
@@ -542,6 +552,34 @@ BEHAVIOUR = pa.schema([
     column("pareto", B, "no other ok trial is better in error, parameters or latency without being worse in another"),
 ])  # fmt: skip
 
+ROBUSTNESS = pa.schema([
+    column("role", S, "winner (of a search) or baseline (trial 0)"),
+    column("strategy", S, "name of the strategy; null for the baseline"),
+    column("trajectory", N, "replicate of the search; null for the baseline"),
+    column("candidate", S, "folder under confirm/"),
+    column("kind", S, "change: noise, trimmed, swapped or joined (tmelt.harness.perturbation); null with a note"),
+    column("proteins", N, "val, select and test proteins that were changed"),
+    column("seeds", N, "fresh seeds averaged"),
+    column("change", F, "mean change of a prediction, °C; joined: distance to the mean of both, by length"),
+    column("mae", F, "MAE on the unchanged proteins, °C"),
+    column("mae_changed", F, "MAE on the changed ones against the same labels; joined: against the mean of both"),
+    column("lost", F, "mae_changed minus mae"),
+    column("lost_se", F, "its standard error over protein families"),
+    column("lost_share", F, "lost divided by mae_changed: 1 where all accuracy is gone"),
+    column("flagged", B, "lost_share is above 0.25 and lost above 3 standard errors, as with a table of labels"),
+    _NOTE,
+])  # fmt: skip
+
+INTEGRITY = pa.schema([
+    column("strategy", S, "name of the strategy"),
+    column("label", S, "clean, table_like, timed_out, not_row_wise or tampered (tmelt.integrity)"),
+    column("trials", N, "trials after the baseline that have the label"),
+    column("of", N, "trials after the baseline"),
+    column("rate", F, "trials divided by of"),
+    column("searches", N, "searches with at least one such trial"),
+    column("incumbents", N, "such trials that became an incumbent"),
+])  # fmt: skip
+
 TABLES: dict[str, pa.Schema] = {
     "trials": TRIALS,
     "runs": RUNS,
@@ -578,6 +616,8 @@ TABLES: dict[str, pa.Schema] = {
     "spread": SPREAD,
     "importance": IMPORTANCE,
     "behaviour": BEHAVIOUR,
+    "integrity": INTEGRITY,
+    "robustness": ROBUSTNESS,
 }
 
 

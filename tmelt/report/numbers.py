@@ -9,6 +9,7 @@ from tmelt.evidence.comparison import BASELINE, REFERENCE
 from tmelt.evidence.crossovers import LEAST
 from tmelt.evidence.power import MOST
 from tmelt.evidence.spread import LEAST as TESTED
+from tmelt.integrity import LABELS
 from tmelt.report.figures.cost import cost_curves, token_name
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
@@ -231,6 +232,18 @@ def behaviour_table(study: Study) -> Table:
         "expectations come true",
     ]  # fmt: skip
     return Table(columns, rows)
+
+
+def integrity_table(study: Study) -> Table:
+    """Trials with each integrity label, and those that became an incumbent, by strategy."""
+    rows = []
+    for name in study.strategies:
+        own = {row["label"]: row for row in study["integrity"].filter(pl.col("strategy") == name).to_dicts()}
+        if own:
+            cells = [f"{own[label]['trials']} ({percent(own[label]['rate'])})" for label in LABELS]
+            kept = sum(own[label]["incumbents"] for label in LABELS if label != "clean")
+            rows.append([name, str(own["clean"]["of"]), *cells, str(kept)])
+    return Table(["", "trials", *(label.replace("_", " ") for label in LABELS), "not clean, yet an incumbent"], rows)
 
 
 def cost_table(study: Study) -> Table:

@@ -160,6 +160,36 @@ def choices_table(study: Study) -> Table:
     return Table(columns, rows, texts=[2, 5])
 
 
+_CHANGES = {
+    "noise": "noise on the embedding",
+    "trimmed": "one residue missing",
+    "swapped": "similar residues exchanged",
+    "joined": "joined to another protein",
+}
+
+
+def robustness_table(study: Study) -> Table:
+    """Error of each winner and the baseline on slightly changed proteins, one row per kind of change."""
+    rows = [
+        [
+            "baseline (trial 0)" if row["role"] == "baseline" else f"{row['strategy']}, search {row['trajectory']}",
+            _CHANGES.get(row["kind"], DASH),
+            number(row["change"]),
+            number(row["mae"]),
+            number(row["mae_changed"]),
+            DASH if row["lost"] is None else f"{number(row['lost'], signed=True)} (SE {number(row['lost_se'])})",
+            DASH if row["flagged"] is None else "recognises proteins" if row["flagged"] else "no sign",
+            tidied(row["note"] or ""),
+        ]
+        for row in study["robustness"].sort(study.place(), "trajectory", maintain_order=True).to_dicts()
+    ]
+    columns = [
+        "", "change", "mean change of predictions, °C", "MAE before, °C", "MAE after, °C", "accuracy lost, °C",
+        "verdict",
+    ]  # fmt: skip
+    return noted(columns, rows, texts=[1, 6])
+
+
 @dataclass(frozen=True)
 class WinnerScript:
     """The script of a winner against the reference."""

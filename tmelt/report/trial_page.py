@@ -172,6 +172,8 @@ def _facts(row: Mapping[str, Any], behaved: Mapping[str, Any] | None) -> list[tu
         tokens = [row["prompt_tokens"], row["completion_tokens"]]
         used = "tokens unknown" if None in tokens else f"{tokens[0]:,} tokens in, {tokens[1]:,} out"
         facts.append(("LLM", f"{count(row['llm_calls'], 'call')}, {used}, {dollars(row['cost_usd'])}"))
+    if row["integrity"] != "clean":
+        facts.append(("integrity", row["integrity"].replace("_", " ")))
     if behaved and behaved["duplicate_of"] is not None:
         facts.append(("repeats", f"trial {behaved['duplicate_of']}"))
     return facts

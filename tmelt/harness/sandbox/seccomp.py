@@ -7,6 +7,7 @@ What it does not name it allows: file access is Landlock's and the mount list's 
 
 import ctypes
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -25,6 +26,10 @@ _ARCHITECTURE = 0xC000003E if kernel.X86 else 0xC00000B7
 _X32_BIT = 0x40000000  # a second numbering of the same calls on x86_64
 _CLONE_NEW_NAMESPACE = 0x7E020080  # every CLONE_NEW* flag
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # type into somebody's terminal
+# Commands of fcntl. Taking a lock is pretended, as flock is; asking for others' locks, leases and reports of who uses
+# a folder are refused.
+_TAKE_LOCK = (fcntl.F_SETLK, fcntl.F_SETLKW, fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW)
+_SEE_OTHERS = (fcntl.F_GETLK, fcntl.F_OFD_GETLK, fcntl.F_SETLEASE, fcntl.F_GETLEASE, fcntl.F_NOTIFY)
 _MODE_FILTER = 2
 
 
@@ -91,6 +96,13 @@ def program(*, own_signals_only: bool, namespaces: bool, gpu: bool, landlock_abi
         _step(_IF_EQUAL, _TIOCSTI, 1),
         _step(_IF_EQUAL, _TIOCLINUX, 0, 1),
         _refuse(errno.EPERM),
+        _PERMIT,
+    )
+    steps += _on(
+        syscalls.FILE_CONTROL,
+        _argument(1),
+        *(part for command in _TAKE_LOCK for part in (_step(_IF_EQUAL, command, 0, 1), _refuse(0))),
+        *(part for command in _SEE_OTHERS for part in (_step(_IF_EQUAL, command, 0, 1), _refuse(errno.EACCES))),
         _PERMIT,
     )
     # 0 is oneself, too

@@ -84,6 +84,8 @@ PRETENDED: Table = {
     "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274),
     "ioprio_set": (251, 30),
+    # A lock on a file that several phases may read (/usr/bin/env) is a bit that one sets and the other sees.
+    "flock": (73, 32),
 }
 
 # Change times of files past Landlock. Path.touch asks for this first and takes success to mean that the file exists,
@@ -114,6 +116,7 @@ CLONE: Table = {"clone": (56, 220)}
 CLONE3: Table = {"clone3": (435, 435)}
 OPENAT2: Table = {"openat2": (437, 437)}
 IOCTL: Table = {"ioctl": (16, 29)}
+FILE_CONTROL: Table = {"fcntl": (72, 25)}
 TRUNCATE: Table = {"truncate": (76, 45)}
 OPEN: Table = {"open": (2, None)}
 OPENAT: Table = {"openat": (257, 56)}

@@ -5,6 +5,7 @@ from functools import partial
 
 import polars as pl
 
+from tmelt.evidence.robustness import LOST_SHARE
 from tmelt.report.cautions.caution import Caution
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, listing, shortened
@@ -13,7 +14,7 @@ _caution = partial(Caution, group="integrity")
 
 
 def integrity(study: Study) -> Iterator[Caution]:
-    """No sandbox, tampering, lookup tables, revisions, sealed test labels, missing confirmation."""
+    """No sandbox, tampering, lookup tables, lost accuracy, revisions, sealed test labels, missing confirmation."""
     runs = study["runs"]
     if study.unconfined:
         unconfined = int((runs["sandbox"] == "none").sum())
@@ -42,6 +43,7 @@ def integrity(study: Study) -> Iterator[Caution]:
             f"{won:,} of them became the incumbent. Read these scripts before you rely on their errors: they may "
             "recognise proteins instead of predicting them.",
         )
+    yield from _not_robust(study)
     for revision in study.protocol.get("revisions", []):
         yield _caution(
             level="warning",
@@ -60,4 +62,32 @@ def integrity(study: Study) -> Iterator[Caution]:
             level="note",
             title="Nothing is confirmed.",
             text="No winner has a score on fresh seeds: only errors of the search itself are shown.",
+        )
+
+
+def _not_robust(study: Study) -> Iterator[Caution]:
+    """Winners whose accuracy is gone once their proteins change slightly, and winners that could not be tested."""
+    won = study["robustness"].filter(pl.col("role") == "winner").sort(study.place(), "trajectory")
+    flagged = won.filter(pl.col("flagged"))
+    if len(flagged):
+        names = [
+            f"{strategy} (search {trajectory}: {listing(own['kind'].to_list())})"
+            for (strategy, trajectory), own in flagged.group_by(["strategy", "trajectory"], maintain_order=True)
+        ]
+        yield _caution(
+            level="danger",
+            title="Winners that recognise proteins.",
+            text=f"{listing(names)}: at least {100 * LOST_SHARE:.0f} % of the error on slightly changed proteins is "
+            "absent on the proteins themselves. That is what a table of labels does. Do not rely on these errors.",
+        )
+    untested = won.filter(pl.col("flagged").is_null()).unique(["strategy", "trajectory"], maintain_order=True)
+    if len(untested):
+        names = [
+            f"{row['strategy']} (search {row['trajectory']}: {shortened(row['note'] or '', 120)})"
+            for row in untested.to_dicts()
+        ]
+        yield _caution(
+            level="warning",
+            title="Winners without a memorisation check.",
+            text=f"{listing(names)}: nothing says whether these winners recognise proteins.",
         )

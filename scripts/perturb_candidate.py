@@ -1,0 +1,39 @@
+"""Let a confirmed candidate predict slightly changed proteins.
+
+Reads   protocol.json, the embedding's views, proteins.parquet, confirm/{candidate}/ (its proposal and its runs' rows);
+        the journal, which keeps its checkpoints
+Writes  perturbed.parquet: a prediction per seed, protein and change; nothing of it reaches a search
+"""
+
+from pathlib import Path
+
+from tmelt.bundle.perturbed import perturbed_predictions
+from tmelt.command import run_command
+from tmelt.evidence.schema import PERTURBED
+from tmelt.files import read_json
+from tmelt.harness.run import Harness
+from tmelt.history import Proposal
+from tmelt.schema import RUN, read_table, write_table
+
+
+def perturb_candidate(
+    *,
+    protocol: Path,
+    embedding: Path,
+    proteins: Path,
+    candidate: Path,
+    runs: list[Path],
+    journal: Path,
+    cores: int,
+    perturbed: Path,
+) -> None:
+    """Predict with the checkpoint of each seed that ended ok; what fails is a note in the file."""
+    harness = Harness.of(read_json(protocol), embedding.parent, proteins)
+    rows = [read_table(path, RUN).row(0, named=True) for path in runs]
+    seeds = [row["seed"] for row in rows if row["status"] == "ok"]
+    found = perturbed_predictions(Proposal.read(candidate), candidate.name, seeds, harness, journal, cores)
+    write_table(perturbed, found, PERTURBED)
+
+
+if __name__ == "__main__":
+    run_command(perturb_candidate)
