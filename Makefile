@@ -60,6 +60,7 @@ bench-gpu: setup  ## the same where there is a GPU
 
 bench-evidence: setup  ## hold intervals and verdicts against studies with known truth (WORLDS=400: hours)
 	@python benchmarks/evidence.py --worlds $(or $(WORLDS),40) --aa
+	@python benchmarks/decide.py
 
 clean:  ## delete the environment; results stay
 	rm -rf $(VENV)

@@ -1,12 +1,15 @@
 """Score one trial: its runs' predictions against the validation labels, and keep or discard it.
 
-Reads   protocol.json, vault/val.parquet, proposal.json, the runs' folders, the history before
+Reads   protocol.json, vault/val.parquet, proposal.json, the runs' folders, the history before, and in the search's
+        folder the predictions of the trials that this one is compared with. Which ones they are stands in the history,
+        so the rule cannot name them; they exist, because the history was made from them.
 Writes  trial.parquet (one row, failed trials included), history.parquet (all trials up to this one)
 """
 
 from pathlib import Path
 
 from tmelt.command import run_command
+from tmelt.decision import Rule
 from tmelt.files import read_json
 from tmelt.history import History, Proposal
 from tmelt.protocol import check_integrity
@@ -39,7 +42,7 @@ def score_trial(
         runs=runs,
         labels=labels,
         history=past,
-        z=fixed["design"]["decision"]["z"],
+        rule=Rule(**fixed["design"]["decision"]),
     )
     write_table(trial, [row], TRIAL)
     rows = [dict(earlier.row) for earlier in past] + [row]

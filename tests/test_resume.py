@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from simulation import Landscape, outcome
+from simulation import RULE, Landscape, outcome, without_proteins
 
 from tmelt.files import read_json, write_json, write_text
 from tmelt.history import History, Proposal, Trial
@@ -126,8 +126,9 @@ def test_a_stop_remembers_what_it_depended_on_although_its_block_is_closed_later
         proposal = Proposal.read(search / f"i{iteration}")
         assert proposal.status == "stopped"
         row = trial_row(
-            proposal=proposal, strategy="random", trajectory=0, iteration=iteration, history=history, z=1.0,
-            status="stopped", seeds=[0], maes=[], error=proposal.error, measured=dict.fromkeys(MEASURED),
+            proposal=proposal, strategy="random", trajectory=0, iteration=iteration, history=history, rule=RULE,
+            validation=without_proteins([]), status="stopped", seeds=[0], maes=[], error=proposal.error,
+            measured=dict.fromkeys(MEASURED),
         )  # fmt: skip
         history = History([*history, Trial(row)])
         write_table(search / f"i{iteration}" / "history.parquet", [dict(trial.row) for trial in history], TRIAL)

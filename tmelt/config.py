@@ -123,7 +123,18 @@ class Budget(Part):
 class Decision(Part):
     """When a candidate replaces the incumbent."""
 
-    z: float = Field(1.0, ge=0, description="a difference of means below z standard errors is inconclusive")
+    z: float = Field(
+        1.8,
+        ge=0,
+        le=4,
+        description="a difference of means below z standard errors is inconclusive; at 1.8 at most 5 % of the"
+        " candidates that are no better are kept (benchmarks/decide.py)",
+    )
+    seed_sd: float = Field(
+        0.5,
+        ge=0,
+        description="standard deviation between training seeds in °C, assumed while no trial of the search has two",
+    )
 
 
 class Planted(Part):

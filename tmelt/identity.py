@@ -20,6 +20,7 @@ SCORING_CODE = (
     "knobs.py",
     "scoring.py",
     "decision.py",
+    "families.py",
     "harness/clock.py",
     "harness/inside.py",
     "harness/precision.py",

@@ -132,6 +132,8 @@ TRIAL = pa.schema([
     column("checkpoint_mb", F, "size of the checkpoint, measured"),
     column("decision", S, "baseline, keep, discard or inconclusive"),
     column("incumbent", N, "iteration of the incumbent after this trial"),
+    column("difference", F, "val MAE minus the incumbent's before, in °C, over common seeds; null if not compared"),
+    column("margin", F, "difference in °C that counts as one: noise of seeds and proteins; null if not compared"),
     column("fit_s", F, "seconds of fit by the budget's clock, sum over seeds"),
     column("cut_by_clock", N, "training seeds whose fit ended for lack of time"),
     column("cpu_s", F, "CPU seconds, sum over seeds"),

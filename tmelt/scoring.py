@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from tmelt.decision import decide
+from tmelt.decision import Rule, Validation, decide
 from tmelt.errors import InputError
+from tmelt.families import Families
 from tmelt.history import History, Proposal, chain_of
 from tmelt.integrity import integrity_of
 from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, as_arrow, read_table
@@ -19,17 +21,54 @@ MAE_DIGITS = 2
 LOG_TAIL = 2000
 
 
-def validation_mae(predictions: Path, labels: pl.DataFrame) -> float:
-    """Mean absolute error in °C over the validation proteins.
+def validation_errors(predictions: Path, labels: pl.DataFrame) -> np.ndarray:
+    """(proteins,) absolute errors in °C over the validation proteins, in the order of `labels`.
 
     Raises:
-        InputError: the predictions are not exactly the validation proteins'.
+        InputError: the predictions are missing, or are not exactly the validation proteins'.
     """
     found = read_table(predictions, PREDICTIONS).filter(pl.col("split") == "val")
-    joined = labels.join(found, on="protein_id", how="inner")
+    joined = labels.join(found, on="protein_id", how="inner", maintain_order="left")
     if len(joined) != len(labels) or len(found) != len(labels):
         raise InputError(f"{predictions}: {len(found)} validation proteins instead of {len(labels)}; delete its folder")
-    return float((joined["tm"] - joined["prediction"]).abs().mean())
+    return (joined["tm"] - joined["prediction"]).abs().to_numpy()
+
+
+def validation_of(search: Path, history: History, labels: Path) -> Validation:
+    """The validation errors of a search by protein, from the predictions of its runs.
+
+    Args:
+        search: the search's folder, with i{iteration}/s{seed}/predictions.parquet of every trial.
+        history: the trials before the one to decide; their predictions have to give the errors in it.
+        labels: the vault's validation part.
+
+    Raises:
+        InputError: (when errors are asked for) predictions that are missing or not those that the trial was scored by.
+    """
+    truth = read_table(labels, LABELS)
+    if truth["family"].n_unique() < 2:
+        raise InputError(
+            f"{labels}: all validation proteins are of one family, so their noise cannot be known; use more data"
+        )
+
+    def errors(iteration: int, seeds: Sequence[int]) -> np.ndarray:
+        known = {}
+        if iteration < len(history):
+            row = history[iteration].row
+            known = dict(zip(row["seeds"], row["val_mae_by_seed"], strict=True))
+        found = []
+        for seed in seeds:
+            path = search / f"i{iteration}" / f"s{seed}" / "predictions.parquet"
+            found.append(validation_errors(path, truth))
+            mae = float(found[-1].mean())
+            if seed in known and round(mae, MAE_DIGITS) != known[seed]:
+                raise InputError(
+                    f"{path}: validation MAE {mae:.2f} °C, but trial {iteration} was scored with {known[seed]:.2f};"
+                    " restore the file, or delete the trial and what follows"
+                )
+        return np.stack(found)
+
+    return Validation(errors, Families.of(truth["family"].to_numpy()))
 
 
 def score(
@@ -41,16 +80,22 @@ def score(
     runs: Sequence[Path],
     labels: Path,
     history: History,
-    z: float,
+    rule: Rule,
 ) -> dict[str, Any]:
-    """The trial's row (tmelt.schema.TRIAL): mean over seeds of the validation MAE; null, with a status, on failure."""
+    """The trial's row (tmelt.schema.TRIAL): mean over seeds of the validation MAE; null, with a status, on failure.
+
+    Args:
+        runs: the folder of each seed, i{iteration}/s{seed} of the search's folder: the runs of earlier trials are
+            looked for beside them.
+    """
     tried = [read_table(folder / "run.parquet", RUN).row(0, named=True) for folder in runs]
     truth = read_table(labels, LABELS)
     failed = next((run for run in tried if run["status"] != "ok"), None)
     status = failed["status"] if failed else "ok"
-    maes = (
-        [] if failed else [round(validation_mae(folder / "predictions.parquet", truth), MAE_DIGITS) for folder in runs]
-    )
+    maes = []
+    if not failed:
+        errors = [validation_errors(folder / "predictions.parquet", truth) for folder in runs]
+        maes = [round(float(each.mean()), MAE_DIGITS) for each in errors]
     error = None
     if failed:
         log = (runs[tried.index(failed)] / "log.txt").read_text(encoding="utf-8", errors="replace")
@@ -62,7 +107,8 @@ def score(
         trajectory=trajectory,
         iteration=iteration,
         history=history,
-        z=z,
+        rule=rule,
+        validation=validation_of(runs[0].parents[1], history, labels),
         status=status,
         seeds=[run["seed"] for run in tried],
         maes=maes,
@@ -89,7 +135,8 @@ def trial_row(
     trajectory: int,
     iteration: int,
     history: History,
-    z: float,
+    rule: Rule,
+    validation: Validation,
     status: str,
     seeds: Sequence[int],
     maes: Sequence[float],
@@ -101,6 +148,7 @@ def trial_row(
 
     Args:
         proposal: what was tried.
+        rule, validation: as `decide` takes them.
         seeds, maes: training seeds, and their validation MAE in °C, rounded; none unless all ended ok.
         measured: fit_mae, stop_mae, parameter_count, checkpoint_mb, fit_s, cut_by_clock, cpu_s, device_s
             and memory_mb.
@@ -140,7 +188,7 @@ def trial_row(
         "completion_tokens": proposal.completion_tokens,
         "error": error,
     }
-    row["decision"], row["incumbent"] = decide(history, row, z=z)
+    row |= decide(history, row, rule, validation)._asdict()
     # Through the schema's types first, so that the hash is of what will be read back.
     row = as_arrow([row], TRIAL).to_pylist()[0]
     return row | {"chain": chain_of(history.head, row)}

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the simulator, w
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from simulation import Landscape, outcome
+from simulation import RULE, Landscape, outcome, without_proteins
 
 from tmelt.decision import decide
 from tmelt.history import History, Proposal, chain_of
@@ -72,7 +72,7 @@ def crash(history: History, proposal: Proposal, folder: Path, error: str) -> His
     """Write the proposal and add a crash with this end of its log."""
     after = step(history, proposal, folder, replace(Landscape(Space()), failing=1.0))
     row = {**after[-1].row, "error": error, "status": "crash"}
-    row["decision"], row["incumbent"] = decide(history, row, z=1.0)
+    row |= decide(history, row, RULE, without_proteins([]))._asdict()
     return History([*history, type(after[-1])({**row, "chain": chain_of(history.head, row)})])
 
 

@@ -13,6 +13,7 @@ from simulation import Landscape, outcome, simulate
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space
 from tmelt.strategies import propose
+from tmelt.strategies.coarse import coarse, step_of, told_mae, told_margin
 from tmelt.strategies.memory import TOKENS_MIN, remember
 from tmelt.strategies.random import draw
 from tmelt.strategies.tokens import estimate_tokens
@@ -80,7 +81,7 @@ def test_counts_and_statistics_cover_every_trial_exactly():
         for part in line.split("; "):
             value, counts = part.split(": ")
             having = [trial for trial in history if str(trial.knobs[knob]) == value]
-            errors = [trial.val_mae for trial in having if trial.ok]
+            errors = [told_mae(trial) for trial in having if trial.ok]
             expected = [
                 len(errors),
                 len(having) - len(errors),
@@ -97,7 +98,7 @@ def test_the_best_and_the_most_recent_are_shown_whole():
     history = long_history()
     text = remember(history, Space(), base=history.incumbent.iteration, tokens=12_000)
     shown = [int(number) for number in re.findall(r"^\| (\d+) \| (?:\d|crash)", text, re.MULTILINE)]
-    best = sorted(history.succeeded, key=lambda trial: (trial.val_mae, trial.iteration))
+    best = sorted(history.succeeded, key=lambda trial: (told_mae(trial), trial.iteration))
     assert shown == sorted(shown) and len(shown) >= 20
     assert {trial.iteration for trial in best[:8]} <= set(shown)
     assert set(range(993, 1001)) <= set(shown)
@@ -176,3 +177,40 @@ def test_tokens_are_never_counted_lower_than_their_parts():
     assert estimate_tokens("°") == 2
     text = "val_mae=5.63, °C | x"
     assert estimate_tokens(text * 2) >= 2 * estimate_tokens(text) - 1
+
+
+def test_errors_are_told_no_finer_than_the_noise():
+    assert [step_of(margin) for margin in (None, 0.0, 0.1, 0.11, 0.4, 0.41, 0.9, 1.0, 1.01, 7.0)] == [
+        5, 5, 5, 10, 20, 50, 50, 50, 100, 500,
+    ]  # fmt: skip
+    assert coarse(7.23, 0.0) == 7.25 and coarse(7.23, 0.9) == 7.0 and coarse(7.23, 0.3) == 7.2
+    for margin in (0.03, 0.1, 0.37, 0.9, 1.4):
+        assert step_of(margin) / 100 >= margin / 2
+        told = told_margin(Trial({"margin": margin}))
+        assert margin <= told < margin + step_of(margin) / 100
+
+
+@pytest.mark.parametrize("kind", ["ra", "ua", "ra_bo", "ua_bo", "placebo", "obfuscated"])
+def test_a_prompt_does_not_change_with_what_is_finer_than_the_noise(kind, tmp_path):
+    """Not with errors by seed, nor with digits below the step, nor with what predict could write into them."""
+
+    def finer(row: dict) -> dict:
+        """The same row with other digits."""
+        hidden = {"val_mae_by_seed": [1.23, 4.56, 7.89], "val_mae_sd": 3.21}
+        if row["margin"] is not None:
+            hidden |= {"difference": 0.123, "margin": row["margin"] * 0.999}
+        values = {name: coarse(row[name], row["margin"]) + 0.01 for name in ("val_mae", "fit_mae", "stop_mae")}
+        return {**row, **hidden, **values}
+
+    prompts = []
+    for change in (dict, finer):
+        folder = tmp_path / change.__name__
+        landscape = Landscape(Space(), noise=0.4)
+        history = simulate("random", 12, landscape=landscape, folder=folder, reference=SCRIPT)
+        seen = History([Trial(change(trial.row)) for trial in history])
+        context = context_for(kind, folder, seen, replies=["no"], max_asks=1)
+        propose(seen, context)
+        prompts.append(prompt_of(context))
+    assert prompts[0] == prompts[1]
+    shown = remember(history, Space(), base=0, tokens=12_000, look_up=[1, 2], script_of=lambda number: SCRIPT)
+    assert not any(f"{mae:.2f}" in shown for trial in history for mae in trial.val_mae_by_seed if round(mae * 100) % 5)

@@ -23,6 +23,7 @@ from tmelt.llm.playbook.variation import JITTER, Variation
 from tmelt.strategies import AGENTS, propose
 from tmelt.strategies.agent import task_text
 from tmelt.strategies.check_script import check_script
+from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.memory import remember
 from tmelt.strategies.program import fill_program, program_path
 from tmelt.strategies.seeds import seed_of
@@ -54,7 +55,7 @@ def test_it_reads_the_history_as_it_is(tmp_path):
     history = search("ra", 6, tmp_path)
     prompt = read_prompt(*prompt_for("ra", history))
     assert prompt.base == history.incumbent.knobs and prompt.base_number == history.incumbent.iteration
-    assert [attempt.val for attempt in prompt.attempts] == [trial.val_mae for trial in history]
+    assert [attempt.val for attempt in prompt.attempts] == [told_mae(trial) for trial in history]
     assert prompt.iteration == 9
 
 

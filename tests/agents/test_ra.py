@@ -10,6 +10,7 @@ from tmelt.errors import InputError
 from tmelt.history import History, Proposal
 from tmelt.knobs import Space
 from tmelt.strategies import propose
+from tmelt.strategies.coarse import coarse, told_mae
 
 
 def reply(changes, **rest):
@@ -46,11 +47,11 @@ def test_the_prompt_holds_what_the_agent_must_know(tmp_path, history):
     assert Space().markdown() in prompt
     assert all(str(key) in prompt for key in FACTS)
     for trial in history:
-        assert f"| {trial.iteration} | {trial.val_mae:.2f} |" in prompt
-        assert f"{trial.val_mae - trial.fit_mae:.2f}" in prompt
+        assert f"| {trial.iteration} | {told_mae(trial):.2f} |" in prompt
+        assert f" {told_mae(trial) - coarse(trial.fit_mae, trial.margin):.2f} |" in prompt
     assert "1 × crash: OSError: no space (trials 3)" in prompt
     assert "Beat the incumbent's mean validation error" in prompt and "overfitting" in prompt
-    assert f"trial {failed.incumbent.iteration} with {failed.incumbent.val_mae:.2f}" in prompt
+    assert f"trial {failed.incumbent.iteration} with {told_mae(failed.incumbent):.2f}" in prompt
 
 
 def history_script() -> str:

@@ -11,13 +11,14 @@ are refused, and the agents' calls cost money.
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from tmelt.decision import Rule
 from tmelt.evidence.confirmation import plan_confirmation, write_candidates
 from tmelt.evidence.schema import PERTURBED, PLAN
 from tmelt.evidence.selection import choose
@@ -30,6 +31,7 @@ from tmelt.llm.settings import Price
 from tmelt.schema import CURVE, HIDDEN, LABELS, PREDICTIONS, PROTEINS, RUN, SPLITS, TRIAL, read_table, write_table
 from tmelt.scoring import score
 
+RULE = Rule(z=1.0, seed_sd=0.0)
 REFERENCE = '''"""Reference candidate of the simulated study."""
 
 import torch
@@ -206,7 +208,7 @@ def write_study(
         {
             "study": "simulated",
             "title": "Simulated study",
-            "design": {"dataset": data.name, "knobs": space.table(), "decision": {"z": 1.0}, "device": "cpu"},
+            "design": {"dataset": data.name, "knobs": space.table(), "decision": asdict(RULE), "device": "cpu"},
             "measured": {"labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in HIDDEN}},
             "data": json.loads((data / "data.json").read_text()),
             "reference_sha256": reference,
@@ -391,7 +393,7 @@ def _search(simulated: SimulatedStudy, strategy: str, trajectory: int, failing) 
             runs=[trial / f"s{seed}" for seed in simulated.seeds],
             labels=simulated.data / "vault" / "val.parquet",
             history=history,
-            z=1.0,
+            rule=RULE,
         )
         write_table(trial / "trial.parquet", [row], TRIAL)
         history = History([*history, Trial(row)])

@@ -17,7 +17,7 @@ from tmelt.history import Proposal
 from tmelt.knobs import Space
 from tmelt.protocol import REFERENCE
 from tmelt.schema import LABELS, PREDICTIONS, RUN, read_table
-from tmelt.scoring import validation_mae
+from tmelt.scoring import validation_errors
 
 pytestmark = pytest.mark.slow  # sandboxes of their own for most tests: 3 CPU seconds each
 
@@ -59,7 +59,7 @@ def test_an_honest_candidate_is_measured(small, tmp_path):
     )
     index = pl.read_parquet(embedding / "pool.parquet")
     assert set(found["protein_id"]) == set(index.filter(pl.col("role").is_in(["val", "select", "test"]))["protein_id"])
-    assert 0 < validation_mae(tmp_path / "s0" / "predictions.parquet", labels) < 30
+    assert 0 < validation_errors(tmp_path / "s0" / "predictions.parquet", labels).mean() < 30
 
 
 def test_a_finished_run_is_never_trained_again(small, tmp_path):

@@ -8,7 +8,7 @@ predicts every protein, and searches share their fresh seeds. The variance of a 
 - one part for the searches of the sides with at least two distinct ones: the variances of their search means, added
   with Welch's degrees of freedom (what seeds and protein-by-search interactions add is in them already);
 - one part for the training seeds: the variance of the paired seed deviations, less what the searches already hold;
-- one part for the families: the cluster-robust variance (CR2; Bell & McCaffrey 2002), less what the runs already hold.
+- one part for the families: the cluster-robust variance (CR2; tmelt.families), less what the runs already hold.
 
 The parts have few degrees of freedom (two seeds: one), so the interval is Howe's (1974) for a sum of variances,
 half² = Σ t²(fᵢ) Vᵢ, which is exact where one part dominates. `benchmarks/evidence.py` holds its coverage against
@@ -22,6 +22,8 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtrit
+
+from tmelt.families import Families
 
 LEVEL = 0.95
 NO_SEED = -1  # the seed of a predictor that has none
@@ -171,7 +173,7 @@ def estimate(a: Arm, b: Arm | None, clusters: np.ndarray) -> Estimate:
     lone = any(len(arm.seed) == 1 and arm.seed[0] != NO_SEED for _, arm in sides)
     if len(names) < 2 or lone or not np.isfinite(value):
         return Estimate(value, {})
-    families = _Families(index, len(names))
+    families = Families(index, len(names))
     parts: dict[str, tuple[float, float]] = {}
 
     within: list[np.ndarray] = []  # per side (runs, families): what a family adds to each run's mean
@@ -246,25 +248,6 @@ def _welch(parts: Iterable[tuple[float, float]]) -> tuple[float, float]:
     if total <= _TINY:
         return 0.0, max(freedom for _, freedom in parts)
     return total, total**2 / sum(variance**2 / freedom for variance, freedom in parts)
-
-
-class _Families:
-    """Families of proteins: their shares, and what a family adds to a mean over all proteins."""
-
-    def __init__(self, index: np.ndarray, count: int) -> None:
-        self.share = np.bincount(index, minlength=count) / len(index)
-        self._order = np.argsort(index, kind="stable")
-        self._starts = np.searchsorted(index[self._order], np.arange(count))
-        self.inflation = 1 / (1 - self.share)  # CR2: a large family pulls the mean towards itself
-        # Bell and McCaffrey's degrees of freedom under independent proteins of equal variance: tr(C)² / tr(C²) of the
-        # covariance C of the families' contributions, whose trace is 1.
-        pulled = self.share**2 * self.inflation
-        self.freedom = float(1 / ((self.share**2).sum() + pulled.sum() ** 2 - (pulled**2).sum()))
-
-    def contributions(self, values: np.ndarray) -> np.ndarray:
-        """(runs, families): sum over a family of the deviations from the run's mean, divided by all proteins."""
-        centred = values - values.mean(axis=1, keepdims=True)
-        return np.add.reduceat(centred[:, self._order], self._starts, axis=1) / values.shape[1]
 
 
 def _between_searches(arm: Arm, cells: np.ndarray) -> tuple[np.ndarray, float]:

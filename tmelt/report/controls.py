@@ -83,7 +83,8 @@ def what_is_told(study: Study) -> str:
         "validation error or failure.",
         f"Agents ({listing(agents)}) are also told the meaning of each knob, that the task is melting temperature from "
         "frozen ESM-2 embeddings, the data set's description and split sizes, the budget of a run, and of each trial "
-        "the errors on fit and stop proteins, training seconds, decisions, failure messages and earlier reasons.",
+        "the errors on fit and stop proteins, the margin, training seconds, decisions, failure messages and earlier "
+        "reasons. Errors are told to them as means over seeds, rounded to about half the margin.",
         "A language model has in addition whatever it was trained on, which may include the published baseline and its "
         "remedies. No prompt names a fault of trial 0 or a remedy.",
     ]

@@ -188,10 +188,13 @@ def _seeds(study: Study) -> str:
 
 
 def _decision(study: Study) -> str:
-    errors = study.protocol["design"].get("decision", {}).get("z", "z")
+    rule = study.protocol["design"].get("decision", {})
+    margins = study["trials"]["margin"].drop_nulls()
+    typical = f" (here {margins.median():.2f} °C in the median)" if len(margins) else ""
     return (
         "A candidate replaces the incumbent if its mean validation MAE over the training seeds is lower by more than "
-        f"{errors} standard errors of the pooled seed noise; inside that margin the simpler one stays."
+        f"{rule.get('z', 'z')} standard errors of the difference{typical}, which hold the noise between training seeds "
+        "(pooled) and between proteins (paired, by family); inside that margin the simpler one stays."
     )
 
 

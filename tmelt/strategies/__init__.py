@@ -1,6 +1,10 @@
 """Ways to search. A strategy is a pure function of the history: the same history, seed and recorded LLM replies give
 the same proposal in a new process.
 
+Strategies without an LLM use `val_mae` in hundredths. What an agent is told of errors is rounded by
+tmelt.strategies.coarse: its scripts could measure the labels. In the rounds of hybrids and in the centaur the sampler
+has hundredths, and the agent sees what the sampler proposed and, in the centaur, the state of CMA-ES.
+
 To add one: write `propose(history, context) -> Proposal` and `OPTIONS` (a pydantic model) in a module here, and name it
 in `MODULES` (in `AGENTS`, too, if it asks an LLM) and in tmelt.config.Strategy.kind. CONTRIBUTING.md has the rest.
 """

@@ -16,6 +16,7 @@ from tmelt.files import sha256_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, KnobError, Space, Value, knobs_from_table
 from tmelt.strategies import Context
+from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.guidance import VETOED, guidance_in_force
 from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, remember
 from tmelt.strategies.options import read_options
@@ -258,7 +259,7 @@ def refuse_repeat(history: History, knobs: Mapping[str, Value], script: str) -> 
             continue
         if trial.status in NOT_RUN and trial.error != VETOED:
             continue  # no proposal of its own: it carries its base's knobs
-        outcome = f"{trial.val_mae:.2f} °C" if trial.ok else trial.error if trial.error == VETOED else trial.status
+        outcome = f"{told_mae(trial):.2f} °C" if trial.ok else trial.error if trial.error == VETOED else trial.status
         raise ReplyError(f"this is trial {trial.iteration} again ({outcome}); propose what has not been tried")
 
 

@@ -2,7 +2,8 @@
 
 The full rows stay in history.parquet; this is a view of them. Counts and per-knob statistics cover every trial
 exactly. The table holds every trial while there is room, then the best and the most recent. Failures are grouped by
-kind and message. What the table leaves out an agent can have in full by naming trial numbers in `look_up`.
+kind and message. What the table leaves out an agent can have in full by naming trial numbers in `look_up`. Errors are
+told as tmelt.strategies.coarse rounds them; what a seed reached by itself is not told.
 """
 
 import json
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tmelt.history import History, Trial
 from tmelt.knobs import Knob, Space, Value
+from tmelt.strategies.coarse import coarse, told_mae, told_margin
 from tmelt.strategies.tokens import estimate_tokens
 from tmelt.text_diff import unified_lines
 
@@ -105,7 +107,7 @@ def _counts(counter: Counter[str]) -> str:
 
 
 def _error(trial: Trial) -> str:
-    return f"{trial.val_mae:.2f}" + ("" if trial.val_mae_sd is None else f" ± {trial.val_mae_sd:.2f}")
+    return f"{told_mae(trial):.2f}"
 
 
 def _knobs(base: Trial) -> str:
@@ -123,14 +125,16 @@ def format_value(value: Value, exact: bool = False) -> str:
 
 def _table(history: History, tokens: int, *, scripts: bool) -> str:
     """All trials, or as many of the best and of the most recent in turn as there is room for."""
-    columns = ["trial", "val", "sd", "fit", "stop", "val-fit", "s", "cut", "decision", "by", "from", "changes", "idea"]
+    columns = ["trial", "val", "margin", "fit", "stop", "val-fit", "s", "cut"]
+    columns += ["decision", "by", "from", "changes", "idea"]
     if scripts:
         columns.insert(columns.index("changes"), "script")
     header = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
     legend = (
         "val, fit, stop: mean absolute error in °C on validation, training and early-stopping proteins (val: the"
-        " status where the trial failed; sd over training seeds); val-fit: the generalisation gap; s: seconds of"
-        " training per seed, by the clock of the time budget; cut: seeds whose training ended for lack of time;"
+        " status where the trial failed), rounded to about half the margin; margin: the difference in °C from the"
+        " incumbent before that is more than noise of seeds and proteins; val-fit: the generalisation gap; s: seconds"
+        " of training per seed, by the clock of the time budget; cut: seeds whose training ended for lack of time;"
         " changes: against trial `from`, or against trial 0."
     )
     title = "### Trials"
@@ -152,7 +156,7 @@ def _table(history: History, tokens: int, *, scripts: bool) -> str:
 
 def _by_interest(history: History) -> Iterable[Trial]:
     """Best, most recent, second best, second most recent, …: each trial once."""
-    best = sorted(history.succeeded, key=lambda trial: (trial.val_mae, trial.iteration))
+    best = sorted(history.succeeded, key=lambda trial: (told_mae(trial), trial.iteration))
     recent = list(reversed(history))
     seen = set()
     for rank in range(len(history)):
@@ -167,12 +171,13 @@ def _row(history: History, trial: Trial, *, scripts: bool) -> str:
     changes = [f"{name}={format_value(value)}" for name, value in changes_between(base.knobs, trial.knobs).items()]
     if trial.script != base.script:
         changes.append("script")
-    gap = None if trial.fit_mae is None or trial.val_mae is None else trial.val_mae - trial.fit_mae
+    val = None if trial.val_mae is None else told_mae(trial)
+    fit, stop = (_rounded(trial, error) for error in (trial.fit_mae, trial.stop_mae))
+    gap = None if fit is None or val is None else val - fit
     cells = [
         str(trial.iteration),
-        trial.status if trial.val_mae is None else f"{trial.val_mae:.2f}",
-        *(("" if number is None else f"{number:.2f}") for number in (trial.val_mae_sd, trial.fit_mae, trial.stop_mae)),
-        "" if gap is None else f"{gap:.2f}",
+        trial.status if val is None else f"{val:.2f}",
+        *(("" if number is None else f"{number:.2f}") for number in (told_margin(trial), fit, stop, gap)),
         f"{trial.fit_s / len(trial.seeds):.0f}" if trial.seeds and trial.fit_s is not None else "",
         str(trial.cut_by_clock or ""),
         trial.decision or "",
@@ -184,6 +189,11 @@ def _row(history: History, trial: Trial, *, scripts: bool) -> str:
     if scripts:
         cells.insert(-2, f"{trial.script[:6]} ({trial.script_lines} lines)")
     return f"| {' | '.join(cells)} |"
+
+
+def _rounded(trial: Trial, error: float | None) -> float | None:
+    """Another error of a trial: predict chooses what it is, and would have a channel to the agent in its digits."""
+    return None if error is None else coarse(error, trial.margin)
 
 
 def _one_line(text: str, length: int) -> str:
@@ -211,7 +221,7 @@ def _statistics(history: History, space: Space, tokens: int) -> str:
             continue
         cells = []
         for label in sorted(groups, key=lambda label: (order[label], label)):
-            errors = [trial.val_mae for trial in groups[label] if trial.ok]
+            errors = [told_mae(trial) for trial in groups[label] if trial.ok]
             outcome = f"{statistics.median(errors):.2f} {min(errors):.2f}" if errors else "- -"
             cells.append(f"{label}: {len(errors)} {len(groups[label]) - len(errors)} {outcome}")
         moved = len(tried) - max(len(group) for group in groups.values())
@@ -320,10 +330,10 @@ def _in_full(history: History, number: int, script_of: Callable[[int], str] | No
         f"{size}{seconds}{cut}",
     ]
     if trial.ok:
-        lines.append(
-            f"val {trial.val_mae:.2f} °C (seeds {trial.seeds}: {trial.val_mae_by_seed}), fit {trial.fit_mae},"
-            f" stop {trial.stop_mae}"
-        )
+        margin = told_margin(trial)
+        compared = "" if margin is None else f" (margin {margin:.2f})"
+        fit, stop = (_rounded(trial, error) for error in (trial.fit_mae, trial.stop_mae))
+        lines.append(f"val {told_mae(trial):.2f} °C{compared}, seeds {trial.seeds}, fit {fit}, stop {stop}")
     lines.append(f"knobs: {json.dumps(trial.knobs)}")
     lines += [f"{key}: {proposal[key]}" for key in ("hypothesis", "rationale", "expected_effect") if proposal[key]]
     if proposal["subspace"]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tmelt.history import History, Proposal, Trial
 from tmelt.strategies import MODULES, Context
+from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.memory import NOT_RUN
 
 # Columns that say what was tried, not what came of it; decision and incumbent are made anew.
@@ -45,7 +46,7 @@ def propose(history: History, context: Context) -> Proposal:
 def shuffled(history: History, seed: int) -> History:
     """The history with the outcomes of all trials that ran after the baseline in other places: none keeps its own.
 
-    Incumbents follow from the outcomes as they are shown, by the lowest validation error.
+    Incumbents follow from the outcomes as they are shown, by the lowest validation error as agents are told it.
     """
     ran = [trial.iteration for trial in history if trial.iteration and trial.status not in NOT_RUN]
     order = np.random.default_rng([seed, 2]).permutation(ran).tolist()
@@ -54,7 +55,7 @@ def shuffled(history: History, seed: int) -> History:
     for trial in history:
         outcome = history[source.get(trial.iteration, trial.iteration)].row
         row = {name: (trial.row if name in _TRIED else outcome)[name] for name in trial.row}
-        kept = row["status"] == "ok" and (best is None or row["val_mae"] < rows[best]["val_mae"])
+        kept = row["status"] == "ok" and (best is None or told_mae(Trial(row)) < told_mae(Trial(rows[best])))
         if kept:
             best = trial.iteration
         if trial.iteration:

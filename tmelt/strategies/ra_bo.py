@@ -21,6 +21,7 @@ from tmelt.strategies.agent import (
     refuse_repeat,
 )
 from tmelt.strategies.bo import bo_options, suggest
+from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.rounds import Round, current_round, narrowed, next_round_number
 
 INNER_STARTUP = 2
@@ -150,10 +151,10 @@ def round_text(last: Round | None, history: History, length: int) -> str:
         f" {len(trials)} trials, {len(worked)} worked."
     ]
     if last.start.ok and len(worked) > 1:
-        best = min(worked, key=lambda trial: (trial.val_mae, trial.iteration))
+        best = min(worked, key=lambda trial: (told_mae(trial), trial.iteration))
         lines.append(
-            f"Your own trial reached {last.start.val_mae:.2f} °C, the round's best, trial {best.iteration}"
-            f" (by {best.origin}), {best.val_mae:.2f} °C."
+            f"Your own trial reached {told_mae(last.start):.2f} °C, the round's best, trial {best.iteration}"
+            f" (by {best.origin}), {told_mae(best):.2f} °C."
         )
     lines.append(f"After your next trial BO has {length} trials inside your next subspace.")
     return "\n".join(lines)
