@@ -67,7 +67,7 @@ def write_bundle(
     proposal = Proposal.read(folder)
     about_harness = _harness_facts(harness)
     _check(proposal, chosen, checkpoints, harness, about_harness, folder)
-    residuals = sorted(_residuals(chosen, confirmed))
+    residuals = sorted(residuals_of(chosen, confirmed))
     frame = read_table(proteins, PROTEINS)
     about: dict[str, Any] = {
         "study": fixed["study"],
@@ -199,7 +199,7 @@ def _check(
             )
 
 
-def _residuals(chosen: Chosen, confirmed: Confirmed) -> list[float]:
+def residuals_of(chosen: Chosen, confirmed: Confirmed) -> list[float]:
     """Absolute errors in °C of the seeds' mean on the validation proteins."""
     inside = confirmed.inside("val")
     mean = confirmed.predictions[chosen.candidate][:, inside].mean(axis=0)

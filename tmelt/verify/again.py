@@ -74,6 +74,12 @@ class Again:
         """
         self._run([f"tables/{name}.parquet" for name in TABLES])
 
+    @property
+    def plan(self) -> Path:
+        """The plan of the confirmation; after `make_tables`."""
+        (plan,) = (self.study / "confirm").glob("plan_*.parquet")
+        return plan
+
     def make_report(self) -> None:
         """Make the page, its figures and the tables as CSV, with the logs as they are in the study.
 

@@ -1,11 +1,9 @@
-"""Hashes that a study keeps of itself: protocol, code, data, embedding, runs, transcripts, bundle."""
+"""Hashes that a study keeps of itself: protocol, code, data, embedding, runs, transcripts."""
 
 from pathlib import Path
-from typing import Any
 
-from tmelt.bundle.archive import CARD, SCRIPT, open_bundle
 from tmelt.embed.views import recorded_hashes
-from tmelt.files import read_json, sha256_file, sha256_json, sha256_text
+from tmelt.files import read_json, sha256_file, sha256_json
 from tmelt.harness.journal import FILES, run_key
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
@@ -145,23 +143,3 @@ def _check_trial(group: Group, trial: Path) -> None:
     stated |= {key: getattr(usage, key) for key in ("prompt_tokens", "completion_tokens", "cost_usd")}
     for key, value in stated.items():
         group.equal(file, key, fields[key], value)
-
-
-def check_bundle(group: Group, place: Place) -> None:
-    """Compare the bundle with its own hashes, the protocol and the winner's script, where there is a bundle."""
-    path = place.study / "bundle" / f"{place.config.study}.zip"
-    if not path.exists():
-        group.notes.append(f"{group.named(path)}: absent, not compared")
-        return
-    bundle = group.passes(lambda: open_bundle(path), path, "members")
-    if bundle is None:
-        return
-    about: dict[str, Any] = bundle.about
-    group.equal(path, "protocol_sha256", about["protocol_sha256"], place.protocol["sha256"])
-    script = place.study / "confirm" / about["winner"]["candidate"] / "train.py"
-    if group.present(script):
-        found = sha256_text(script.read_text(encoding="utf-8"))
-        group.equal(path, SCRIPT, sha256_text(bundle.text(SCRIPT)), found)
-    card = place.study / "bundle" / CARD
-    if group.present(card):
-        group.equal(card, "text", card.read_text(encoding="utf-8"), bundle.text(CARD))

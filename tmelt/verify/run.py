@@ -9,10 +9,13 @@ from tmelt.errors import InputError
 from tmelt.files import write_json
 from tmelt.verify import hashes, trials
 from tmelt.verify.again import Again, check_page, check_tables
+from tmelt.verify.bundle import check_bundle, check_measured
 from tmelt.verify.group import TOLERANCE, Group
 from tmelt.verify.place import Place
+from tmelt.verify.replay import check_proposals
 
 EQUAL, DIFFERENT, UNVERIFIED = 0, 1, 2  # exit statuses
+_GROUPS = ("hashes", "transcripts", "proposals", "trials", "tables", "bundle", "page")
 
 
 def verify_study(
@@ -42,16 +45,19 @@ def verify_study(
     place = Place.of(study)
     if report is not None and report.resolve().is_relative_to(place.study):
         raise InputError(f"{report}: is inside the study, which is only read; choose another place")
-    groups = [Group(name, place.results, tolerance) for name in ("hashes", "transcripts", "trials", "tables", "page")]
-    of_hashes, of_transcripts, of_trials, of_tables, of_page = groups
+    groups = [Group(name, place.results, tolerance) for name in _GROUPS]
+    of_hashes, of_calls, of_proposals, of_trials, of_tables, of_bundle, of_page = groups
 
     with of_hashes.timed():
-        for check in (hashes.check_protocol, hashes.check_data, hashes.check_runs, hashes.check_bundle):
+        for check in (hashes.check_protocol, hashes.check_data, hashes.check_runs, check_bundle):
             check(of_hashes, place)
     _print(of_hashes, shown, say)
-    with of_transcripts.timed():
-        hashes.check_transcripts(of_transcripts, place)
-    _print(of_transcripts, shown, say)
+    with of_calls.timed():
+        hashes.check_transcripts(of_calls, place)
+    _print(of_calls, shown, say)
+    with of_proposals.timed():
+        check_proposals(of_proposals, place)
+    _print(of_proposals, shown, say)
     with of_trials.timed():
         trials.check_trials(of_trials, place)
     _print(of_trials, shown, say)
@@ -60,6 +66,10 @@ def verify_study(
             again = Again(place, Path(folder), cores or len(os.sched_getaffinity(0)))
             made = check_tables(of_tables, again)
         _print(of_tables, shown, say)
+        with of_bundle.timed():
+            if made:
+                check_measured(of_bundle, place, again.study, again.plan)
+        _print(of_bundle, shown, say)
         with of_page.timed():
             if made:
                 check_page(of_page, again)

@@ -1,0 +1,39 @@
+"""Finished small studies to verify, and copies of them to alter."""
+
+import os
+
+import pytest
+from workflow import Workspace, made_once, study
+
+STRATEGIES = {
+    "random": {"kind": "random"},
+    "bo": {"kind": "bo", "startup": 1},
+    "ra": {"kind": "ra", "model": "playbook"},
+    "ua": {"kind": "ua", "model": "playbook"},
+}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Workspace:
+    """Four strategies with two seeds, confirmed, with bundle and report."""
+    config = study(iterations=2, seeds=[0, 1], confirm_seeds=1, strategies=STRATEGIES)
+    return made_once(tmp_path_factory, "finished", config, lambda space: space.run(targets=["all"]))
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Workspace:
+    """A copy of the finished study, to alter."""
+    return Workspace.copy_of(finished, tmp_path / "space")
+
+
+@pytest.fixture
+def verify(monkeypatch):
+    """Run the whole verification of a study; returns its exit status and its lines."""
+    from tmelt.verify.run import verify_study
+
+    def run(space: Workspace, **options):
+        lines: list[str] = []
+        status = verify_study(space.study, cores=len(os.sched_getaffinity(0)), say=lines.append, **options)
+        return status, lines
+
+    return run
