@@ -17,7 +17,8 @@ STRATEGIES = {
 def finished(tmp_path_factory) -> Workspace:
     """Four strategies with two seeds, confirmed, with bundle and report."""
     config = study(iterations=2, seeds=[0, 1], confirm_seeds=1, strategies=STRATEGIES)
-    return made_once(tmp_path_factory, "finished", config, lambda space: space.run(targets=["all"]))
+    config["evidence"] = {"purposes": ["winner", "baseline"]}
+    return made_once(tmp_path_factory, "finished", config, lambda space: space.run(targets=["all"], timeout=1100))
 
 
 @pytest.fixture
