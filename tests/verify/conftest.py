@@ -5,6 +5,10 @@ import os
 import pytest
 from workflow import Workspace, made_once, study
 
+from tmelt.verify.again import Again
+from tmelt.verify.place import Place
+from tmelt.verify.run import verify_study
+
 STRATEGIES = {
     "random": {"kind": "random"},
     "bo": {"kind": "bo", "startup": 1},
@@ -21,6 +25,15 @@ def finished(tmp_path_factory) -> Workspace:
     return made_once(tmp_path_factory, "finished", config, lambda space: space.run(targets=["all"], timeout=1100))
 
 
+@pytest.fixture(scope="session")
+def again(finished, tmp_path_factory) -> Again:
+    """Its tables and its page, made again."""
+    made = Again(Place.of(finished.study), tmp_path_factory.mktemp("again"), 2)
+    made.make_tables()
+    made.make_report()
+    return made
+
+
 @pytest.fixture
 def copy(finished, tmp_path) -> Workspace:
     """A copy of the finished study, to alter."""
@@ -28,9 +41,8 @@ def copy(finished, tmp_path) -> Workspace:
 
 
 @pytest.fixture
-def verify(monkeypatch):
+def verify():
     """Run the whole verification of a study; returns its exit status and its lines."""
-    from tmelt.verify.run import verify_study
 
     def run(space: Workspace, **options):
         lines: list[str] = []

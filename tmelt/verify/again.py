@@ -89,15 +89,15 @@ class Again:
         self.restore()
         self._run(["report/report.html", *(f"export/{name}.csv" for name in TABLES)])
 
-    def made(self, *parts: str) -> Iterator[tuple[Path, Path]]:
-        """(stored, made again) of each file below these folders of the study; links are not followed."""
+    def made(self, *parts: str) -> Iterator[tuple[str, Path]]:
+        """(name in the study, path) of each file made below these folders; links are not followed."""
         for part in parts:
             for here, folders, names in os.walk(self.study / part):
                 folders[:] = sorted(name for name in folders if not Path(here, name).is_symlink())
                 for name in sorted(names):
                     again = Path(here, name)
                     if not again.is_symlink():
-                        yield self.place.study / again.relative_to(self.study), again
+                        yield str(again.relative_to(self.study)), again
 
     def _run(self, targets: Sequence[str]) -> None:
         prefix = self.study.relative_to(self.folder)
@@ -139,8 +139,8 @@ def allowed_rules() -> list[str]:
     return [name for name in names if name not in _NOT_AGAIN]
 
 
-def check_tables(group: Group, again: Again) -> bool:
-    """Make the tables again, and compare them, the plan and its candidates, and the openings of the labels.
+def check_tables(group: Group, place: Place, again: Again) -> bool:
+    """Make the tables again, and compare the study's own, the plan, its candidates, and the openings of the labels.
 
     Returns:
         True if they could be made.
@@ -150,19 +150,19 @@ def check_tables(group: Group, again: Again) -> bool:
     except InputError as error:
         _failed(group, again, "tables", error)
         return False
-    _compare(group, again, "tables", "evidence", "confirm")
-    _check_logs(group, again)
+    compare_made(group, place, again, "tables", "evidence", "confirm")
+    _check_logs(group, place, again)
     return True
 
 
-def check_page(group: Group, again: Again) -> None:
-    """Make the page from the recomputed tables, and compare it, its figures' data and the tables as CSV."""
+def check_page(group: Group, place: Place, again: Again) -> None:
+    """Make the page from the recomputed tables, and compare the study's own, its figures and the tables as CSV."""
     try:
         again.make_report()
     except InputError as error:
         _failed(group, again, "report", error)
         return
-    _compare(group, again, "report", "export")
+    compare_made(group, place, again, "report", "export")
 
 
 def _failed(group: Group, again: Again, what: str, error: InputError) -> None:
@@ -174,11 +174,13 @@ def _failed(group: Group, again: Again, what: str, error: InputError) -> None:
         group.differs(what, "", "recomputation", "finished", reason)
 
 
-def _compare(group: Group, again: Again, *parts: str) -> None:
+def compare_made(group: Group, place: Place, again: Again, *parts: str) -> None:
+    """Compare each file that was made again in these folders with the study's own."""
     seen = set()
-    for stored, fresh in again.made(*parts):
+    for name, fresh in again.made(*parts):
+        stored = place.study / name
         seen.add(stored)
-        if fresh.suffix not in {".parquet", ".html"} | _TEXTS or stored == again.place.study / RECORD:
+        if fresh.suffix not in {".parquet", ".html"} | _TEXTS or name == RECORD:
             continue
         if not stored.exists():
             if fresh.suffix == ".html":
@@ -192,14 +194,14 @@ def _compare(group: Group, again: Again, *parts: str) -> None:
         else:
             compare_lines(group, stored, fresh)
     for part in set(parts) - {"confirm"}:  # an earlier plan's candidates stay there
-        for stored in sorted((again.place.study / part).rglob("*")):
+        for stored in sorted((place.study / part).rglob("*")):
             if stored.suffix in {".parquet", ".html", ".csv"} and stored not in seen:
                 group.notes.append(f"{group.named(stored)}: made by no rule, not compared")
 
 
-def _check_logs(group: Group, again: Again) -> None:
+def _check_logs(group: Group, place: Place, again: Again) -> None:
     """Compare the last opening of the labels, and the registered contrast at each look, with those made just now."""
-    log = again.place.study / "vault_log.json"
+    log = place.study / "vault_log.json"
     if group.present(log):
         entries, fresh = read_json(log), read_json(again.study / "vault_log.json")[-1]
         last: Mapping[str, Any] = entries[-1] if entries else {}
@@ -207,7 +209,7 @@ def _check_logs(group: Group, again: Again) -> None:
             group.equal(log, key, last.get(key), fresh.get(key), f"opening={len(entries)}")
     looks = again.study / "looks.json"
     if looks.exists():
-        stored = again.place.study / "looks.json"
+        stored = place.study / "looks.json"
         if group.present(stored):
             group.equal(stored, "looks", read_json(stored), read_json(looks))
 

@@ -64,7 +64,7 @@ def verify_study(
     with tempfile.TemporaryDirectory(prefix="tmelt-verify-") as folder:
         with of_tables.timed():
             again = Again(place, Path(folder), cores or len(os.sched_getaffinity(0)))
-            made = check_tables(of_tables, again)
+            made = check_tables(of_tables, place, again)
         _print(of_tables, shown, say)
         with of_bundle.timed():
             if made:
@@ -72,7 +72,7 @@ def verify_study(
         _print(of_bundle, shown, say)
         with of_page.timed():
             if made:
-                check_page(of_page, again)
+                check_page(of_page, place, again)
             else:
                 of_page.notes.append("the page was not made again, because its tables could not be")
         _print(of_page, shown, say)
