@@ -103,7 +103,8 @@ class Again:
         prefix = self.study.relative_to(self.folder)
         command = [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-            *("--configfile", str(self._config), "--cores", str(self.cores), "--workflow-profile", "none"),
+            *("--configfile", str(self._config), "--cores", str(self.cores)),
+            *("--profile", "none", "--workflow-profile", "none"),
             *("--scheduler", "greedy", "--nolock", "--nocolor", "--quiet", "all", "--rerun-triggers", "mtime"),
             *("--allowed-rules", *allowed_rules(), "--", *(f"{prefix}/{target}" for target in targets)),
         ]

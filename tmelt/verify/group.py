@@ -14,7 +14,7 @@ from tmelt.errors import InfrastructureError, InputError
 # Two floats are the same number if they differ by at most this, relative to the larger one or to 1.
 TOLERANCE = 1e-9
 KEPT = 1000  # differences of a group that are kept; the others are counted
-_SHOWN = 80  # characters of a value in a line
+_SHOWN = 160  # characters of a value in a line
 _NUMBER = re.compile(r"(?<![\w.])[-−+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
@@ -75,8 +75,12 @@ class Group:
         try:
             return check()
         except (InputError, InfrastructureError) as error:
-            self.differs(file, "", column, " ".join(str(error).split()), "no error")
+            self.differs(file, "", column, self.reason(error), "no error")
             return None
+
+    def reason(self, error: Exception) -> str:
+        """An error's words on one line, with files named relative to the results folder."""
+        return " ".join(str(error).replace(f"{self.root}/", "").split())
 
     def present(self, path: Path) -> bool:
         """Return True if the file exists; otherwise note that it is missing."""

@@ -30,7 +30,7 @@ class Place:
         Raises:
             InputError: no study, no finished page, or no checkout to recompute it with.
         """
-        place = cls(study.resolve())
+        place = cls(study.absolute())
         if not (place.study / "protocol.json").is_file():
             raise InputError(f"{study}: not a study's folder (no protocol.json); give results/<study>")
         if not (place.study / RECORD).is_file():

@@ -43,7 +43,7 @@ def verify_study(
         InputError: the folder holds no finished study.
     """
     place = Place.of(study)
-    if report is not None and report.resolve().is_relative_to(place.study):
+    if report is not None and report.resolve().is_relative_to(place.study.resolve()):
         raise InputError(f"{report}: is inside the study, which is only read; choose another place")
     groups = [Group(name, place.results, tolerance) for name in _GROUPS]
     of_hashes, of_calls, of_proposals, of_trials, of_tables, of_bundle, of_page = groups

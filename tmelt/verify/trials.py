@@ -70,7 +70,7 @@ def _recomputed(
             )
         except (InputError, OSError) as error:
             group.checked += 1
-            group.differs(folder / "trial.parquet", "", "score", "a row", " ".join(str(error).split()))
+            group.differs(folder / "trial.parquet", "", "score", "a row", group.reason(error))
             return None
         if all(row[name] == stored[name] for name in ("decision", "incumbent")):
             break
