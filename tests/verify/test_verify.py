@@ -266,7 +266,7 @@ def test_an_extended_study_is_equal(copy, verify):
     extent |= {"iterations": 3, "seeds": [0, 1, 2], "confirm_seeds": 2}
     extent["strategies"] = {name: extent["strategies"][name] for name in ("random", "bo", "ra", "ua")}
     copy.write_config()
-    copy.run(targets=["all"])
+    copy.run(targets=["all"], timeout=1100)
     assert len(json.loads((copy.study / "vault_log.json").read_text())) == 2
     status, lines = verify(copy)
     assert status == EQUAL, lines
@@ -280,7 +280,7 @@ def test_failed_and_stopped_searches_without_confirmation_are_equal(tmp_path, mo
         space = unleashed(tmp_path, server, iterations=3, budget={"calls": 2})
         space.config["extent"]["confirm_seeds"] = 0
         space.write_config()
-        space.run(targets=["all"])
+        space.run(targets=["all"], timeout=1100)
     monkeypatch.delenv("TEST_LLM_KEY")
     assert pl.read_parquet(space.study / "tables/trials.parquet")["status"].to_list() == ["ok", "crash", "ok"]
     status, lines = verify(space)
