@@ -117,12 +117,13 @@ def test_an_altered_prediction_reaches_tables_and_page(copy, verify):
     (run, *_) = sorted(copy.study.glob("confirm/c*/s*/predictions.parquet"))
     first = pl.col("split").eq("test") & pl.col("split").eq("test").cum_sum().eq(1)
     rewrite(run, lambda frame: frame.with_columns(pl.col("prediction") + first.cast(pl.Float64) * 0.01))
-    status, lines = verify(copy)
+    status, lines = verify(copy, shown=1000)
     assert status == DIFFERENT
     text = "\n".join(lines)
     assert f"{run.relative_to(copy.study.parent)} sha256" in text
     assert "evidence/confirmed_predictions.parquet" in text
     assert re.search(r"tables/confirmed_runs\.parquet \[candidate=\w+ seed=\d+.*\] test_mae: stored", text)
+    assert "report/report.html [" in text
 
 
 def test_an_altered_label_is_found(copy, verify):

@@ -151,7 +151,7 @@ def check_tables(group: Group, place: Place, again: Again) -> bool:
     except InputError as error:
         _failed(group, again, "tables", error)
         return False
-    compare_made(group, place, again, "tables", "evidence", "confirm")
+    compare_made(group, place, again, "evidence", "confirm", "tables")
     _check_logs(group, place, again)
     return True
 
