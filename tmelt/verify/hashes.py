@@ -14,6 +14,8 @@ from tmelt.schema import HIDDEN, RUN, read_table
 from tmelt.verify.group import Group
 from tmelt.verify.place import Place
 
+_NOT_RUN = ("refused", "stopped")  # statuses of proposals that were not trained
+
 
 def check_protocol(group: Group, place: Place) -> None:
     """Compare protocol.json with its own hashes, and the code, prompts, data and embedding of this checkout with it."""
@@ -104,14 +106,14 @@ def _check_run(
             break
     else:
         return
+    file = folder / "run.parquet"
+    row = group.passes(lambda: read_table(file, RUN).row(0, named=True), file, "file")
+    if row is None or row["status"] in _NOT_RUN:
+        return  # the entry is of an earlier trial with the same script and knobs
     about = group.passes(lambda: read_json(entry), entry, "entry")
     if about is None:
         return
-    row = group.passes(
-        lambda: read_table(folder / "run.parquet", RUN).row(0, named=True), folder / "run.parquet", "file"
-    )
-    if row is not None:
-        group.equal(folder / "run.parquet", "row in the journal", row, about["row"])
+    group.equal(file, "row in the journal", row, about["row"])
     for name in FILES:
         if group.present(folder / name):
             group.equal(folder / name, "sha256", about["sha256"][name], sha256_file(folder / name))
