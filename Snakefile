@@ -59,6 +59,7 @@ rule all:
         trials_of_searches,
         PLAN,
         f"{STUDY}/report/report.html",
+        f"{STUDY}/report/config.json",
         f"{STUDY}/export/optuna.db",
         [f"{STUDY}/export/{name}.csv" for name in TABLE_NAMES],
         bundle_of_study,

@@ -27,15 +27,23 @@ from tmelt.status import locked
 from tmelt.strategies import AGENTS
 from tmelt.strategies.check_options import check_options
 
+# Given by `tmelt verify`, which runs the evidence rules on links to a study's raw files: nothing is guarded, reopened or
+# touched there, and the folders are those of its protocol, because the source of the data may be elsewhere.
+VERIFIED = config.pop("verify", None)
+
 try:
     CONFIG = parse_config(config)
     for name, strategy in CONFIG.extent.strategies.items():
         check_options(name, strategy.kind, strategy.options)
-    DATA = f"results/data/{dataset_id(CONFIG.design.data)}"
-    BACKBONE = backbone_id(CONFIG.design.backbone, CONFIG.runtime.embed_tokens, CONFIG.design.device)
+    DATA = f"results/data/{VERIFIED['dataset'] if VERIFIED else dataset_id(CONFIG.design.data)}"
+    BACKBONE = (
+        VERIFIED["backbone"]
+        if VERIFIED
+        else backbone_id(CONFIG.design.backbone, CONFIG.runtime.embed_tokens, CONFIG.design.device)
+    )
     EMBEDDING = f"results/embeddings/{Path(DATA).name}/{BACKBONE}"
     STUDY = f"results/{CONFIG.study}"
-    if workflow.is_main_process:
+    if workflow.is_main_process and not VERIFIED:
         protocol.guard(CONFIG, Path(STUDY), record=False)
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -67,7 +75,8 @@ def executes():
     """Whether this process is to run jobs. Snakemake knows it from the building of the DAG on, not when it reads these
     lines: there a dry run, --summary or --unlock look like a run.
     """
-    return workflow.is_main_process and workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
+    running = workflow.is_main_process and workflow.executor_plugin is not None
+    return running and not (workflow.dryrun or workflow.touch or VERIFIED)
 
 
 @functools.cache
@@ -157,6 +166,8 @@ def frozen_all(*paths):
 
 def refuse_second_writers():
     """Before the first job: none of an earlier run may be left in SLURM's queue."""
+    if VERIFIED:
+        return
     try:
         refuse_orphans(Path.cwd())
     except InputError as error:
@@ -165,6 +176,8 @@ def refuse_second_writers():
 
 def warn_of_power():
     """Before the first job: why the design cannot answer its question."""
+    if VERIFIED:
+        return
     from tmelt.evidence.design_power import warnings  # here: every job reads these lines, and none needs it
 
     for line in warnings(CONFIG):

@@ -1,11 +1,11 @@
 """The page that a person reads.
 
 In   the tables, the protocol, what is known of the data
-Out  results/{study}/report/: report.html, figures/
+Out  results/{study}/report/: report.html, figures/, config.json (what `tmelt verify` makes the same page with)
 """
 
 # As a person would name them on a command line.
-CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
+CONFIG_FILES = VERIFIED["configs"] if VERIFIED else [os.path.relpath(path) for path in workflow.configfiles]
 
 
 rule write_report:
@@ -29,6 +29,7 @@ rule write_report:
             subcategory="{figure}",
             labels={"figure": "{figure}"},
         ),
+        config=f"{STUDY}/report/config.json",
     log:
         f"{STUDY}/logs/write_report.log",
     conda:
@@ -42,7 +43,8 @@ rule write_report:
         folder=folder_of_output,
         configs=CONFIG_FILES,
         references=json.dumps([reference.model_dump() for reference in CONFIG.references]),
+        config=literally(as_json(CONFIG)),
     shell:
         "python scripts/write_report.py --study {params.study:q} --tables {params.tables:q} --protocol {input.protocol:q}"
         ' --data "$(dirname {input.data:q})" --folder {params.folder:q}'
-        " --configs {params.configs:q} --references {params.references:q} 2> {log:q}"
+        " --configs {params.configs:q} --references {params.references:q} --config {params.config:q} 2> {log:q}"

@@ -1,14 +1,15 @@
 """Write the report of a study: one self-contained page, and its figures with the data behind them.
 
 Reads   study (trials' folders, strategy.json, vault_log.json), tables, protocol, data (data.json, cleaning.parquet);
-        configs are only named; references are the config's key of that name as JSON
-Writes  folder: report.html, figures/*.svg, *.png, *.csv, *.parquet
+        configs are only named; references are the config's key of that name as JSON; config is all of it as JSON
+Writes  folder: report.html, figures/*.svg, *.png, *.csv, *.parquet; config.json with config and configs
 """
 
 import json
 from pathlib import Path
 
 from tmelt.command import run_command
+from tmelt.files import write_json
 from tmelt.report import page
 
 
@@ -21,8 +22,11 @@ def write_report(
     folder: Path,
     configs: list[str] | None = None,
     references: str = "[]",
+    config: str | None = None,
 ) -> None:
     """Draw every figure, compute every sentence, write the page, and print its path."""
+    if config is not None:
+        write_json(folder / "config.json", {"config": json.loads(config), "configs": configs or []})
     print(
         page.write_report(
             study=study,

@@ -91,6 +91,14 @@ def test_the_winner_goes_home_and_predicts_as_it_was_measured(finished, tmp_path
     assert f"bundle: {bundle.relative_to(finished.folder)}" in finished.output
 
 
+def test_the_finished_study_verifies(finished, tmp_path):
+    before = finished.hashes("**/*")
+    command = [sys.executable, "-m", "tmelt", "verify", finished.study]
+    done = subprocess.run(command, cwd=tmp_path, env=finished.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert finished.hashes("**/*") == before
+
+
 def test_the_searches_and_tables_go_home(finished):
     import optuna
 

@@ -1,10 +1,12 @@
-"""The command `tmelt`: what a design can establish, and what a study's bundle is good for.
+"""The command `tmelt`: what a design can establish, what a study's bundle is good for, and whether its numbers hold.
 
 tmelt power my_study.yaml
 tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --output predictions.csv
 tmelt card results/my_study/bundle/my_study.zip
+tmelt verify results/my_study
 """
 
+import sys
 from pathlib import Path
 
 from tmelt.command import run_subcommand
@@ -92,8 +94,27 @@ def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None
     print("\n".join(statements(parsed, noise)))
 
 
+def verify(
+    study: Path, *, json: Path | None = None, tolerance: float = 1e-9, cores: int | None = None, show: int = 20
+) -> None:
+    """Recompute a finished study from its raw files, and list what differs from what it says.
+
+    Compares hashes, transcripts, trials, tables and page with the predictions, labels, scripts and recorded calls that
+    they come from. Only reads the study; needs no network and trains nothing. Exit status: 0 if everything is as
+    recomputed, 1 if something differs, 2 if files are missing that this takes.
+
+    Args:
+        study: the study's folder, results/{study}; results/data is needed beside it, results/embeddings is optional
+        json: file to write all differences to
+        tolerance: differences between floats that count as none, relative to the larger one or to 1; 1e-9 by default
+        cores: cores to use; all by default
+        show: differences to print per group; 20 by default
+    """
+    from tmelt.verify.run import verify_study
+
+    sys.exit(verify_study(study, report=json, tolerance=tolerance, cores=cores, shown=show))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the subcommand that the command line names."""
-    run_subcommand(
-        "tmelt", "A study's power, and its model of melting temperatures.", (predict, card, power), arguments
-    )
+    run_subcommand("tmelt", "A study's power, its model, and its numbers.", (predict, card, power, verify), arguments)

@@ -67,7 +67,7 @@ def write_bundle(
     proposal = Proposal.read(folder)
     about_harness = harness_facts(harness)
     _check(proposal, chosen, checkpoints, harness, about_harness, folder)
-    residuals = sorted(_residuals(chosen, confirmed))
+    residuals = sorted(residuals_of(chosen, confirmed))
     frame = read_table(proteins, PROTEINS)
     about: dict[str, Any] = {
         "study": fixed["study"],
@@ -213,7 +213,7 @@ def _check(
             )
 
 
-def _residuals(chosen: Chosen, confirmed: Confirmed) -> list[float]:
+def residuals_of(chosen: Chosen, confirmed: Confirmed) -> list[float]:
     """Absolute errors in °C of the seeds' mean on select, which no search saw and no trial was scored by."""
     inside = confirmed.inside("select")
     mean = confirmed.predictions[chosen.candidate][:, inside].mean(axis=0)

@@ -82,7 +82,7 @@ def check_views(folder: Path) -> None:
     """
     remembered = folder / CHECKED / f"{platform.node()}.json"
     good, found = _remembered(remembered), {}
-    for name, sha256 in _recorded_hashes(folder).items():
+    for name, sha256 in recorded_hashes(folder).items():
         path = folder / name
         found[name] = state = [sha256, *_state(path)] if path.is_file() else None
         if state is None or (state != good.get(name) and sha256_file(path) != sha256):
@@ -93,8 +93,12 @@ def check_views(folder: Path) -> None:
             write_json(remembered, {"boot": _boot(), "files": found})
 
 
-def _recorded_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file by its name in the embedding's folder, as embedding.json has them."""
+def recorded_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file by its name in the embedding's folder, as embedding.json has them.
+
+    Raises:
+        InfrastructureError: embedding.json is missing, unreadable or lacks hashes.
+    """
     try:
         about = read_json(folder / "embedding.json")
         views = {f"{view}/{name}": one for view, part in about["views"].items() for name, one in part["files"].items()}

@@ -1,0 +1,1 @@
+"""`tmelt verify`: recompute a finished study from its raw files, and list what differs from what is stored."""
