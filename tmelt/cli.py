@@ -26,7 +26,9 @@ def predict(
     """Predict the melting temperatures of new proteins with a study's bundle.
 
     Writes one row per protein, in the order of the file: protein_id, length, tm (°C, mean over the bundle's seeds),
-    seed_sd (spread over them), low and high (the interval that validation errors calibrated), level, warning.
+    seed_sd (spread over them), low and high (the interval that validation errors calibrated), level, warning. An entry
+    that cannot be predicted has a row without tm and the reason in `warning`. A protein's name is the first word of its
+    header, or the whole header where several share that word.
 
     Args:
         fasta: FASTA file with the proteins; or a .csv, .tsv or .parquet table with columns protein_id and sequence

@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tmelt.config import Columns, Data
 from tmelt.errors import InputError
@@ -318,39 +318,50 @@ def _join(table: Table, rows: list[int], column: str, ids: list[str], path: Path
     return [by_name[name] for name in ids]
 
 
-def fasta_entries(path: Path) -> list[tuple[int, str, str]]:
-    """The entries of a FASTA file in its order: line of the header, its first word, the sequence as it stands there.
+class FastaEntry(NamedTuple):
+    """One entry of a FASTA file as it is written there."""
+
+    line: int  # of the header, counted from 1
+    header: str  # without `>`, single blanks between its words; may be empty
+    sequence: str  # all lines joined, as written; may be empty
+
+    @property
+    def name(self) -> str:
+        """The first word of the header."""
+        return self.header.partition(" ")[0]
+
+
+def fasta_entries(path: Path) -> list[FastaEntry]:
+    """The entries of a FASTA file in its order; headers and sequences may be empty.
 
     Raises:
-        InputError: text before the first header, or an entry without name or sequence.
+        InputError: not a text file, or text before the first header.
     """
-    entries: list[tuple[int, str, list[str]]] = []
+    found: list[tuple[int, str, list[str]]] = []
     for number, line in enumerate(re.split(r"\r\n|\r|\n", _read_text(path)), 1):
         if line.startswith(">"):
-            words = line[1:].split()
-            if not words:
-                raise InputError(f"{path}: line {number}: a header without a name; write >name")
-            entries.append((number, words[0], []))
+            found.append((number, " ".join(line[1:].split()), []))
         elif line.strip() and not line.startswith(";"):
-            if not entries:
+            if not found:
                 raise InputError(f"{path}: line {number}: text before the first header; a FASTA entry begins with >")
-            entries[-1][2].append(line)
-    for number, _, lines in entries:
-        if not "".join(lines).strip():
-            raise InputError(f"{path}: line {number}: an entry without a sequence; add it, or remove the header")
-    return [(number, name, "".join(lines)) for number, name, lines in entries]
+            found[-1][2].append(line)
+    return [FastaEntry(number, header, "".join(lines)) for number, header, lines in found]
 
 
 def read_fasta(path: Path) -> dict[str, str]:
-    """Sequences by name: the first word of the header, and the accession inside `db|accession|name`, too.
+    """Sequences by name: the first word of the header, and the accession inside `db|accession|name`.
 
     Raises:
         InputError: no header, an entry without sequence or name, or two different sequences of one name.
     """
     sequences: dict[str, str] = {}
-    for number, name, sequence in fasta_entries(path):
-        parts = name.split("|")
-        for alias in {name, parts[1]} if len(parts) == 3 and parts[1] else {name}:
-            if sequences.setdefault(alias, sequence) != sequence:
-                raise InputError(f"{path}: line {number}: a second, different sequence for {alias!r}; rename one")
+    for entry in fasta_entries(path):
+        if not entry.header:
+            raise InputError(f"{path}: line {entry.line}: a header without a name; write >name")
+        if not entry.sequence.strip():
+            raise InputError(f"{path}: line {entry.line}: an entry without a sequence; add it, or remove the header")
+        parts = entry.name.split("|")
+        for alias in {entry.name, parts[1]} if len(parts) == 3 and parts[1] else {entry.name}:
+            if sequences.setdefault(alias, entry.sequence) != entry.sequence:
+                raise InputError(f"{path}: line {entry.line}: a second, different sequence for {alias!r}; rename one")
     return sequences
