@@ -24,7 +24,7 @@ rule prepare_proteins:
         runtime=30,
         mem_mb=4000,
     params:
-        settings=literally(as_json(CONFIG.design.data)),
+        settings=literally(as_written(CONFIG.design.data)),
         folder=folder_of_output,
     shell:
         "python scripts/prepare_proteins.py --settings {params.settings:q} --folder {params.folder:q} 2> >(tee {log:q} >&2)"

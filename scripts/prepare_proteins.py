@@ -22,6 +22,8 @@ def prepare_proteins(*, folder: Path, settings: str | None = None, config: Path 
         raise InputError(f"--settings: not valid JSON ({error})") from None
     facts = prepare(data, folder)
     counts = ", ".join(f"{count} {name}" for name, count in facts["splits"].items())
+    for note in facts.get("columns", []):
+        print(f"{data.source}: {note}")
     print(f"{folder}: {facts['proteins']} proteins of {facts['rows']} rows; split {facts['split']['method']}: {counts}")
 
 

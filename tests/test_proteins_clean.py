@@ -9,7 +9,8 @@ from proteins_tables import data, sequence
 
 from tmelt.errors import InputError
 from tmelt.proteins.clean import AMINO_ACIDS, IN_VAULT, clean_records
-from tmelt.proteins.read import Record, Table
+from tmelt.proteins.read import Record
+from tmelt.proteins.table import Table
 
 TABLE = Table(Path("mine.csv"), [], [], "line")
 A, B, C = sequence(1), sequence(2), sequence(3)

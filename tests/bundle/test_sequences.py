@@ -32,6 +32,21 @@ def test_tables_are_read_too(tmp_path):
         assert [(one.protein_id, one.sequence) for one in found] == [("a", "MKVLLA"), ("b", "MKVLLAW")]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "Protein ID,Sequence\na,MKVLLA\n"),
+        ("a.csv", "Entry;aa_seq\na;MKVLLA\n"),
+        ("a.txt", "uniprot_id\tprotein_sequence\na\tMKVLLA\n"),
+        ("a.csv", ">a b\nMKVLLA\n"),
+        ("a.fasta", "\ufeff>a b\nMKVLLA\n"),
+    ],
+)
+def test_files_are_recognised_by_content(tmp_path, name, text):
+    (one,) = queries(tmp_path / name, text)
+    assert (one.protein_id, one.sequence) == ("a", "MKVLLA")
+
+
 def test_proteins_of_a_parquet_file_may_be_numbered(tmp_path):
     path = tmp_path / "a.parquet"
     pl.DataFrame({"protein_id": [0, 1], "sequence": ["MKVLLA", "MKVLLAW"]}).write_parquet(path)
@@ -107,7 +122,9 @@ def test_files_that_are_no_text_are_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sequence,name\nMKVLLA,a\n", "needs one column protein_id"),
+        ("sequence,tm\nMKVLLA,50\n", "needs one column protein_id"),
+        ("id,tm\nMKVLLA,50\n", "needs one column sequence"),
+        ("id,seq,mutated_sequence\na,MKVLLA,MKVLLG\n", "needs one column sequence"),
         ("protein_id,sequence\na,\n", "line 2: protein 'a': no sequence"),
         ("protein_id,sequence\n", "holds no protein"),
     ],

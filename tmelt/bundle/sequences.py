@@ -12,7 +12,9 @@ from typing import Any
 from tmelt.errors import InputError
 from tmelt.files import sha256_text
 from tmelt.proteins.clean import mask, nonstandard
-from tmelt.proteins.read import DELIMITERS, fasta_entries, read_table_file
+from tmelt.proteins.columns import likely
+from tmelt.proteins.fasta import fasta_entries
+from tmelt.proteins.table import is_fasta, read_table_file
 
 NUCLEOTIDES = set("ACGTUN")
 SKIPPED = "not predicted: "
@@ -46,7 +48,7 @@ def read_queries(path: Path, about: dict[str, Any], known: set[str]) -> list[Que
     Raises:
         InputError: unreadable, no entry, or most entries are not amino-acid sequences.
     """
-    is_table = path.suffix.lower() in (*DELIMITERS, ".parquet")
+    is_table = not is_fasta(path)
     entries = (
         _table(path) if is_table else [(entry.line, entry.header, entry.sequence) for entry in fasta_entries(path)]
     )
@@ -96,11 +98,13 @@ def _names(entries: list[tuple[int, str, str]], by_word: bool) -> list[tuple[str
 
 
 def _table(path: Path) -> list[tuple[int, str, str]]:
-    table = read_table_file(path, {"protein_id", "sequence"})
+    table = read_table_file(path)
+    places = []
     for name in ("protein_id", "sequence"):
-        if table.columns.count(name) != 1:
+        fitting = [name] if name in table.columns else likely(table.columns, name)
+        if not fitting or table.columns.count(fitting[0]) != 1 or (name == "sequence" and len(fitting) > 1):
             raise InputError(f"{path}: needs one column {name} (there are: {', '.join(table.columns[:12])})")
-    places = [table.columns.index(name) for name in ("protein_id", "sequence")]
+        places.append(table.columns.index(fitting[0]))
     entries = []
     for row, cells in table.rows:
         name, sequence = ("" if cells[place] is None else str(cells[place]).strip() for place in places)

@@ -18,10 +18,13 @@ from tmelt.config import Data
 from tmelt.errors import InfrastructureError, InputError, first_complaint
 from tmelt.files import read_json, sha256_file, write_json
 from tmelt.proteins.clean import Protein, clean_records
-from tmelt.proteins.read import Table, read_records
+from tmelt.proteins.columns import Found, with_names
+from tmelt.proteins.faults import Faults
+from tmelt.proteins.read import Reading, read_all
 from tmelt.proteins.shuffle import shuffled_within
 from tmelt.proteins.split import split_proteins, take_subset
 from tmelt.proteins.synthesize import Made, floors, synthesize
+from tmelt.proteins.table import Table
 from tmelt.schema import CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
 
 OPEN = ("fit", "stop")  # splits whose melting temperatures a candidate may see
@@ -60,10 +63,17 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
     """
     made = synthesize(data.synthetic) if data.source == "synthetic" else None
     if made is None:
-        records, table = read_records(data)
+        reading, faults = read_all(data)
+        if not reading.records:
+            faults.stop()
+        data = with_names(data, reading.found)
     else:
-        records, table = made.records, Table(Path("synthetic"), [], [], "row")
-    proteins, cleaning = clean_records(records, table, data)
+        table = Table(Path("synthetic"), [], [], "row")
+        reading, faults = Reading(made.records, table, Found()), Faults(table.path, table.unit)
+    proteins, cleaning = clean_records(
+        reading.records, reading.table, data, set_aside=reading.set_aside, repairs=reading.repairs, faults=faults
+    )
+    faults.stop()
     found = len(proteins)
     proteins = take_subset(proteins, data)
     if data.subset is not None:
@@ -72,12 +82,13 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
     if data.shuffle_labels:
         proteins = shuffled_within(proteins, labels, data.split_seed)
         cleaning.add("shuffled labels", "impossible study: tm changed places within each split", 0, len(proteins))
-    cleaning.hide_labels(p.protein_id for p, label in zip(proteins, labels, strict=True) if label not in OPEN)
+    sealed = [protein for protein, label in zip(proteins, labels, strict=True) if label not in OPEN]
+    cleaning.hide_labels((p.protein_id for p in sealed), (row for p in sealed for row in p.rows))
     facts = {
         "name": data.name,
         "description": _description(proteins, labels, data),
         **_source(data),
-        "rows": len(records),
+        "rows": len(reading.records) + len(reading.set_aside),
         "proteins": len(proteins),
         "residues": sum(len(protein.sequence) for protein in proteins),
         "longest": max(len(protein.sequence) for protein in proteins),
@@ -85,6 +96,7 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
         "organisms": _organisms(proteins, labels),
         "split": split,
         "shuffled_labels": data.shuffle_labels,
+        **({} if made is not None else {"columns": reading.found.notes()}),
         "generator": None if made is None else _generator(made, data, proteins, labels),
     }
     try:
