@@ -1,5 +1,6 @@
-"""The command `tmelt`: what a design can establish, and what a study's bundle is good for.
+"""The command `tmelt`: what a table holds, what a design can establish, and what a study's bundle is good for.
 
+tmelt check table.csv
 tmelt power my_study.yaml
 tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --output predictions.csv
 tmelt card results/my_study/bundle/my_study.zip
@@ -94,8 +95,41 @@ def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None
     print("\n".join(statements(parsed, noise)))
 
 
+def check(
+    table: Path,
+    *,
+    config: Path | None = None,
+    fasta: Path | None = None,
+    columns: list[str] | None = None,
+    cleaned: Path | None = None,
+) -> None:
+    """Say what a study would read, keep, average and drop of a table, and why; list all of its faults.
+
+    Ends with the `data:` part of a config for this table. Status 2 if a study would stop.
+
+    Args:
+        table: the table: CSV, TSV, Parquet, or FASTA with labels
+        config: a study's config, or a file with its `data:` part, to check the table with
+        fasta: FASTA with the sequences, joined on protein_id
+        columns: names of columns, such as tm="Tm (C)" organism=null
+        cleaned: write the cleaned proteins to this file, .csv or .parquet
+    """
+    from tmelt.errors import InputError
+    from tmelt.proteins.check import check_table, data_block, describe, settings_for, write_cleaned
+
+    data = settings_for(table, config, fasta, columns or [])
+    checked = check_table(data)
+    print("\n".join(describe(checked)))
+    if checked.proteins:
+        print(f"\nfor the config, under `design:`\n{data_block(data, checked.reading)}")
+    if cleaned is not None:
+        if not checked.proteins:
+            raise InputError(f"--cleaned: {cleaned}: not written, no protein was read from {table}")
+        print(f"\n{write_cleaned(checked, cleaned)}")
+    if count := len(checked.faults.found):
+        raise InputError(f"{table}: {count} fault{'s' * (count > 1)}, listed above")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the subcommand that the command line names."""
-    run_subcommand(
-        "tmelt", "A study's power, and its model of melting temperatures.", (predict, card, power), arguments
-    )
+    run_subcommand("tmelt", "A table, a study's power, and its model.", (check, predict, card, power), arguments)

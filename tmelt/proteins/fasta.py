@@ -39,14 +39,14 @@ class FastaEntry(NamedTuple):
         return found
 
 
-def fasta_entries(path: Path) -> list[FastaEntry]:
-    """The entries of a FASTA file in its order; headers and sequences may be empty.
+def fasta_entries(path: Path, text: str | None = None) -> list[FastaEntry]:
+    """The entries of a FASTA file in its order; headers and sequences may be empty. `text` is the file's, if read.
 
     Raises:
         InputError: not a text file, or text before the first header.
     """
     found: list[tuple[int, str, list[str]]] = []
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", read_text(path)), 1):
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", read_text(path) if text is None else text), 1):
         if line.startswith(">"):
             found.append((number, " ".join(line[1:].split()), []))
         elif line.strip() and not line.startswith(";"):
@@ -75,13 +75,13 @@ def read_fasta(path: Path) -> dict[str, str]:
     return sequences
 
 
-def labelled_fasta(path: Path) -> tuple[list[str], list[tuple[int, tuple[str | None, ...]]]]:
-    """The columns and rows of a FASTA file whose headers carry labels; line numbers are those of the headers.
+def labelled_fasta(path: Path, text: str) -> tuple[list[str], list[tuple[int, tuple[str | None, ...]]]]:
+    """The columns and rows of a FASTA file's text whose headers carry labels; a row's line is that of its header.
 
     Raises:
-        InputError: not a text file, or no header carries a `KEY=value`.
+        InputError: text before the first header, or no header carries a `KEY=value`.
     """
-    entries = fasta_entries(path)
+    entries = fasta_entries(path, text)
     attributes = [entry.attributes for entry in entries]
     keys = list(dict.fromkeys(key for each in attributes for key in each))
     keys = [key for key in keys if key not in ("protein_id", "sequence")]

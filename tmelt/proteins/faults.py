@@ -23,11 +23,17 @@ class Fault:
     def line(self) -> str:
         """The fault as one line, with its first row and the number of others."""
         if self.path is None or not self.rows:
-            return f"{self.where}: {self.what}"
+            return f"{self.where}: {self.what}" if self.where else self.what
         others = len(self.rows) - 1
         more = f" ({others} more such rows)" if others > 1 else " (1 more such row)" if others else ""
         column = f", column {self.column}" if self.column else ""
         return f"{self.path}: {self.unit} {self.rows[0]}{column}: {self.what}{more}"
+
+    def others(self, most: int) -> str:
+        """The further rows of the fault, at most so many by number; empty where there are none."""
+        further = self.rows[1:]
+        shown = ", ".join(map(str, further[:most])) + (f", … ({len(further)} in all)" if len(further) > most else "")
+        return f"also {self.unit}{'s' * (len(further) > 1)} {shown}" if further else ""
 
 
 class Faults:
@@ -53,6 +59,10 @@ class Faults:
             self._kinds[key] = Fault("", what, [], self.unit, self.path, column)
             self.found.append(self._kinds[key])
         self._kinds[key].rows.append(row)
+
+    def add_error(self, error: InputError) -> None:
+        """What another part stopped with."""
+        self.found.append(Fault("", str(error)))
 
     def hint(self, column: str, kind: str, what: str) -> None:
         """Add a remedy to a fault of rows, if there is one of that column and kind."""

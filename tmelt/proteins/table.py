@@ -42,7 +42,8 @@ def read_table_file(path: Path, wanted: Collection[str | None] = (), faults: Fau
     Args:
         path: the file.
         wanted: columns of a Parquet file that are read even if they hold lists or other nested values.
-        faults: where rows of another length than the header are noted; without it the first one stops.
+        faults: where lines in another encoding and rows of another length than the header are noted; without it the
+            first one stops.
 
     Raises:
         InputError: no such file, or it is no table.
@@ -50,9 +51,9 @@ def read_table_file(path: Path, wanted: Collection[str | None] = (), faults: Fau
     head = read_bytes(path)[:4] if path.is_file() else b""
     if head == b"PAR1" or (path.suffix.lower() == ".parquet" and not head.startswith(b">")):
         return _read_parquet(path, wanted)
-    text = read_text(path)
+    text = read_text(path, faults)
     if text.lstrip().startswith(">"):
-        columns, rows = labelled_fasta(path)
+        columns, rows = labelled_fasta(path, text)
         return Table(path, columns, list(rows), "line", "FASTA with labels in the headers")
     return _read_text_table(path, text, faults)
 

@@ -4,6 +4,7 @@ import codecs
 from pathlib import Path
 
 from tmelt.errors import InputError
+from tmelt.proteins.faults import Faults
 
 FOREIGN = (
     (b"PK\x03\x04", "is a ZIP archive or an Excel workbook; save the sheet as CSV (UTF-8)"),
@@ -32,8 +33,13 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, faults: Faults | None = None) -> str:
     """The text of a file in UTF-8, or in UTF-16 with a byte order mark, without the mark.
+
+    Args:
+        path: the file.
+        faults: where lines in another encoding are noted, so that the others can be read (those as Windows-1252);
+            without it they stop.
 
     Raises:
         InputError: cannot be read, is empty, is another kind of file, or is in another encoding.
@@ -51,11 +57,14 @@ def read_text(path: Path) -> str:
         if encoding == "utf-16":
             raise InputError(f"{path}: is not sound UTF-16 text; save the file with the encoding UTF-8") from None
         lines = [number for number, line in enumerate(raw.split(b"\n"), 1) if not _is_utf8(line)]
-        others = f" ({len(lines) - 1} more such lines)" if len(lines) > 1 else ""
+        noted = Faults(path) if faults is None else faults
         line = lines[0] if lines else raw[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}: line {line}: is not UTF-8 text; save the file with the encoding UTF-8{others}"
-        ) from None
+        others = f" ({len(lines) - 1} more such lines)" if len(lines) > 1 else ""
+        what = f"line {line}: is not UTF-8 text; save the file with the encoding UTF-8{others}"
+        noted.add_key(str(path), what)
+        if faults is None:
+            noted.stop()
+        text = raw.decode("cp1252", errors="replace")
     if not text.strip():
         raise InputError(f"{path}: is empty; write a header and one row per protein")
     return text
