@@ -1,7 +1,7 @@
 """From a table of proteins (or the generator) to cleaned proteins with splits, and a vault with the hidden labels.
 
 In   design.data of the config
-Out  results/data/{dataset}/: proteins.parquet, vault/{val,select,test}.parquet, cleaning tables, data.json
+Out  results/data/{dataset}/: proteins.parquet, vault/{val,select,test}.parquet, cleaning tables, audit, data.json
 """
 
 
@@ -15,6 +15,7 @@ rule prepare_proteins:
         test=f"{DATA}/vault/test.parquet",
         cleaning=report(f"{DATA}/cleaning.parquet", category="Data", caption="../report/cleaning.rst"),
         rows=f"{DATA}/cleaning_rows.parquet",
+        audit=f"{DATA}/audit.parquet",
         data=f"{DATA}/data.json",
     log:
         f"{DATA}/prepare_proteins.log",

@@ -65,6 +65,44 @@ class Labels(Part):
     mismatched: Literal["stop", "drop"] = Field("stop", description="a mutation that does not fit the wild type")
 
 
+AuditCheck = Literal[
+    "repeats", "spread", "values", "tied", "censored", "organism_labels", "lengths", "organisms", "conditions", "leak"
+]
+
+
+class Audit(Part):
+    """When the labels of a table stop a study, or give a caution on its page (tmelt.proteins.audit).
+
+    A share is one of proteins unless it says otherwise.
+    """
+
+    # The noisiest of the experiments behind the Meltome Atlas: standard deviations were 1.2 to 4.3 °C.
+    noise_sd: float = Field(4.3, gt=0, description="°C, of repeats of one sequence; beyond it they disagree")
+    # Of repeats with this noise 1 % disagree; a tenth is another cause: mutants, mixed conditions, mixed units.
+    repeats_stop: float = Field(0.1, ge=0, le=1, description="share of repeated proteins that disagree")
+    # Within one organism proteins have a standard deviation of 3.0 to 5.8 °C; good experiments repeat to 1 °C.
+    spread_stop: float = Field(1.0, ge=0, description="°C, standard deviation of all labels")
+    spread_caution: float = Field(2.0, ge=0, description="the same")
+    organism_spread_stop: float = Field(0.5, ge=0, description="°C, of labels within organisms: growth temperatures?")
+    # Fewer values than these are classes or points of a curve, not measurements.
+    values_stop: int = Field(2, ge=0, description="different labels, among 20 proteins or more")
+    values_caution: int = Field(10, ge=0, description="the same")
+    tied_caution: float = Field(
+        0.05, ge=0, le=1, description="share with a value far more frequent than its neighbours"
+    )
+    tied_stop: float = Field(0.5, ge=0, le=1, description="the same")
+    censored_caution: float = Field(0.05, ge=0, le=1, description="share of labels that are bounds (`> 95`)")
+    censored_stop: float = Field(0.5, ge=0, le=1, description="the same")
+    # Of natural proteins hardly 1 % have the most frequent length.
+    lengths_caution: float = Field(0.2, ge=0, le=1, description="share with the most frequent length")
+    cut_caution: float = Field(0.03, ge=0, le=1, description="share with exactly the largest length")
+    ph_caution: float = Field(1.0, ge=0, description="range of pH among the rows; Tm moves by several °C per unit")
+    # By the clusters of this project; a split made by mmseqs2 at 30 % identity has 4 % of such pairs.
+    leak_caution: float = Field(0.1, ge=0, le=1, description="share of val and test with a homologue in train")
+    leak_stop: float = Field(0.5, ge=0, le=1, description="the same; only for a split that the table gives")
+    accept: tuple[AuditCheck, ...] = Field((), description="checks that give a caution where they would stop")
+
+
 def is_range(allowed: Any) -> bool:
     """Whether a value of `where` is a range, that is two numbers."""
     return (
@@ -75,7 +113,7 @@ def is_range(allowed: Any) -> bool:
 
 
 # Keys of `Data` and `Columns` that only tables have: they are no part of the identity of synthetic proteins.
-TABLE_KEYS = ("labels", "where")
+TABLE_KEYS = ("labels", "where", "audit")
 TABLE_COLUMNS = ("validation", "mutation")
 
 
@@ -93,6 +131,7 @@ class Data(Part):
         default_factory=dict,
         description="rows to keep, by column: `{pH: [6.5, 7.5], assay: DSC}`; two numbers are a range",
     )
+    audit: Audit = Audit()
     synthetic: Synthetic = Synthetic()
     split: Literal["auto", "given", "cluster", "hash"] = Field(
         "auto", description="auto: the table's own split where it has one, else by sequence clusters"

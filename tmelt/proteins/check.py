@@ -15,6 +15,7 @@ import yaml
 from tmelt.config import Columns, Data
 from tmelt.errors import InputError
 from tmelt.files import atomic_path
+from tmelt.proteins.audit import Audited, Subject, audit, stop_line
 from tmelt.proteins.clean import DROPPED, Cleaning, Protein, clean_records
 from tmelt.proteins.columns import with_names
 from tmelt.proteins.faults import Faults
@@ -34,11 +35,12 @@ class Checked:
     faults: Faults
     proteins: list[Protein] = field(default_factory=list)
     cleaning: Cleaning = field(default_factory=Cleaning)
+    audited: list[Audited] = field(default_factory=list)
     split: dict[str, Any] | None = None  # facts about the split, as in data.json; None where it cannot be made
 
 
 def check_table(data: Data) -> Checked:
-    """Read, clean and split a table, and note every fault on the way.
+    """Read, clean, split and audit a table, and note every fault on the way.
 
     Raises:
         InputError: the file is no table.
@@ -53,9 +55,17 @@ def check_table(data: Data) -> Checked:
     )
     if checked.proteins:
         proteins = take_subset(checked.proteins, data)
+        labels = families = error = None
         try:
-            _, checked.split, _ = split_proteins(proteins, data)
-        except InputError as error:
+            labels, checked.split, families = split_proteins(proteins, data)
+        except InputError as caught:
+            error = caught
+        given = checked.split is not None and checked.split["method"] == "given"
+        checked.audited = audit(Subject(proteins, reading, checked.cleaning, data, labels, families, given))
+        for result in checked.audited:
+            if result.level == "stop":
+                faults.add(stop_line(result))
+        if error is not None:
             faults.add_error(error)
     return checked
 
@@ -69,6 +79,9 @@ def describe(checked: Checked) -> list[str]:
         lines += ["", *_steps(checked)]
     if checked.proteins:
         lines += ["", *_summary(checked)]
+    if cautions := [result for result in checked.audited if result.level in ("caution", "accepted")]:
+        lines += ["", f"{len(cautions)} caution{'s' * (len(cautions) > 1)} of the label audit, for the report"]
+        lines += [f"  {result.check}: {result.text}" for result in cautions]
     lines += ["", *_faults(checked.faults)]
     return lines
 

@@ -59,6 +59,7 @@ class Protein:
     organism: str | None
     split: str | None  # the table's own
     rows: list[int]  # where it was measured
+    tms: list[float] = field(default_factory=list)  # °C, of each row
 
 
 @dataclass
@@ -368,7 +369,7 @@ def _merge(records: list[Record], cleaning: Cleaning) -> list[Protein]:
         split = min(splits, key=GUARDED.index, default=None)
         organism = next((record.organism for record in group if record.organism is not None), None)
         protein = Protein(
-            group[0].protein_id, sequence, float(np.mean(tms)), organism, split, [record.row for record in group]
+            group[0].protein_id, sequence, float(np.mean(tms)), organism, split, [record.row for record in group], tms
         )
         proteins.append(protein)
         if len(group) > 1:

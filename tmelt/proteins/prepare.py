@@ -5,6 +5,7 @@
 | `proteins.parquet` | sequences and splits; melting temperatures of fit and stop only |
 | `vault/{val,select,test}.parquet` | the melting temperatures that no candidate sees, and families |
 | `cleaning.parquet`, `cleaning_rows.parquet` | every cleaning step with its counts; every row it touched |
+| `audit.parquet` | the label audit, a row for each check; none for synthetic proteins |
 | `data.json` | source, counts, split, generator; written last, so where it is, the data set is complete |
 """
 
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from tmelt.config import Data
 from tmelt.errors import InfrastructureError, InputError, first_complaint
 from tmelt.files import read_json, sha256_file, write_json
+from tmelt.proteins.audit import Audited, Subject, audit, stop_line
 from tmelt.proteins.clean import Protein, clean_records
 from tmelt.proteins.columns import Found, with_names
 from tmelt.proteins.faults import Faults
@@ -25,7 +27,7 @@ from tmelt.proteins.shuffle import shuffled_within
 from tmelt.proteins.split import split_proteins, take_subset
 from tmelt.proteins.synthesize import Made, floors, synthesize
 from tmelt.proteins.table import Table
-from tmelt.schema import CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
+from tmelt.schema import AUDIT, CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
 
 OPEN = ("fit", "stop")  # splits whose melting temperatures a candidate may see
 
@@ -78,7 +80,17 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
     proteins = take_subset(proteins, data)
     if data.subset is not None:
         cleaning.add(f"subset of {data.subset}", "the others left out at random", found - len(proteins), len(proteins))
-    labels, split, families = split_proteins(proteins, data)
+    try:
+        labels, split, families = split_proteins(proteins, data)
+    except InputError as error:
+        if made is None:  # what is wrong with the labels explains more than a split that fails for it
+            _audit(Subject(proteins, reading, cleaning, data), faults)
+        faults.add_error(error)
+        faults.stop()
+        raise
+    given = split["method"] == "given"
+    audited = [] if made else _audit(Subject(proteins, reading, cleaning, data, labels, families, given), faults)
+    faults.stop()
     if data.shuffle_labels:
         proteins = shuffled_within(proteins, labels, data.split_seed)
         cleaning.add("shuffled labels", "impossible study: tm changed places within each split", 0, len(proteins))
@@ -111,10 +123,20 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
         write_table(folder / "proteins.parquet", _rows(proteins, labels), PROTEINS)
         write_table(folder / "cleaning.parquet", cleaning.steps, CLEANING)
         write_table(folder / "cleaning_rows.parquet", cleaning.rows, CLEANING_ROWS)
+        write_table(folder / "audit.parquet", [result.row() for result in audited], AUDIT)
         write_json(folder / "data.json", facts)
     except OSError as error:
         raise InfrastructureError(f"{folder}: cannot be written ({error.strerror or error})") from None
     return facts
+
+
+def _audit(subject: Subject, faults: Faults) -> list[Audited]:
+    """The label audit; what stops is added to `faults`."""
+    results = audit(subject)
+    for result in results:
+        if result.level == "stop":
+            faults.add(stop_line(result))
+    return results
 
 
 def _rows(proteins: list[Protein], labels: list[str]) -> list[dict[str, Any]]:
