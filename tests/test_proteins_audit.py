@@ -69,6 +69,12 @@ def few_mutants():
     ]
 
 
+def one_wild_type():
+    """All variants of one protein under the wild type's sequence."""
+    random = np.random.default_rng(3)
+    return [{"protein_id": "w", "sequence": sequence(1, 90), "tm": round(tm, 1)} for tm in random.uniform(40, 70, 300)]
+
+
 def second_half_in_other_unit():
     """Repeats from two sources, one of which is off by a constant."""
     return plausible() + [row | {"tm": row["tm"] + 25} for row in plausible()[:40]]
@@ -106,6 +112,7 @@ MUTANTS = "mutants under the wild type's sequence? name design.data.columns.muta
 STOPS = {
     "mutants, all": ("repeats", wild_types_under_mutants, {}, MUTANTS),
     "mutants, few": ("repeats", few_mutants, {}, "repeats of 4 of 29 proteins spread beyond the noise"),
+    "mutants of one": ("repeats", one_wild_type, {}, MUTANTS),
     "two sources": ("repeats", second_half_in_other_unit, {}, "spread beyond the noise of experiments (4.3 °C)"),
     "long table": ("spread", long_table, {"columns": {"tm": "temperature"}}, "there is hardly anything to predict"),
     "constant": ("spread", lambda: changed(lambda row: {"tm": 51.7}), {}, "standard deviation of 0.00 °C"),
@@ -184,6 +191,9 @@ CAUTIONS = {
         "have no organism",
     ),
     "pH": ("conditions", lambda: changed(lambda row: {"pH": 3 + number_of(row) % 7}), {}, "column pH: pH 3 to 9"),
+    "pH in words": (
+        "conditions", lambda: changed(lambda row: {"pH": f"pH {3 + number_of(row) % 7}"}), {}, "column pH: pH 3 to 9",
+    ),
     "assay": (
         "conditions", lambda: changed(lambda row: {"assay": ("DSC", "CD")[number_of(row) % 2]}), {},
         "column assay has 2 values (",

@@ -169,7 +169,10 @@ def test_masking_can_make_two_sequences_one():
 
 def test_one_name_for_different_sequences_stops():
     line = fault(records((A, 50.0, {"protein_id": "x"}), (B, 60.0, {"protein_id": "x"})))
-    assert line == "mine.csv: line 3, column protein_id: 'x' names another sequence in line 2; rename one of them"
+    assert line == (
+        "mine.csv: line 3, column protein_id: 'x' names another sequence in line 2; rename one of them, "
+        "or set design.data.columns.protein_id to null to have names made"
+    )
 
 
 @pytest.mark.parametrize(

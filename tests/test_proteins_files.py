@@ -269,7 +269,7 @@ def test_rows_by_ph_and_assay(tmp_path):
     content = "sequence,tm,pH,assay\n" + "".join(
         f"{sequence(number)},50,{ph},{assay}\n"
         for number, (ph, assay) in enumerate(
-            [("7", "DSC"), ("7.4", "dsc "), ("3.0", "DSC"), ("", "DSC"), ("7-7.4", "CD"), ("~7", "TSA"), ("x", "DSC")]
+            [("7", "DSC"), ("7.4", "dsc "), ("3.0", "DSC"), ("", "DSC"), ("7-7.4", "CD"), ("pH 7", "TSA"), ("x", "DSC")]
         )
     )
     reading = read(tmp_path, content, where={"pH": [6.5, 7.5]})
@@ -316,6 +316,18 @@ def test_excel_exports_are_read(tmp_path):
     path = tmp_path / "utf16.csv"
     path.write_bytes(content.encode("utf-16"))
     assert cells(read_records(data(path)), "tm") == [(51.2,), (60.0,)]
+
+
+def test_lines_before_the_header_may_be_comments(tmp_path):
+    content = f"# from a page, in May; 2 rows\n##\n\nsequence;tm\n{A};50\n# {B};51\n"
+    assert [record.row for record in read(tmp_path, content).records][:1] == [5]
+    assert "position 1 is no residue" not in str(read(tmp_path, f"#id,sequence,tm\n1,{A},50\n").found.notes())
+
+
+@pytest.mark.parametrize("cell", ["", "-", "NA", "none"])
+def test_a_row_without_a_mutation_says_what_to_write(tmp_path, cell):
+    content = f"sequence,mutation,tm\n{A},{cell},50\n{A},{CODE},51\n"
+    assert "line 2, column mutation: is empty; write WT for the wild type" in fault(tmp_path, content)
 
 
 def test_parquet_is_recognised_by_content(tmp_path):

@@ -28,9 +28,10 @@ from scipy.stats import chi2
 from tmelt.config import Audit, Data
 from tmelt.proteins.clean import SPELLINGS, Cleaning, Protein
 from tmelt.proteins.columns import plain
-from tmelt.proteins.label import MISSING, LabelError, parse_label
+from tmelt.proteins.label import MISSING
 from tmelt.proteins.organism import may_be_one
 from tmelt.proteins.read import Reading
+from tmelt.proteins.where import number_in
 
 LEVELS = ("ok", "caution", "accepted", "stop")
 DISAGREE = 0.99  # quantile of the repeats' variance under `noise_sd` beyond which a protein's repeats disagree
@@ -38,6 +39,7 @@ LEAST_REPEATS = 3  # proteins that must disagree before a table stops: fewer are
 # All repeats together stop if their standard deviation is beyond noise by this factor and significantly (under normal
 # noise of `noise_sd` one table in a hundred, before the proteins that spread most are left out).
 POOLED_RATIO, POOLED_QUANTILE, TRIMMED = 1.1, 0.99, 0.1
+LEAST_DEGREES = 10  # of freedom of all repeats together, below which they are too few
 LEAST_TIED, NEIGHBOUR_RATIO = 5, 3  # proteins of one value, and how much more than its neighbours' that must be
 LEAST = 20  # proteins below which a distribution says nothing
 EXAMPLES = 3
@@ -143,10 +145,11 @@ def _repeats(subject: Subject, limits: Audit) -> Iterator[Audited]:
         if square > variance * _limit(DISAGREE, int(degrees))
     }
     share = len(excess) / len(repeated)
-    kept = np.argsort(squares / freedom)[: len(repeated) - max(1, round(TRIMMED * len(repeated)))]
+    left_out = max(1, round(TRIMMED * len(repeated))) if len(repeated) > 2 else 0
+    kept = np.argsort(squares / freedom)[: len(repeated) - left_out]
     degrees = int(freedom[kept].sum())
     pooled = float(np.sqrt(squares[kept].sum() / degrees)) if degrees else 0.0
-    wide = bool(degrees) and squares[kept].sum() > variance * max(
+    wide = degrees >= LEAST_DEGREES and squares[kept].sum() > variance * max(
         _limit(POOLED_QUANTILE, degrees), POOLED_RATIO**2 * degrees
     )
     if not excess and not wide:
@@ -305,14 +308,7 @@ def _conditions(subject: Subject, limits: Audit) -> Iterator[Audited]:
 
 
 def _ph(name: str, texts: list[str], limits: Audit) -> Iterator[Audited]:
-    numbers = []
-    for text in texts:
-        try:
-            label = parse_label(text, decimal_comma=True)
-        except LabelError:
-            continue
-        if label is not None:
-            numbers.append(label.value)
+    numbers = [number for text in texts if (number := number_in(text)) is not None]
     if not numbers:
         return
     span = max(numbers) - min(numbers)

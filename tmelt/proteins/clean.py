@@ -352,7 +352,10 @@ def _refuse_shared_names(records: list[Record], table: Table, data: Data, faults
     for record in records:
         other = first.setdefault(record.protein_id, record)
         if other.sequence != record.sequence:
-            what = f"{record.protein_id!r} names another sequence in {table.unit} {other.row}; rename one of them"
+            what = (
+                f"{record.protein_id!r} names another sequence in {table.unit} {other.row}; rename one of them, "
+                "or set design.data.columns.protein_id to null to have names made"
+            )
             faults.add_row(record.row, str(data.columns.protein_id), what, "name")
 
 

@@ -35,7 +35,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "tm": (
         "tm", "tmc", "tmdegc", "tmindegc", "tmcelsius", "tmincelsius", "meltingtemperature", "meltingtemperaturec",
         "meltingtemperaturedegc", "meltingtemperaturecelsius", "meltingtemp", "meltingtempc", "meltingpoint",
-        "meltingpointc", "meltpoint", "meltpointc", "quannormmeltpoint", "meantm", "tmmean", "target",
+        "meltingpointc", "meltpoint", "meltpointc", "melttemp", "melttemperature", "quannormmeltpoint", "meantm",
+        "tmmean", "averagetm", "tmaverage", "mediantm", "tmmedian", "tmapp", "apparenttm", "tmvalue", "target",
     ),
     "organism": (
         "organism", "organismname", "sourceorganism", "species", "speciesname", "scientificname", "taxon", "taxonname",
@@ -44,7 +45,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "validation": ("validation", "isvalidation"),
     "mutation": (
         "mutation", "mutations", "mutant", "mutants", "variant", "mutationcode", "aasubstitution", "aasubstitutions",
-        "substitution", "substitutions",
+        "substitution", "substitutions", "mut", "aachange", "aminoacidchange", "hgvs", "hgvsp", "variants",
     ),
     "position": ("position",),
     "wild_type": ("wildtype",),

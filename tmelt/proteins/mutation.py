@@ -12,6 +12,8 @@
 import re
 from typing import NamedTuple
 
+from tmelt.proteins.label import MISSING
+
 _THREE_LETTERS = (
     "ALA", "ARG", "ASN", "ASP", "CYS", "GLN", "GLU", "GLY", "HIS", "ILE",
     "LEU", "LYS", "MET", "PHE", "PRO", "SER", "THR", "TRP", "TYR", "VAL",
@@ -52,7 +54,7 @@ def parse_mutations(text: str) -> tuple[Substitution, ...]:
         MutationError: another notation, an insertion or deletion, or two substitutions of one position.
     """
     plain = " ".join(text.split())
-    if not plain:
+    if plain.lower() in MISSING:
         raise MutationError("empty", "is empty; write WT for the wild type")
     if plain.lower() in WILD_TYPES or BASED_ON.sub("", plain).lower() in WILD_TYPES:
         return ()

@@ -64,12 +64,19 @@ def is_fasta(path: Path) -> bool:
     return raw.startswith(b">") or not (raw.startswith(b"PAR1") or path.suffix.lower() in SUFFIXES)
 
 
+def is_comment(line: str) -> bool:
+    """A line before the header such as `# downloaded in May`; `#id,sequence` is a header."""
+    return bool(re.match(r"\s*(##|#\s|#$)", line))
+
+
 def _delimiter(path: Path, text: str) -> str:
     """The delimiter that divides the header and the next rows into equal numbers of cells, two or more.
 
     Where several do, the header decides if only one of them is in it outside quotation marks; otherwise it stops.
     """
-    sample = "\n".join(text.split("\n")[:200])
+    lines = text.split("\n")[:200]
+    start = next((at for at, line in enumerate(lines) if line.strip() and not is_comment(line)), 0)
+    sample = "\n".join(lines[start:])
     counts: dict[str, tuple[int, float]] = {}
     for delimiter in DELIMITERS:
         try:
@@ -107,6 +114,8 @@ def _read_text_table(path: Path, text: str, faults: Faults | None) -> Table:
         for cells in reader:
             line, before = before + 1, reader.line_num
             if not any(cell.strip() for cell in cells):
+                continue
+            if header is None and is_comment(cells[0]):
                 continue
             if header is None:
                 header = [cell.strip() for cell in cells]

@@ -1,5 +1,6 @@
 """Rows that are not read: those outside `design.data.where`, and repeated rows of one melting curve."""
 
+import re
 from typing import Any
 
 from tmelt.config import Data, is_range
@@ -28,11 +29,7 @@ def rows_set_aside(table: Table, data: Data, found: Found) -> dict[int, tuple[st
 def _allowed(cell: Any, allowed: Any) -> bool:
     """Whether a cell is in the range, or is one of the values; a missing cell never is."""
     text = "" if cell is None else str(cell).strip()
-    try:
-        label = parse_label(text, decimal_comma=True)
-        number = label.value if label is not None and label.kind != "censored" else None
-    except LabelError:
-        number = None
+    number = number_in(text)
     if is_range(allowed):
         return number is not None and bool(allowed[0] <= number <= allowed[1])
     for value in allowed if isinstance(allowed, list) else [allowed]:
@@ -42,6 +39,15 @@ def _allowed(cell: Any, allowed: Any) -> bool:
         elif number is not None and number == value:
             return True
     return False
+
+
+def number_in(text: str) -> float | None:
+    """The number of a cell such as `7.4`, `pH 7.4`, `7-8` (its midpoint) or `~7`; None where it is none or a bound."""
+    try:
+        label = parse_label(re.sub(r"^\s*ph\b\s*[=:]?\s*", "", text, flags=re.IGNORECASE), decimal_comma=True)
+    except LabelError:
+        return None
+    return label.value if label is not None and label.kind != "censored" else None
 
 
 def _curve_points(table: Table, found: Found) -> list[int]:
