@@ -91,6 +91,10 @@ def test_what_is_no_residue_stops(text, what):
     assert line.startswith("mine.csv: line 3, column sequence: ") and what in line and "(1 more such row)" in line
 
 
+def test_rows_without_a_label_have_no_faults():
+    assert len(clean(records((A, 50.0), (A[:6] + "-" + A[6:], None), ("ACGT" * 20, None), ("ACGT" * 20, None)))[0]) == 1
+
+
 def test_nucleotides_are_noticed():
     assert "looks like DNA or RNA" in fault(records(("ACGT" * 20, 50.0), ("acgu" * 20, 51.0), (A, 52.0)))
 

@@ -381,3 +381,59 @@ def test_inexact_labels_may_stop(tmp_path, kind):
     reading = read(tmp_path, content)
     with pytest.raises(InputError, match=f"is {kind}; correct it, or set design.data.labels.{kind}"):
         clean_records(reading.records, reading.table, data(labels={kind: "stop"}))
+
+
+PROTHERM = "\t".join(
+    ("NO", "PROTEIN", "UniProt_ID", "MUTATION", "PDB_wild", "pH", "T_(C)", "∆Tm_(C)", "Tm_(C)", "METHOD", "MEASURE")
+)
+
+
+def test_prothermdb_joined_by_accession(tmp_path):
+    """Its layout: `-` for what is missing, wild types in words, mutations with their numbering, ± in parentheses."""
+    fasta = write(tmp_path, f">sp|P1|A_X\n{A}\n>sp|P2|B_X\n{B}\n", "all.fasta")
+    lines = [
+        ("1", "lysozyme", "P1", "wild-type", "1abc", "7.0", "-", "-", "52.3 (0.4)", "Thermal", "CD"),
+        ("2", "lysozyme", "P1", f"{CODE} (Based on UniProt and PDB)", "-", "7.0", "-", "-2", "50.0", "Thermal", "DSC"),
+        ("3", "lysozyme", "P1", f"{A[0]}1W {A[1]}2W (Based on UniProt)", "-", "3.0", "25", "-", ">60", "Thermal", "CD"),
+        ("4", "other", "-", "X12del", "-", "-", "25", "-", "-", "GdnHCl", "Fl"),
+        ("5", "other", "P9", "A999W", "-", "-", "25", "-", "-", "GdnHCl", "Fl"),
+        ("6", "barnase", "P2", f"{B[0]}1W (Based on PDB)", "-", "6.9", "-", "-", "48.1", "Thermal", "CD"),
+    ]  # fmt: skip
+    content = PROTHERM + "\n" + "\n".join("\t".join(line) for line in lines) + "\n"
+    reading = read(tmp_path, content, "mine.tsv", fasta=str(fasta))
+    assert cells(reading, "protein_id", "tm", "label")[:3] == [
+        ("P1", 52.3, "uncertain"), (f"P1_{CODE}", 50.0, "exact"), (f"P1_{A[0]}1W+{A[1]}2W", 60.0, "censored"),
+    ]  # fmt: skip
+    assert reading.records[1].sequence == MUTANT and reading.records[2].sequence == "WW" + A[2:]
+    assert set(reading.found.conditions) == {"pH", "METHOD", "MEASURE"}
+    proteins, cleaning = clean_records(reading.records, reading.table, data())
+    assert len(proteins) == 3 and {step["what"]: step["rows"] for step in cleaning.steps}["no melting temperature"] == 2
+
+
+FIREPROT = (
+    "experiment_id,protein_name,uniprot_id,pdb_id,chain,position,wild_type,mutation,ddG,dTm,is_curated,type,method,"
+    "technique,pH,tm,notes,datasets,sequence"
+)
+
+
+def test_fireprotdb(tmp_path):
+    """Its layout: rows with ΔΔG alone have no melting temperature, and nothing in them stops."""
+    lines = [
+        f"LL1,lysozyme,P1,1ABC|2ABC,A,5,{A[4]},W,1.2,-3.1,true,,DSC,Thermal,7.0,50.0,,FireProt,{A}",
+        f'LL2,lysozyme,P1,1ABC,A,1,{A[0]},W,,,true,,DSC,Thermal,7.0,51.5,"a, b",,{A}',
+        f"LL3,lysozyme,P1,1ABC,A,77,L,R,0.3,,true,,CD,,,,,,{A}",
+        "LL4,barnase,,2RN2,B,77,L,R,0.3,,true,,CD,,,,,,",
+    ]
+    reading = read(tmp_path, FIREPROT + "\n" + "\n".join(lines) + "\n")
+    assert reading.found.names["protein_id"] == "uniprot_id" and reading.found.names["tm"] == "tm"
+    assert cells(reading, "protein_id", "sequence", "tm")[:2] == [
+        (f"P1_{CODE}", MUTANT, 50.0), (f"P1_{A[0]}1W", "W" + A[1:], 51.5),
+    ]  # fmt: skip
+    assert len(clean_records(reading.records, reading.table, data())[0]) == 2
+
+
+def test_novozymes(tmp_path):
+    content = f"seq_id,protein_sequence,pH,data_source,tm\n0,{A},7.0,doi.org/10.1,75.7\n1,{B},,,50.5\n"
+    reading = read(tmp_path, content)
+    assert cells(reading, "protein_id", "sequence", "tm") == [("0", A, 75.7), ("1", B, 50.5)]
+    assert reading.found.conditions == ["pH", "data_source"]

@@ -125,7 +125,7 @@ def clean_records(
     cleaning = Cleaning()
     _count_read(records, set_aside, repairs or {}, cleaning)
     _check_unit([record.tm for record in records if record.tm is not None], data, noted)
-    _check_alphabet(records, data, noted)
+    _check_alphabet([record for record in records if record.tm is not None], data, noted)
     records = [record for record in records if record.row not in noted.rows]
     steps = _Steps(records, cleaning)
     drop, repair = steps.drop, steps.repair

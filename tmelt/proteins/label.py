@@ -51,6 +51,13 @@ class LabelError(ValueError):
         self.kind = kind
 
 
+def is_missing(cell: Any) -> bool:
+    """Whether a cell says that there is no label."""
+    if isinstance(cell, str):
+        return " ".join(cell.split()).lower() in MISSING
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
 def parse_label(cell: Any, decimal_comma: bool = False) -> Label | None:
     """The label of a cell; None where it is missing.
 
@@ -61,15 +68,13 @@ def parse_label(cell: Any, decimal_comma: bool = False) -> Label | None:
     Raises:
         LabelError: anything else.
     """
-    if cell is None:
+    if is_missing(cell):
         return None
     if isinstance(cell, bool) or (not isinstance(cell, str | int | float) and not hasattr(cell, "__float__")):
         raise LabelError("type", f"holds a {type(cell).__name__} instead of a number")
     if not isinstance(cell, str):
         return None if math.isnan(float(cell)) else Label(_finite(float(cell), cell), "exact")
     text = " ".join(cell.split())
-    if text.lower() in MISSING:
-        return None
     shown = text[:40]
     if DECIMAL_COMMA.search(text):
         if not decimal_comma:

@@ -51,6 +51,9 @@ def mutate(reading: "Reading", cells: dict[str, list[Any] | None], data: Data, f
     kept: list[Record] = []
     done = 0
     for at, (record, mutations) in enumerate(zip(reading.records, parsed, strict=True)):
+        if record.tm is None:  # dropped, whatever its mutation
+            kept.append(record)
+            continue
         try:
             if isinstance(mutations, MutationError):
                 raise mutations

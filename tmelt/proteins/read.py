@@ -14,7 +14,7 @@ from tmelt.config import Data
 from tmelt.proteins.columns import FLAGS, SPLITS, Found, find_columns
 from tmelt.proteins.fasta import read_fasta
 from tmelt.proteins.faults import Faults
-from tmelt.proteins.label import MISSING, Label, LabelError, has_decimal_commas, parse_label
+from tmelt.proteins.label import MISSING, Label, LabelError, has_decimal_commas, is_missing, parse_label
 from tmelt.proteins.mutate import mutate
 from tmelt.proteins.table import Table, read_table_file
 from tmelt.proteins.where import rows_set_aside
@@ -97,7 +97,10 @@ def read_all(data: Data) -> tuple[Reading, Faults]:
 
 def _read_rows(data: Data, reading: Reading, faults: Faults, aside: dict[int, tuple[str, str]]) -> None:
     table, found = reading.table, reading.found
-    names = _ids(table, found, faults, set(aside))
+    place = found.at["tm"]
+    # A row without a label is dropped whatever else it holds: it has no faults in other columns.
+    missing = {at for at, (_, cells) in enumerate(table.rows) if is_missing(cells[place])}
+    names = _ids(table, found, faults, set(aside) | missing)
     reading.set_aside = [
         (what, Record(table.rows[at][0], names[at], "", None), shown) for at, (what, shown) in aside.items()
     ]
@@ -108,11 +111,12 @@ def _read_rows(data: Data, reading: Reading, faults: Faults, aside: dict[int, tu
     labels = _labels(rows, found.names["tm"], cells["tm"], faults, reading)
     organisms = _texts(rows, found.names.get("organism", ""), cells.get("organism"), faults)
     splits = _splits(rows, found, cells, faults)
+    unlabelled = {table.rows[at][0] for at in missing}
     if data.fasta is None:
         column = found.names["sequence"]
         sequences = [text or "" for text in _texts(rows, column, cells["sequence"], faults, one_line=False)]
     else:
-        sequences = _join(rows, found.names["protein_id"], ids, Path(data.fasta), faults)
+        sequences = _join(rows, found.names["protein_id"], ids, Path(data.fasta), unlabelled, faults)
     for row, name, sequence, organism, split, (label, shown) in zip(
         rows, ids, sequences, organisms, splits, labels, strict=True
     ):
@@ -211,14 +215,17 @@ def _splits(rows: list[int], found: Found, cells: dict[str, list[Any]], faults: 
     return splits
 
 
-def _join(rows: list[int], column: str, ids: list[str], path: Path, faults: Faults) -> list[str]:
-    """The FASTA sequence of every row: by name, else by the accession before the `_` of the Meltome Atlas' names."""
+def _join(rows: list[int], column: str, ids: list[str], path: Path, unlabelled: set[int], faults: Faults) -> list[str]:
+    """The FASTA sequence of every row: by name, else by the accession before the `_` of the Meltome Atlas' names.
+
+    Rows in `unlabelled` may have none.
+    """
     by_name = read_fasta(path)
     sequences = []
     for row, name in zip(rows, ids, strict=True):
         accession = ACCESSION.fullmatch(name)
         text = by_name.get(name) or (by_name.get(accession.group(1)) if accession else None)
-        if text is None and name:
+        if text is None and name and row not in unlabelled:
             faults.add_row(row, column, f"{name!r} is not in {path}; add it, or remove the row", "absent")
         sequences.append(text or "")
     return sequences
