@@ -252,6 +252,29 @@ def test_whether_a_column_is_declared_survives_the_command_line(tmp_path):
         read_records(again)
 
 
+def test_a_split_with_typing_errors_is_not_ignored(tmp_path):
+    content = "sequence,target,set\n" + "".join(
+        f"{sequence(at)},{50 + at},{('train', 'test', 'trian')[at % 3]}\n" for at in range(9)
+    )
+    assert "line 4, column set: 'trian' is no split; write train, val or test (2 more such rows)" in fault(
+        tmp_path, content
+    )
+    other = content.replace("trian", "b").replace("train", "a").replace("test", "c").replace("target", "tm")
+    assert "set" in read(tmp_path, other).found.unused
+
+
+@pytest.mark.parametrize("name", ["Tm (K)", "Tm_kelvin", "dTm", "∆Tm_(C)", "Melting temperature (F)"])
+def test_labels_in_other_units_by_their_name(tmp_path, name):
+    line = fault(tmp_path, f"sequence,{name}\n{A},50\n")
+    assert f"no column tm; {name} may have another unit or be a difference" in line
+
+
+def test_sequences_of_wild_types_are_read_beside_a_mutation(tmp_path):
+    assert read(tmp_path, f"wt_sequence,mutation,tm\n{A},{CODE},50\n").records[0].sequence == MUTANT
+    assert "no column sequence" in fault(tmp_path, f"wt_sequence,tm\n{A},50\n")
+    assert "may all be the sequence" in fault(tmp_path, f"wt_sequence,sequence,mutation,tm\n{A},{MUTANT},{CODE},50\n")
+
+
 @pytest.mark.parametrize(
     "header, what",
     [

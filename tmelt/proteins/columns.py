@@ -22,6 +22,8 @@ SPLITS = {
     "fit": "fit",
     "stop": "stop",
 }
+# Sequences of wild types, which are read only beside a mutation.
+WILD_SEQUENCES = ("wtsequence", "wtseq", "wildtypesequence", "wildtypeseq", "sequencewt", "targetseq")
 # By preference; `strict` ones must be unique.
 NAMES: dict[str, tuple[str, ...]] = {
     "protein_id": (
@@ -30,7 +32,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "sequence": (
         "sequence", "seq", "proteinsequence", "aasequence", "aaseq", "aminoacidsequence", "aminoacids", "fullsequence",
-        "mutatedsequence", "mutantsequence", "mutatedseq", "mutantseq", "mutseq",
+        "mutatedsequence", "mutantsequence", "mutatedseq", "mutantseq", "mutseq", *WILD_SEQUENCES,
     ),
     "tm": (
         "tm", "tmc", "tmdegc", "tmindegc", "tmcelsius", "tmincelsius", "meltingtemperature", "meltingtemperaturec",
@@ -176,6 +178,8 @@ def _choose(key: str, table: Table, columns: Columns, fasta: bool, faults: Fault
         # `target` is FLIP's word for the label, and a common one for other things.
         flip = table.kind.startswith("FASTA") or {"set", "split"} & {plain(each) for each in names}
         candidates = [each for each in candidates if plain(each) != "target" or flip]
+    if key == "sequence" and not likely(names, "mutation"):
+        candidates = [each for each in candidates if plain(each) not in WILD_SEQUENCES]
     if key == "mutation" and _has_parts(table):
         return None
     if key in ("split", "mutation", "validation"):
@@ -195,6 +199,11 @@ def _absent(key: str, name: str, names: list[str]) -> str:
     alike = next((other for other in names if plain(other) == plain(name)), None)
     if alike is not None:
         return f"no column {name}, but {alike}; set design.data.columns.{key}: {alike}"
+    near = [other for other in names if key == "tm" and re.search("tm|melt", plain(other))]
+    if near and name == "tm":
+        return (
+            f"no column tm; {near[0]} may have another unit or be a difference: set design.data.columns.tm to °C values"
+        )
     return f"no column {name} (there are: {_listed(names)}); set design.data.columns.{key}"
 
 
@@ -237,15 +246,17 @@ def _share(cells: list[str], fits: Any) -> float:
     return sum(bool(fits(cell)) for cell in cells) / len(cells) if cells else 0.0
 
 
-MOST = 0.9  # of the cells that must fit a meaning before a column that the config does not name gets it
+# Of the cells that must fit a meaning before a column that the config does not name gets it. For splits a few are
+# enough: the other cells are then faults, where a split with typing errors would be ignored otherwise.
+MOST, SOME = 0.9, 0.1
 
 
 def _is_split(cells: list[str]) -> bool:
-    return _share(cells, lambda cell: cell.lower() in SPLITS) >= MOST
+    return _share(cells, lambda cell: cell.lower() in SPLITS) >= SOME
 
 
 def _is_flag(cells: list[str]) -> bool:
-    return _share(cells, lambda cell: cell.lower() in FLAGS) >= MOST
+    return _share(cells, lambda cell: cell.lower() in FLAGS) >= SOME
 
 
 def _is_letter(cells: list[str]) -> bool:
