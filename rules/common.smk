@@ -206,6 +206,11 @@ def as_json(part):
     return json.dumps(part.model_dump(mode="json"), sort_keys=True)
 
 
+def as_written(part):
+    """The same with only the keys that the config has: a column that it names must be in the table."""
+    return json.dumps(part.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+
+
 def sources_of_data(wildcards):
     """The files that a person's own data come from."""
     data = CONFIG.design.data

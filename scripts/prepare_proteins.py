@@ -1,7 +1,8 @@
 """Make a data set: read a table or make proteins, clean, split, and seal the labels of val, select and test.
 
 Reads   the `data` part of a study's config, as JSON text (settings) or in a file (config), and the files it names
-Writes  folder: proteins.parquet, vault/{val,select,test}.parquet, cleaning.parquet, cleaning_rows.parquet, data.json
+Writes  folder: proteins.parquet, vault/{val,select,test}.parquet, cleaning.parquet, cleaning_rows.parquet,
+        audit.parquet, data.json
 """
 
 import json
@@ -22,6 +23,8 @@ def prepare_proteins(*, folder: Path, settings: str | None = None, config: Path 
         raise InputError(f"--settings: not valid JSON ({error})") from None
     facts = prepare(data, folder)
     counts = ", ".join(f"{count} {name}" for name, count in facts["splits"].items())
+    for note in facts.get("columns", []):
+        print(f"{data.source}: {note}")
     print(f"{folder}: {facts['proteins']} proteins of {facts['rows']} rows; split {facts['split']['method']}: {counts}")
 
 

@@ -1,7 +1,8 @@
 """Write the report of a study: one self-contained page, and its figures with the data behind them.
 
-Reads   study (trials' folders, strategy.json, vault_log.json), tables, protocol, data (data.json, cleaning.parquet);
-        configs are only named; references are the config's key of that name as JSON; config is all of it as JSON
+Reads   study (trials' folders, strategy.json, vault_log.json), tables, protocol, data (data.json, cleaning.parquet,
+        audit.parquet); configs are only named; references are the config's key of that name as JSON; config is all of
+        it as JSON
 Writes  folder: report.html, figures/*.svg, *.png, *.csv, *.parquet; config.json with config and configs
 """
 

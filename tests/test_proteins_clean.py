@@ -9,7 +9,8 @@ from proteins_tables import data, sequence
 
 from tmelt.errors import InputError
 from tmelt.proteins.clean import AMINO_ACIDS, IN_VAULT, clean_records
-from tmelt.proteins.read import Record, Table
+from tmelt.proteins.read import Record
+from tmelt.proteins.table import Table
 
 TABLE = Table(Path("mine.csv"), [], [], "line")
 A, B, C = sequence(1), sequence(2), sequence(3)
@@ -90,6 +91,10 @@ def test_what_is_no_residue_stops(text, what):
     assert line.startswith("mine.csv: line 3, column sequence: ") and what in line and "(1 more such row)" in line
 
 
+def test_rows_without_a_label_have_no_faults():
+    assert len(clean(records((A, 50.0), (A[:6] + "-" + A[6:], None), ("ACGT" * 20, None), ("ACGT" * 20, None)))[0]) == 1
+
+
 def test_nucleotides_are_noticed():
     assert "looks like DNA or RNA" in fault(records(("ACGT" * 20, 50.0), ("acgu" * 20, 51.0), (A, 52.0)))
 
@@ -168,7 +173,10 @@ def test_masking_can_make_two_sequences_one():
 
 def test_one_name_for_different_sequences_stops():
     line = fault(records((A, 50.0, {"protein_id": "x"}), (B, 60.0, {"protein_id": "x"})))
-    assert line == "mine.csv: line 3, column protein_id: 'x' names another sequence in line 2; rename one of them"
+    assert line == (
+        "mine.csv: line 3, column protein_id: 'x' names another sequence in line 2; rename one of them, "
+        "or set design.data.columns.protein_id to null to have names made"
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tmelt.proteins.prepare import parse_data_config, prepare
 from tmelt.schema import CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, SPLITS, read_table
 
 ROOT = Path(__file__).parents[1]
-FILES = {"proteins.parquet", "cleaning.parquet", "cleaning_rows.parquet"} | {
+FILES = {"proteins.parquet", "cleaning.parquet", "cleaning_rows.parquet", "audit.parquet"} | {
     f"vault/{split}.parquet" for split in HIDDEN
 }
 

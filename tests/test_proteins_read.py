@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from proteins_tables import data, row, rows, sequence, text, write
 
 from tmelt.errors import InputError
-from tmelt.proteins.read import read_fasta, read_records
+from tmelt.proteins.fasta import read_fasta
+from tmelt.proteins.read import read_records
 
 A, B = sequence(1), sequence(2)
 HEAD = "protein_id,sequence,tm\n"
@@ -26,7 +27,7 @@ def fault(path, **choices):
 
 
 def read(path, **choices):
-    return read_records(data(path, **choices))[0]
+    return read_records(data(path, **choices)).records
 
 
 def test_rows_keep_their_order_line_and_cells(tmp_path):
@@ -80,10 +81,13 @@ def test_missing_temperatures_are_missing_not_wrong(tmp_path, cell):
 @pytest.mark.parametrize(
     "cell, what",
     [
-        ('"55,2"', "'55,2' has a decimal comma; write 55.2"),
-        ("55 °C", "'55 °C' is not a number; write the value in °C alone"),
-        (">90", "is not a number"),
-        ("55±1", "is not a number"),
+        ('"55,2"', "'55,2' has a decimal comma, other cells a decimal point; write 55.2"),
+        ("328 K", "'328 K' is in Kelvin; subtract 273.15"),
+        ("131°F", "'131°F' is in °F; convert it"),
+        ("57-55", "'57-55' is a range whose ends are reversed or equal"),
+        ("55/57", "is not a number"),
+        ("55; 57", "is not a number"),
+        ("warm", "is not a number"),
         ("1_0", "is not a number"),
         ("٥٥", "is not a number"),
         ("inf", "is not a number"),
@@ -93,7 +97,7 @@ def test_missing_temperatures_are_missing_not_wrong(tmp_path, cell):
 )
 def test_what_is_no_temperature(tmp_path, cell, what):
     path = tmp_path / "mine.csv"
-    path.write_text(HEAD + f"a,{A},50\nb,{B},{cell}\n", encoding="utf-8")
+    path.write_text(HEAD + f"a,{A},50.5\nb,{B},{cell}\n", encoding="utf-8")
     line = fault(path)
     assert line.startswith(f"{path}: line 3, column tm: ") and what in line
 
@@ -112,24 +116,30 @@ def test_further_faults_of_the_same_kind_are_counted(tmp_path):
         (b",,\n,,\n", "no column sequence"),
         (b"a,b\n1,2\n", "no column sequence (there are: a, b); set design.data.columns.sequence"),
         (f"sequence,temp\n{A},50\n".encode(), "no column tm (there are: sequence, temp); set design.data.columns.tm"),
-        (f"sequence,Tm\n{A},50\n".encode(), "no column tm, but Tm; set design.data.columns.tm: Tm"),
+        (f"sequence,tm,Tm\n{A},50,50\n".encode(), "columns tm and Tm may all be the melting temperature; set"),
         (
-            f"sequence,tm,Split\n{A},50,train\n".encode(),
-            "no column split, but Split; set design.data.columns.split: Split",
+            f"sequence,tm,split,Set\n{A},50,train,test\n".encode(),
+            "columns split and Set may all be the split; set design.data.columns.split to one of them",
         ),
         (f"sequence,tm,tm\n{A},50,50\n".encode(), "column tm stands twice"),
-        (f"sequence;tm\n{A};50\n".encode(), "separated by semicolons, not by commas; save it with commas"),
-        (f"sequence\ttm\n{A}\t50\n".encode(), "separated by tabs, not by commas; name it .tsv"),
+        (f"sequence;tm,id\n{A};50,1\n".encode(), "may be separated by commas or by semicolons; save it with commas"),
         (HEAD.encode() + f"a,{A},55,2\n".encode(), "line 2: has 4 cells where the header has 3; is there"),
         (HEAD.encode() + f"a,{A},50\nb,{A}\n".encode(), "line 3: has 2 cells"),
         (HEAD.encode() + f'a,"{A},50\nb,{B},60\n'.encode(), "line 2: "),
         (HEAD.encode() + b"a,\xff\xfe,50\n", "line 2: is not UTF-8 text; save the file with the encoding UTF-8"),
-        (HEAD.encode("utf-16"), "is encoded as UTF-16; save it as UTF-8"),
+        (HEAD.encode("utf-16") + b"\x00", "is not sound UTF-16 text; save the file with the encoding UTF-8"),
+        (
+            HEAD.encode() + b"a,\xe9,50\nb,x,50\nc,\xe9,50\n",
+            "line 2: is not UTF-8 text; save the file with the encoding UTF-8 (1 more",
+        ),
+        (b"<!DOCTYPE html><html>", "is a web page or XML, not a table"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (HEAD.encode("utf-16-le"), "line 1: holds a NUL byte"),
         (gzip.compress(HEAD.encode(), mtime=0), "is compressed with gzip; unpack it first"),
         (b"PK\x03\x04rest", "is a ZIP archive or an Excel workbook; save the sheet as CSV"),
         (b'sequence,"t\nm"\nA,5\n', "the name of column 2 holds a line break"),
-        (b"PAR1rest", "is a Parquet file; name it .parquet"),
+        (b"PAR1rest", "not a readable Parquet file"),
+        (f">a\n{A}\n".encode(), "a FASTA file without labels; give a table in design.data.source"),
         (HEAD.encode() + f",{A},50\n".encode(), "line 2, column protein_id: is empty; fill it in, or set"),
         (HEAD.encode() + f'"a\nb",{A},50\n'.encode(), "line 2, column protein_id: 'a\\nb' holds a line break"),
         (f"sequence,tm,split\n{A},50,train\n{B},50,\n".encode(), "line 3, column split: is empty while other rows"),
@@ -146,7 +156,7 @@ def test_bad_files_end_in_one_line_with_file_place_fault_and_remedy(tmp_path, co
 def test_files_that_are_not_there_or_have_another_ending(tmp_path):
     assert fault(tmp_path / "none.csv").endswith("none.csv: no such file")
     assert fault(tmp_path / "none.parquet").endswith("none.parquet: no such file")
-    assert "should end in .csv, .tsv or .parquet" in fault(tmp_path / "mine.xlsx")
+    assert fault(tmp_path / "mine.xlsx").endswith("mine.xlsx: no such file")
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "folder.parquet").mkdir()
     assert "cannot be read" in fault(tmp_path / "folder.csv")
@@ -158,7 +168,7 @@ def test_settings_that_contradict_each_other(tmp_path):
     assert "design.data.columns.sequence: is null and design.data.fasta is not set" in fault(
         path, columns={"sequence": None}
     )
-    assert "'tm' is named for tm, too" in fault(path, columns={"organism": "tm"})
+    assert "'tm' is also named for tm; name another column" in fault(path, columns={"organism": "tm"})
     assert "no column species" in fault(path, columns={"organism": "species"})
 
 
@@ -252,7 +262,7 @@ def test_no_traceback_reaches_a_person_from_any_text(tmp_path, pieces, noise, at
     path = tmp_path / f"fuzz.{suffix}"
     path.write_bytes(whole[:at] + noise + whole[at:])
     try:
-        records, _ = read_records(data(path))
+        records = read_records(data(path)).records
         assert records
     except InputError as error:
         assert len(str(error).splitlines()) == 1

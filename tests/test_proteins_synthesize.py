@@ -13,9 +13,9 @@ from proteins_tables import data
 from tmelt.config import Synthetic
 from tmelt.proteins.clean import AMINO_ACIDS, clean_records
 from tmelt.proteins.cluster import cluster_homologues, find_homologues
-from tmelt.proteins.read import Table
 from tmelt.proteins.split import split_proteins
 from tmelt.proteins.synthesize import IVYWREL, MOTIFS, Truth, floors, synthesize
+from tmelt.proteins.table import Table
 
 
 class World:

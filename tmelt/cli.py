@@ -1,5 +1,6 @@
-"""The command `tmelt`: what a design can establish, what a study's bundle is good for, and whether its numbers hold.
+"""The command `tmelt`: what a table holds, what a design can establish, a study's bundle, and whether its numbers hold.
 
+tmelt check table.csv
 tmelt power my_study.yaml
 tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --output predictions.csv
 tmelt card results/my_study/bundle/my_study.zip
@@ -28,7 +29,9 @@ def predict(
     """Predict the melting temperatures of new proteins with a study's bundle.
 
     Writes one row per protein, in the order of the file: protein_id, length, tm (°C, mean over the bundle's seeds),
-    seed_sd (spread over them), low and high (the interval that validation errors calibrated), level, warning.
+    seed_sd (spread over them), low and high (the interval that validation errors calibrated), level, warning. An entry
+    that cannot be predicted has a row without tm and the reason in `warning`. A protein's name is the first word of its
+    header, or the whole header where several share that word.
 
     Args:
         fasta: FASTA file with the proteins; or a .csv, .tsv or .parquet table with columns protein_id and sequence
@@ -115,6 +118,42 @@ def verify(
     sys.exit(verify_study(study, report=json, tolerance=tolerance, cores=cores, shown=show))
 
 
+def check(
+    table: Path,
+    *,
+    config: Path | None = None,
+    fasta: Path | None = None,
+    columns: list[str] | None = None,
+    cleaned: Path | None = None,
+) -> None:
+    """Say what a study would read, keep, average and drop of a table, and why; list all of its faults.
+
+    Ends with the `data:` part of a config for this table. Status 2 if a study would stop.
+
+    Args:
+        table: the table: CSV, TSV, Parquet, or FASTA with labels
+        config: a study's config, or a file with its `data:` part, to check the table with
+        fasta: FASTA with the sequences, joined on protein_id
+        columns: names of columns, such as tm="Tm (C)" organism=null
+        cleaned: write the cleaned proteins to this file, .csv or .parquet
+    """
+    from tmelt.errors import InputError
+    from tmelt.proteins.check import check_table, data_block, describe, settings_for, write_cleaned
+
+    data = settings_for(table, config, fasta, columns or [])
+    checked = check_table(data)
+    print("\n".join(describe(checked)))
+    if checked.proteins:
+        print(f"\nfor the config, under `design:`\n{data_block(data, checked.reading)}")
+    if cleaned is not None:
+        if not checked.proteins:
+            raise InputError(f"--cleaned: {cleaned}: not written, no protein was read from {table}")
+        print(f"\n{write_cleaned(checked, cleaned)}")
+    if count := len(checked.faults.found):
+        raise InputError(f"{table}: {count} fault{'s' * (count > 1)}, listed above")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the subcommand that the command line names."""
-    run_subcommand("tmelt", "A study's power, its model, and its numbers.", (predict, card, power, verify), arguments)
+    about = "A table, a study's power, its model, and its numbers."
+    run_subcommand("tmelt", about, (check, predict, card, power, verify), arguments)

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import io
 import re
 import sys
 import types
@@ -80,6 +81,9 @@ def _described(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
 
 
 def _call(function: Callable[..., Any], values: dict[str, Any]) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe in ASCII or Latin-1 gets escapes, no traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         function(**values)
     except InputError as error:

@@ -40,6 +40,8 @@ def dataset_id(data: "Data") -> str:
     Raises:
         InputError: a source file that is not there.
     """
+    from tmelt.config import TABLE_COLUMNS, TABLE_KEYS
+
     described = data.model_dump(mode="json")
     described.pop("name")
     sources = {} if data.source == "synthetic" else {"source": data.source}
@@ -47,6 +49,10 @@ def dataset_id(data: "Data") -> str:
         sources["fasta"] = data.fasta
     if data.source == "synthetic":
         described["generator"] = code_sha256(PACKAGE / "proteins" / "synthesize.py")
+        for key in TABLE_KEYS:
+            described.pop(key)
+        for key in TABLE_COLUMNS:
+            described["columns"].pop(key)
     else:
         described.pop("synthetic")
     for key, path in sources.items():

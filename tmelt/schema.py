@@ -55,6 +55,14 @@ CLEANING_ROWS = pa.schema([
     column("after", S, "as it is used, or `dropped`"),
 ])  # fmt: skip
 
+AUDIT = pa.schema([
+    column("check", S, "what was looked for: a name of tmelt.config.AuditCheck"),
+    column("level", S, "ok; caution; accepted: it would stop, but the config accepts it"),
+    column("measured", F, "what was measured, in the unit of the threshold; null where nothing could be"),
+    column("threshold", F, "the config's threshold of the level, or of a caution where the level is ok"),
+    column("text", S, "what was found, in words; no single label of val, select or test"),
+])  # fmt: skip
+
 SEGMENT = pa.schema([
     column("sequence_sha256", S, "SHA-256 of the amino-acid string"),
     column("offset", N, "first row of the protein in the segment's data file"),

@@ -154,6 +154,18 @@ def test_the_card_says_what_it_is_and_is_not(finished, bundle):
         assert words in card.replace("proteins chose\nthe model", "proteins chose the model"), words
 
 
+def test_bad_entries_are_skipped_and_listed(bundle, tmp_path, capsys):
+    some = tmp_path / "some.fasta"
+    some.write_text(">lysozyme hen\nMKVLLAWYHCMKVLLAWYHC\n>gap\nMK-VL\n>lysozyme T4\nMKVLLAWYHCMKVLLAWYHE\n")
+    said = predict_file(some, bundle=bundle, output=tmp_path / "p.csv", **SETTINGS)
+    rows = pl.read_csv(tmp_path / "p.csv")
+    assert rows["protein_id"].to_list() == ["lysozyme hen", "gap", "lysozyme T4"]
+    assert rows["tm"].is_null().to_list() == [False, True, False]
+    assert rows["warning"][1].startswith("not predicted: '-' at position 3 is no residue")
+    assert "3 proteins" in said and "1 not predicted" in said
+    assert "skipped 'gap': not predicted: '-' at position 3" in capsys.readouterr().err
+
+
 def test_csv_holds_the_same_as_parquet(hidden, bundle, predicted, tmp_path):
     predict_file(hidden, bundle=bundle, output=tmp_path / "out" / "p.csv", **SETTINGS)
     found = pl.read_csv(tmp_path / "out" / "p.csv", schema_overrides={"warning": pl.String})

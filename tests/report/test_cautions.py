@@ -7,6 +7,8 @@ import pytest
 
 from tmelt.report.cautions import cautions, grouped
 from tmelt.report.inputs import Study
+from tmelt.report.results import audit_table
+from tmelt.schema import AUDIT, as_frame, write_table
 
 
 @pytest.fixture
@@ -117,3 +119,35 @@ def test_the_first_screen_has_few_lines_and_danger_first(whole):
     groups = grouped(whole.read())
     assert 1 < len(groups) <= 6 and groups[0].level == "danger"
     assert sum(len(group.cautions) for group in groups) == len(cautions(whole.read()))
+
+
+def test_what_the_label_audit_found_is_a_caution_and_a_table(whole, found):
+    study = whole.read()
+    assert not [title for title in found(study) if title.startswith("Label audit")]
+    rows = [
+        {
+            "check": "tied",
+            "level": "caution",
+            "measured": 0.33,
+            "threshold": 0.05,
+            "text": "33% of the labels are tied",
+        },
+        {"check": "leak", "level": "accepted", "measured": 0.7, "threshold": 0.5, "text": "70% have homologues"},
+        {"check": "spread", "level": "ok", "measured": 12.0, "threshold": 2.0, "text": "the labels vary"},
+    ]
+    audited = replace(study, audit=as_frame(rows, AUDIT))
+    assert found(audited)["Label audit: tied labels."].text == "33% of the labels are tied."
+    assert found(audited)["Label audit: homologues across the split."].text.endswith("accepts what would stop a study.")
+    assert len([title for title in found(audited) if title.startswith("Label audit")]) == 2
+    assert [row[:2] for row in audit_table(audited).rows] == [[row["check"], row["level"]] for row in rows]
+
+
+def test_the_label_audit_is_on_the_page(whole, tmp_path):
+    path = whole.data / "audit.parquet"
+    row = {"check": "tied", "level": "caution", "measured": 0.33, "threshold": 0.05, "text": "a third is tied <b>"}
+    write_table(path, [row], AUDIT)
+    try:
+        page = whole.report(tmp_path).read_text(encoding="utf-8")
+    finally:
+        path.unlink()
+    assert "Label audit" in page and "a third is tied &lt;b&gt;" in page and "A third is tied &lt;b&gt;." in page

@@ -29,6 +29,7 @@ PREDICTED = pa.schema([
     column("warning", S, "why the prediction must be read with care, or null"),
 ])  # fmt: skip
 FORMATS = (".parquet", ".csv")
+SKIPPED_SHOWN = 20  # entries named on stderr
 RESIDUES_AT_ONCE = 200_000  # of embeddings in memory: 256 MB at ESM-2 150M's 640 features
 
 
@@ -74,13 +75,23 @@ def predict_file(
         precision=precision,
         threads=threads or harness["threads"],
     )
-    by_name = dict(zip((query.protein_id for query in answered), values.T, strict=True))
+    by_name = dict(zip((query.protein_id for query in answered), values.T, strict=True))  # names are distinct
     rows = [_row(query, by_name.get(query.protein_id), half, level, training["tm"]) for query in queries]
+    _list_skipped(queries)
     try:
         _write(output, rows)
     except OSError as error:
         raise InputError(f"--output: {output}: cannot be written ({error.strerror or error})") from None
     return _summary(output, rows, half, level)
+
+
+def _list_skipped(queries: Sequence[Query]) -> None:
+    """Name on stderr the first entries that were not predicted; the file has them all."""
+    skipped = [query for query in queries if query.masked is None]
+    for query in skipped[:SKIPPED_SHOWN]:
+        print(f"skipped {query.protein_id!a}: {'; '.join(query.warnings)}", file=sys.stderr)
+    if len(skipped) > SKIPPED_SHOWN:
+        print(f"skipped {len(skipped) - SKIPPED_SHOWN} more: see the column `warning`", file=sys.stderr)
 
 
 def predict_queries(
@@ -172,4 +183,6 @@ def _summary(output: Path, rows: list[dict[str, Any]], half: float, level: float
     tms = [row["tm"] for row in rows if row["tm"] is not None]
     warned = sum(row["warning"] is not None for row in rows)
     found = f"Tm {min(tms):.1f} to {max(tms):.1f} °C, {level:.3g} interval ± {half:.1f} °C" if tms else "none predicted"
-    return f"{output}: {len(rows)} proteins, {found}" + (f", {warned} with a warning" if warned else "")
+    skipped = sum(row["tm"] is None for row in rows)
+    notes = (f", {skipped} not predicted" if skipped and tms else "") + (f", {warned} with a warning" if warned else "")
+    return f"{output}: {len(rows)} proteins, {found}{notes}"

@@ -2,7 +2,10 @@
 
 | found | decision |
 |---|---|
+| row outside `where`; further point of a melting curve; unfit mutation | row dropped |
 | no melting temperature; no sequence | row dropped |
+| a melting temperature with uncertainty, range or bound | by `labels`: used, row dropped, or stop |
+| one organism in several spellings | one spelling |
 | lower case, white space, a `*` at the end | repaired |
 | a letter beyond the 20 amino acids, a `*` inside | by `nonstandard`: masked as X, row dropped, or stop |
 | anything else in a sequence (gaps, digits); DNA | stop: the file is not what it should be |
@@ -15,14 +18,18 @@
 | one sequence in several given splits | the best guarded wins: test, then val, then stop, then train |
 """
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tmelt.config import Data
-from tmelt.errors import InputError
-from tmelt.proteins.read import Record, Table
+from tmelt.proteins.faults import Faults
+from tmelt.proteins.organism import one_spelling
+from tmelt.proteins.read import Record
+from tmelt.proteins.table import Table
+from tmelt.proteins.where import CURVE_ROW
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 GUARDED = ("test", "select", "val", "stop", "fit", "train")  # of conflicting splits the first wins
@@ -31,6 +38,15 @@ DROPPED = "dropped"
 MEASURED_AGAIN = "sequence in several rows"
 ABSURD_TM = "melting temperature outside"
 IN_VAULT = "in the vault"
+WIDE_RANGE = "melting temperature as a range wider than"
+SPELLINGS = "organism in several spellings"
+# Kinds of labels (tmelt.proteins.label) that are not one number, in words.
+INEXACT = {
+    "uncertain": "melting temperature with an uncertainty",
+    "approximate": "approximate melting temperature",
+    "ranged": "melting temperature as a range",
+    "censored": "melting temperature as a bound",
+}
 
 
 @dataclass
@@ -43,6 +59,7 @@ class Protein:
     organism: str | None
     split: str | None  # the table's own
     rows: list[int]  # where it was measured
+    tms: list[float] = field(default_factory=list)  # °C, of each row
 
 
 @dataclass
@@ -64,20 +81,39 @@ class Cleaning:
             {"protein_id": record.protein_id, "row": record.row, "what": what, "before": before, "after": after}
         )
 
-    def hide_labels(self, sealed: Iterable[str]) -> None:
-        """Take the melting temperatures of these proteins (those of val, select and test) out of the table of rows."""
-        names = set(sealed)
+    def hide_labels(self, sealed: Iterable[str], rows: Iterable[int] = ()) -> None:
+        """Take the melting temperatures of these proteins (val, select and test) and rows out of the table of rows."""
+        names, places = set(sealed), set(rows)
         for row in self.rows:
-            if row["protein_id"] not in names:
+            if row["protein_id"] not in names and row["row"] not in places:
                 continue
-            if row["what"] == MEASURED_AGAIN:  # the range is shown, the values are not
+            what = str(row["what"])
+            if what == MEASURED_AGAIN:  # the range is shown, the values are not
                 row["before"], row["after"] = IN_VAULT, str(row["after"]).partition(" ")[2]
-            elif str(row["what"]).startswith(ABSURD_TM):
+            elif what.startswith((ABSURD_TM, WIDE_RANGE)):
                 row["before"] = IN_VAULT
+            elif what in INEXACT.values():
+                row["before"], row["after"] = IN_VAULT, DROPPED if row["after"] == DROPPED else IN_VAULT
 
 
-def clean_records(records: list[Record], table: Table, data: Data) -> tuple[list[Protein], Cleaning]:
+def clean_records(
+    records: list[Record],
+    table: Table,
+    data: Data,
+    *,
+    set_aside: Sequence[tuple[str, Record, str]] = (),
+    repairs: Mapping[str, tuple[str, int]] | None = None,
+    faults: Faults | None = None,
+) -> tuple[list[Protein], Cleaning]:
     """Apply every decision of the module's table, in order.
+
+    Args:
+        records: the measurements.
+        table: where they were read.
+        data: the settings.
+        set_aside: rows that were not read: the reason, the record without its label, the cell.
+        repairs: what the reader found: what it did, and in how many rows.
+        faults: where faults are noted, so that all are found; without it the first one stops.
 
     Returns:
         The proteins, each sequence once, in the order of their first rows; and what was done.
@@ -85,13 +121,16 @@ def clean_records(records: list[Record], table: Table, data: Data) -> tuple[list
     Raises:
         InputError: a fault that no decision covers, or nothing is left.
     """
+    noted = Faults(table.path, table.unit) if faults is None else faults
     cleaning = Cleaning()
-    cleaning.add("rows of the table", "read", len(records), len(records))
-    _check_unit([record.tm for record in records if record.tm is not None], table, data)
-    _check_alphabet(records, table, data)
+    _count_read(records, set_aside, repairs or {}, cleaning)
+    _check_unit([record.tm for record in records if record.tm is not None], data, noted)
+    _check_alphabet([record for record in records if record.tm is not None], data, noted)
+    records = [record for record in records if record.row not in noted.rows]
     steps = _Steps(records, cleaning)
     drop, repair = steps.drop, steps.repair
     drop("no melting temperature", lambda record: "" if record.tm is None else None)
+    _apply_label_policy(steps, data, noted)
     repair("white space in the sequence", "removed", lambda sequence: "".join(sequence.split()))
     repair("lower case in the sequence", "upper-cased", str.upper)
     repair("* at the end of the sequence", "removed", lambda sequence: sequence.rstrip("*"))
@@ -101,7 +140,7 @@ def clean_records(records: list[Record], table: Table, data: Data) -> tuple[list
     elif data.nonstandard == "mask":
         repair("non-standard residues", "masked as X", mask)
     else:
-        _refuse_nonstandard(steps.records, table, data)
+        _refuse_nonstandard(steps.records, data, noted)
         cleaning.add("non-standard residues", "none may be there (nonstandard: stop)", 0, len(steps.records))
     drop(
         "more than half of the sequence unknown",
@@ -119,13 +158,77 @@ def clean_records(records: list[Record], table: Table, data: Data) -> tuple[list
         f"{ABSURD_TM} {data.tm_min:g} to {data.tm_max:g} °C",
         lambda record: None if data.tm_min <= (record.tm or 0) <= data.tm_max else f"{record.tm:g}",
     )
-    if not steps.records:
+    if not steps.records and not noted.found:
         causes = ", ".join(
             f"{s['rows']} × {s['what']}" for s in cleaning.steps if s["rows"] and s["decision"] == DROPPED
         )
-        raise InputError(f"{table.path}: no row is left after cleaning ({causes}); correct the table or the limits")
-    _refuse_shared_names(steps.records, table, data)
+        noted.add(f"no row is left after cleaning ({causes}); correct the table or the limits")
+    _refuse_shared_names(steps.records, table, data, noted)
+    if faults is None:
+        noted.stop()
+    steps.records = [record for record in steps.records if record.row not in noted.rows]
+    _unify_organisms(steps)
     return _merge(steps.records, cleaning), cleaning
+
+
+def _count_read(
+    records: list[Record],
+    set_aside: Sequence[tuple[str, Record, str]],
+    repairs: Mapping[str, tuple[str, int]],
+    cleaning: Cleaning,
+) -> None:
+    left = len(records) + len(set_aside)
+    cleaning.add("rows of the table", "read", left, left)
+    for what, count in Counter(what for what, _, _ in set_aside).items():
+        left -= count
+        cleaning.add(what, DROPPED, count, left)
+    for what, record, shown in set_aside:
+        if what != CURVE_ROW:  # a long table has ten for each measurement
+            cleaning.touch(record, what, shown, DROPPED)
+    for what, (decision, count) in repairs.items():
+        cleaning.add(what, decision, count, left)
+
+
+def _apply_label_policy(steps: "_Steps", data: Data, faults: Faults) -> None:
+    """Use, drop or refuse labels that are not one number; steps that touched nothing are not shown."""
+    wide = f"{WIDE_RANGE} {data.labels.range_max:g} °C"
+    if any(record.width > data.labels.range_max for record in steps.records):
+        steps.drop(wide, lambda record: record.shown if record.width > data.labels.range_max else None)
+    policies = {
+        "uncertain": data.labels.uncertain,
+        "approximate": data.labels.uncertain,
+        "ranged": data.labels.ranged,
+        "censored": data.labels.censored,
+    }
+    for kind, policy in policies.items():
+        touched = [record for record in steps.records if record.label == kind]
+        if not touched:
+            continue
+        if policy == "drop":
+            steps.drop(INEXACT[kind], lambda record, kind=kind: record.shown if record.label == kind else None)
+            continue
+        key = "uncertain" if kind == "approximate" else kind
+        for record in touched:
+            if policy == "stop":
+                what = f"{record.shown!r} is {kind}; correct it, or set design.data.labels.{key}"
+                faults.add_row(record.row, data.columns.tm, what, kind)
+            else:
+                steps.cleaning.touch(record, INEXACT[kind], record.shown, f"{record.tm:g}")
+        steps.cleaning.add(INEXACT[kind], f"used as its {policy}", len(touched), len(steps.records))
+
+
+def _unify_organisms(steps: "_Steps") -> None:
+    """Give each organism one spelling; a step only where there were several."""
+    counts = Counter(record.organism for record in steps.records if record.organism is not None)
+    spelling = one_spelling(counts)
+    touched = 0
+    for at, record in enumerate(steps.records):
+        if record.organism is not None and spelling[record.organism] != record.organism:
+            touched += 1
+            steps.cleaning.touch(record, SPELLINGS, record.organism, spelling[record.organism])
+            steps.records[at] = replace(record, organism=spelling[record.organism])
+    if touched:
+        steps.cleaning.add(SPELLINGS, "the most frequent one", touched, len(steps.records))
 
 
 class _Steps:
@@ -183,74 +286,77 @@ def mask(sequence: str) -> str:
     return sequence
 
 
-def _refuse_nonstandard(records: list[Record], table: Table, data: Data) -> None:
-    bad = [record for record in records if nonstandard(record.sequence)]
-    if bad:
-        letter = nonstandard(bad[0].sequence)[0]
-        at = bad[0].sequence.index(letter) + 1
-        what = f"residue {at} is {letter!r}; correct it, or set design.data.nonstandard to mask or drop"
-        raise table.fault(bad[0].row, _sequence_column(data), what, len(bad) - 1)
+def _refuse_nonstandard(records: list[Record], data: Data, faults: Faults) -> None:
+    for record in records:
+        if letters := nonstandard(record.sequence):
+            at = record.sequence.index(letters[0]) + 1
+            what = f"residue {at} is {letters[0]!r}; correct it, or set design.data.nonstandard to mask or drop"
+            faults.add_row(record.row, _sequence_column(data), what, "nonstandard")
 
 
 def _sequence_column(data: Data) -> str:
     return "sequence (from design.data.fasta)" if data.fasta else str(data.columns.sequence)
 
 
-def _check_alphabet(records: list[Record], table: Table, data: Data) -> None:
-    """Refuse what is no amino-acid sequence at all: gaps, digits, nucleotides."""
+def _check_alphabet(records: list[Record], data: Data, faults: Faults) -> None:
+    """Note what is no amino-acid sequence at all: gaps, digits, nucleotides."""
     column = _sequence_column(data)
-    faults = []
     for record in records:
         text = "".join(record.sequence.split())
         odd = next((c for c in text if not ("A" <= c <= "Z" or "a" <= c <= "z" or c == "*")), None)
         if odd is not None:
-            faults.append((record.row, text.index(odd) + 1, odd))
-    if faults:
-        row, at, odd = faults[0]
-        remedy = "remove the gaps of the alignment" if odd in "-.~" else "write amino acids in one-letter code"
-        raise table.fault(row, column, f"{odd!r} at position {at} is no residue; {remedy}", len(faults) - 1)
+            remedy = "remove the gaps of the alignment" if odd in "-.~" else "write amino acids in one-letter code"
+            what = f"{odd!r} at position {text.index(odd) + 1} is no residue; {remedy}"
+            faults.add_row(record.row, column, what, "gap" if odd in "-.~" else "residue")
     texts = [record.sequence.strip().upper() for record in records if record.sequence]
-    if texts and sum(set(text) <= set("ACGTUN") for text in texts) > len(texts) / 2:
-        raise table.fault(records[0].row, column, "looks like DNA or RNA; translate it to amino acids")
+    nucleotides = [set(text) <= set("ACGTUN") for text in texts]
+    if texts and sum(nucleotides) > len(texts) / 2:
+        faults.add_row(records[0].row, column, "looks like DNA or RNA; translate it to amino acids")
 
 
-def _check_unit(tms: list[float], table: Table, data: Data) -> None:
-    """Refuse a column that is not in °C, by what most of its values are.
+def _check_unit(tms: list[float], data: Data, faults: Faults) -> None:
+    """Note a column that is not in °C, by what most of its values are.
 
     Proteins melt between about 25 and 110 °C: 77 to 230 °F, 298 to 383 K. A median above 100 cannot be °C.
     """
+    column = data.columns.tm
     if not tms:
-        raise InputError(
-            f"{table.path}: column {data.columns.tm}: holds no value; fill it in, or set design.data.columns.tm"
-        )
+        if not faults.found:
+            faults.add("holds no value; fill it in, or set design.data.columns.tm", column=column)
+        return
     values = np.array(tms)
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
-    head = f"{table.path}: column {data.columns.tm}: "
     shown = f"(median {middle:.4g}, 90 % between {low:.4g} and {high:.4g})"
-    if low > 270 and high < 400:
-        raise InputError(f"{head}looks like Kelvin {shown}; subtract 273.15")
-    if low > 70 and middle > 100 and high < 250:
-        raise InputError(f"{head}looks like °F {shown}; convert it: (°F − 32) / 1.8")
-    if len(values) >= 3 and values.min() >= 0 and values.max() <= 1:
-        raise InputError(f"{head}looks scaled to 0–1 {shown}; undo the scaling, the study works in °C")
-    if len(values) >= 3 and low < 0 < high and np.abs(values).max() < 10:
-        raise InputError(f"{head}looks like z-scores or differences {shown}; give melting temperatures in °C")
     absurd = np.flatnonzero((values < data.tm_min) | (values > data.tm_max))
-    if len(absurd) >= ABSURD_ROWS and len(absurd) > ABSURD_SHARE * len(values):
-        raise InputError(
-            f"{head}{len(absurd)} of {len(values)} values lie outside {data.tm_min:g} to {data.tm_max:g} °C "
+    what = None
+    if low > 270 and high < 400:
+        what = f"looks like Kelvin {shown}; subtract 273.15"
+    elif low > 70 and middle > 100 and high < 250:
+        what = f"looks like °F {shown}; convert it: (°F − 32) / 1.8"
+    elif len(values) >= 3 and values.min() >= 0 and values.max() <= 1:
+        what = f"looks scaled to 0–1 {shown}; undo the scaling, the study works in °C"
+    elif len(values) >= 3 and low < 0 < high and np.abs(values).max() < 10:
+        what = f"looks like z-scores or differences {shown}; give melting temperatures in °C"
+    elif len(absurd) >= ABSURD_ROWS and len(absurd) > ABSURD_SHARE * len(values):
+        what = (
+            f"{len(absurd)} of {len(values)} values lie outside {data.tm_min:g} to {data.tm_max:g} °C "
             f"(the first is {values[absurd[0]]:g}): mixed units? convert them, or set design.data.tm_min and "
             "design.data.tm_max"
         )
+    if what:
+        faults.add(what, column=column)
 
 
-def _refuse_shared_names(records: list[Record], table: Table, data: Data) -> None:
+def _refuse_shared_names(records: list[Record], table: Table, data: Data, faults: Faults) -> None:
     first: dict[str, Record] = {}
     for record in records:
         other = first.setdefault(record.protein_id, record)
         if other.sequence != record.sequence:
-            what = f"{record.protein_id!r} names another sequence in {table.unit} {other.row}; rename one of them"
-            raise table.fault(record.row, str(data.columns.protein_id), what)
+            what = (
+                f"{record.protein_id!r} names another sequence in {table.unit} {other.row}; rename one of them, "
+                "or set design.data.columns.protein_id to null to have names made"
+            )
+            faults.add_row(record.row, str(data.columns.protein_id), what, "name")
 
 
 def _merge(records: list[Record], cleaning: Cleaning) -> list[Protein]:
@@ -266,7 +372,7 @@ def _merge(records: list[Record], cleaning: Cleaning) -> list[Protein]:
         split = min(splits, key=GUARDED.index, default=None)
         organism = next((record.organism for record in group if record.organism is not None), None)
         protein = Protein(
-            group[0].protein_id, sequence, float(np.mean(tms)), organism, split, [record.row for record in group]
+            group[0].protein_id, sequence, float(np.mean(tms)), organism, split, [record.row for record in group], tms
         )
         proteins.append(protein)
         if len(group) > 1:

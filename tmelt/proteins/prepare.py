@@ -5,6 +5,7 @@
 | `proteins.parquet` | sequences and splits; melting temperatures of fit and stop only |
 | `vault/{val,select,test}.parquet` | the melting temperatures that no candidate sees, and families |
 | `cleaning.parquet`, `cleaning_rows.parquet` | every cleaning step with its counts; every row it touched |
+| `audit.parquet` | the label audit, a row for each check; none for synthetic proteins |
 | `data.json` | source, counts, split, generator; written last, so where it is, the data set is complete |
 """
 
@@ -17,12 +18,16 @@ from pydantic import ValidationError
 from tmelt.config import Data
 from tmelt.errors import InfrastructureError, InputError, first_complaint
 from tmelt.files import read_json, sha256_file, write_json
+from tmelt.proteins.audit import Audited, Subject, audit, stop_line
 from tmelt.proteins.clean import Protein, clean_records
-from tmelt.proteins.read import Table, read_records
+from tmelt.proteins.columns import Found, with_names
+from tmelt.proteins.faults import Faults
+from tmelt.proteins.read import Reading, read_all
 from tmelt.proteins.shuffle import shuffled_within
 from tmelt.proteins.split import split_proteins, take_subset
 from tmelt.proteins.synthesize import Made, floors, synthesize
-from tmelt.schema import CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
+from tmelt.proteins.table import Table
+from tmelt.schema import AUDIT, CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
 
 OPEN = ("fit", "stop")  # splits whose melting temperatures a candidate may see
 
@@ -60,24 +65,42 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
     """
     made = synthesize(data.synthetic) if data.source == "synthetic" else None
     if made is None:
-        records, table = read_records(data)
+        reading, faults = read_all(data)
+        if not reading.records:
+            faults.stop()
+        data = with_names(data, reading.found)
     else:
-        records, table = made.records, Table(Path("synthetic"), [], [], "row")
-    proteins, cleaning = clean_records(records, table, data)
+        table = Table(Path("synthetic"), [], [], "row")
+        reading, faults = Reading(made.records, table, Found()), Faults(table.path, table.unit)
+    proteins, cleaning = clean_records(
+        reading.records, reading.table, data, set_aside=reading.set_aside, repairs=reading.repairs, faults=faults
+    )
+    faults.stop()
     found = len(proteins)
     proteins = take_subset(proteins, data)
     if data.subset is not None:
         cleaning.add(f"subset of {data.subset}", "the others left out at random", found - len(proteins), len(proteins))
-    labels, split, families = split_proteins(proteins, data)
+    try:
+        labels, split, families = split_proteins(proteins, data)
+    except InputError as error:
+        if made is None:  # what is wrong with the labels explains more than a split that fails for it
+            _audit(Subject(proteins, reading, cleaning, data), faults)
+        faults.add_error(error)
+        faults.stop()
+        raise
+    given = split["method"] == "given"
+    audited = [] if made else _audit(Subject(proteins, reading, cleaning, data, labels, families, given), faults)
+    faults.stop()
     if data.shuffle_labels:
         proteins = shuffled_within(proteins, labels, data.split_seed)
         cleaning.add("shuffled labels", "impossible study: tm changed places within each split", 0, len(proteins))
-    cleaning.hide_labels(p.protein_id for p, label in zip(proteins, labels, strict=True) if label not in OPEN)
+    sealed = [protein for protein, label in zip(proteins, labels, strict=True) if label not in OPEN]
+    cleaning.hide_labels((p.protein_id for p in sealed), (row for p in sealed for row in p.rows))
     facts = {
         "name": data.name,
         "description": _description(proteins, labels, data),
         **_source(data),
-        "rows": len(records),
+        "rows": len(reading.records) + len(reading.set_aside),
         "proteins": len(proteins),
         "residues": sum(len(protein.sequence) for protein in proteins),
         "longest": max(len(protein.sequence) for protein in proteins),
@@ -85,6 +108,7 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
         "organisms": _organisms(proteins, labels),
         "split": split,
         "shuffled_labels": data.shuffle_labels,
+        **({} if made is not None else {"columns": reading.found.notes()}),
         "generator": None if made is None else _generator(made, data, proteins, labels),
     }
     try:
@@ -99,10 +123,20 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
         write_table(folder / "proteins.parquet", _rows(proteins, labels), PROTEINS)
         write_table(folder / "cleaning.parquet", cleaning.steps, CLEANING)
         write_table(folder / "cleaning_rows.parquet", cleaning.rows, CLEANING_ROWS)
+        write_table(folder / "audit.parquet", [result.row() for result in audited], AUDIT)
         write_json(folder / "data.json", facts)
     except OSError as error:
         raise InfrastructureError(f"{folder}: cannot be written ({error.strerror or error})") from None
     return facts
+
+
+def _audit(subject: Subject, faults: Faults) -> list[Audited]:
+    """The label audit; what stops is added to `faults`."""
+    results = audit(subject)
+    for result in results:
+        if result.level == "stop":
+            faults.add(stop_line(result))
+    return results
 
 
 def _rows(proteins: list[Protein], labels: list[str]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.schema import TABLES
 from tmelt.files import read_json
 from tmelt.protocol import differences
-from tmelt.schema import CLEANING, SPLITS, as_frame, read_table
+from tmelt.schema import AUDIT, CLEANING, SPLITS, as_frame, read_table
 
 # Order in which strategies are shown: by what searches, never by how well.
 _KINDS = ("random", "local", "bo", "llm_seeded", "centaur", "placebo", "obfuscated", "ra", "ua", "ra_bo", "ua_bo")
@@ -28,6 +28,7 @@ class Study:
     protocol: Mapping[str, Any] = field(repr=False)
     facts: Mapping[str, Any] = field(repr=False)  # data.json
     cleaning: pl.DataFrame = field(repr=False)  # tmelt.schema.CLEANING
+    audit: pl.DataFrame = field(default_factory=lambda: as_frame([], AUDIT), repr=False)  # tmelt.schema.AUDIT
     vault_log: tuple[Mapping[str, Any], ...] = ()
     looks: tuple[Mapping[str, Any], ...] = ()  # the registered contrast at each look (tmelt.evidence.looks)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # strategy: its strategy.json
@@ -154,6 +155,7 @@ def read_study(
         raise InputError(
             f"{data / 'data.json'}: not the data set of {protocol} ({changes[0]}); give the study's own folder"
         )
+    audit = data / "audit.parquet"
     log, looks = study / "vault_log.json", study / "looks.json"
     return Study(
         folder=study,
@@ -161,6 +163,7 @@ def read_study(
         protocol=described,
         facts=facts,
         cleaning=read_table(cleaning, CLEANING) if cleaning.exists() else as_frame([], CLEANING),
+        audit=read_table(audit, AUDIT) if audit.exists() else as_frame([], AUDIT),
         vault_log=tuple(read_json(log)) if log.exists() else (),
         looks=tuple(read_json(looks)) if looks.exists() else (),
         settings={path.parent.name: read_json(path) for path in sorted(study.glob("*/strategy.json"))},

@@ -304,6 +304,15 @@ def cleaning_table(study: Study) -> Table:
     return Table(["looked for", "done", "rows affected", "rows left"], rows)
 
 
+def audit_table(study: Study) -> Table:
+    """The label audit: what was measured of the table, and against which threshold."""
+    rows = [
+        [row["check"], row["level"], number(row["measured"]), number(row["threshold"]), row["text"]]
+        for row in study.audit.to_dicts()
+    ]
+    return Table(["check", "result", "measured", "threshold", "found"], rows)
+
+
 def organism_table(study: Study) -> Table:
     """Proteins per organism and split."""
     organisms = study.facts.get("organisms") or {}

@@ -1,4 +1,4 @@
-"""Cautions about what stands in for the real thing: proteins, backbone and agents."""
+"""Cautions about what stands in for the real thing (proteins, backbone and agents), and about the labels."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -7,11 +7,23 @@ from tmelt.report.cautions.caution import Caution
 from tmelt.report.inputs import Study
 from tmelt.report.words import listing
 
+_AUDITED = {
+    "repeats": "repeated measurements disagree",
+    "spread": "labels hardly vary",
+    "values": "few different labels",
+    "tied": "tied labels",
+    "censored": "censored labels",
+    "organism_labels": "labels of organisms",
+    "lengths": "sequences of one length",
+    "organisms": "spellings of organisms",
+    "conditions": "mixed conditions",
+    "leak": "homologues across the split",
+}
 _caution = partial(Caution, group="data", level="warning")
 
 
 def data(study: Study) -> Iterator[Caution]:
-    """Synthetic proteins, untrained backbone, scripted agents."""
+    """Synthetic proteins, untrained backbone, scripted agents; what the label audit found."""
     if study.synthetic:
         yield _caution(
             title="Synthetic data.",
@@ -35,3 +47,8 @@ def data(study: Study) -> Iterator[Caution]:
             "with knowledge of the faults planted in trial 0 (its pooling, patience and loss), which no other strategy "
             "has: its lead over random search and BO is built in.",
         )
+    for row in study.audit.to_dicts():
+        if row["level"] in ("caution", "accepted"):
+            accepted = " The config accepts what would stop a study." if row["level"] == "accepted" else ""
+            text = f"{row['text'][:1].upper()}{row['text'][1:]}.{accepted}"
+            yield _caution(title=f"Label audit: {_AUDITED.get(row['check'], row['check'])}.", text=text)
