@@ -67,7 +67,9 @@ def test_predictions_that_are_missing_or_were_changed_are_reported(search):
     ):
         validation_of(folder, history, labels).errors(0, [0, 1])
     path.unlink()
-    with pytest.raises(InputError, match=r"s1/predictions.parquet: no such file"):
+    with pytest.raises(
+        InputError, match=r"s1/predictions.parquet: no such file, but trial 0 was scored by it; restore"
+    ):
         validation_of(folder, history, labels).errors(0, [0, 1])
 
 

@@ -59,6 +59,11 @@ def validation_of(search: Path, history: History, labels: Path) -> Validation:
         found = []
         for seed in seeds:
             path = search / f"i{iteration}" / f"s{seed}" / "predictions.parquet"
+            if not path.is_file():
+                raise InputError(
+                    f"{path}: no such file, but trial {iteration} was scored by it; restore it, or delete the trial and"
+                    " what follows"
+                )
             found.append(validation_errors(path, truth))
             mae = float(found[-1].mean())
             if seed in known and round(mae, MAE_DIGITS) != known[seed]:
