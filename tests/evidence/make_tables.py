@@ -4,7 +4,7 @@ import importlib.util
 import inspect
 from pathlib import Path
 
-from simulated_study import SimulatedStudy
+from simulated_study import LAST_INCUMBENTS, SimulatedStudy
 
 from tmelt.evidence.prices import COMPUTE_FILE, TOKEN_FILE
 
@@ -56,7 +56,7 @@ def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER))
         "val": simulated.data / "vault" / "val.parquet",
         "select": simulated.data / "vault" / "select.parquet",
         "test": simulated.data / "vault" / "test.parquet",
-        "count": 3,
+        "count": LAST_INCUMBENTS,
         "prices": COMPUTE_FILE,
         "token_prices": TOKEN_FILE,
         "perturbed": sorted(study.glob("confirm/*/perturbed.parquet")),

@@ -89,6 +89,7 @@ LOSS = {"mse": 0.0, "huber": -0.3, "mae": -0.25}
 COMPOSITION_EFFECT = -0.8
 AVERAGE_EFFECT = -0.3
 BASELINE_MAE = 5.5
+LAST_INCUMBENTS = 3  # among which select chooses
 FLOOR_MAE = 2.0
 DEFAULT_STRATEGIES = ("random", "bo", "ra", "ua", "ra_bo")
 KINDS = {"random": "random", "bo": "bo", "ra": "ra", "ua": "ua", "ra_bo": "ra_bo"}
@@ -250,7 +251,7 @@ def train_confirmation(
     select = read_table(simulated.data / "vault" / "select.parquet", LABELS)
     plan, candidates = plan_confirmation(
         trials,
-        choose(trials, simulated.study, select, 3),
+        choose(trials, simulated.study, select, LAST_INCUMBENTS),
         simulated.study,
         simulated.space,
         simulated.fresh_seeds,

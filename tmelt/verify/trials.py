@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from tmelt.decision import Rule
 from tmelt.errors import InputError
 from tmelt.harness.journal import FILES
 from tmelt.history import History, Proposal, Trial, chain_of
@@ -53,10 +54,10 @@ def _recomputed(
 ) -> dict[str, Any] | None:
     """The trial's row; None, with a difference, if the scoring code refuses its files.
 
-    A revision may have changed the decision rule's z in the course of the search; any z that was in force counts.
+    A revision may have changed the decision rule in the course of the search; any rule that was in force counts.
     """
     row = None
-    for z in _margins(place.protocol):
+    for rule in _rules(place.protocol):
         try:
             row = score(
                 proposal=Proposal.read(folder),
@@ -66,7 +67,7 @@ def _recomputed(
                 runs=[folder / f"s{seed}" for seed in stored["seeds"]],
                 labels=place.data / "vault" / "val.parquet",
                 history=history,
-                z=z,
+                rule=rule,
             )
         except (InputError, OSError) as error:
             group.checked += 1
@@ -77,10 +78,10 @@ def _recomputed(
     return row
 
 
-def _margins(protocol: Mapping[str, Any]) -> list[float]:
-    """Each z that was in force, the present one first."""
+def _rules(protocol: Mapping[str, Any]) -> list[Rule]:
+    """Each decision rule that was in force, the present one first."""
     designs = [protocol["design"], *(revision["before"]["design"] for revision in reversed(protocol["revisions"]))]
-    return list(dict.fromkeys(design["decision"]["z"] for design in designs))
+    return list(dict.fromkeys(Rule(**design["decision"]) for design in designs))
 
 
 def _stored(folder: Path) -> dict[str, Any]:
