@@ -63,8 +63,8 @@ def history_script() -> str:
     ("bad", "why"),
     [
         ("I would try attention pooling.", "no JSON object"),
-        (reply({}), "changes"),
-        (reply({"depth": 2, "heads": 4, "width": 64, "loss": "mae"}), "changes"),
+        (reply({}), "nothing would change"),
+        (reply({"depth": 2, "heads": 4, "width": 64, "loss": "mae"}), "4 of them; change at most 3"),
         (reply({"layers": 3}), "layers: no such knob"),
         (reply({"depth": 9}), "depth=9: outside"),
         (reply({"depth": "2"}), "a finite number"),
@@ -90,6 +90,23 @@ def test_an_illegal_reply_is_asked_again_with_the_reason(tmp_path, history, bad,
     proposal = propose(history, context)
     assert why in context.conversation._given.prompts[1][-1]
     assert proposal.status == "proposed" and proposal.llm_calls == 2
+
+
+@pytest.mark.parametrize("same", [(), ("width",), ("width", "dropout")])
+def test_a_change_to_the_same_value_is_dropped_and_the_rest_kept(tmp_path, history, same):
+    best = history.incumbent.knobs
+    changes = {**{name: best[name] for name in same}, "depth": 2}
+    proposal = propose(history, context_for("ra", tmp_path, history, replies=[reply(changes)]))
+    assert proposal.llm_calls == 1
+    assert proposal.knobs == Space().complete(best | {"depth": 2})
+
+
+def test_unchanged_knobs_do_not_count_against_the_most_that_may_change(tmp_path, history):
+    best = history.incumbent.knobs
+    same = dict(list(best.items())[:5])
+    same.pop("depth", None)
+    proposal = propose(history, context_for("ra", tmp_path, history, replies=[reply({**same, "depth": 2})]))
+    assert proposal.llm_calls == 1 and proposal.knobs["depth"] == 2
 
 
 def test_a_repeated_trial_is_asked_again(tmp_path, history):

@@ -223,11 +223,22 @@ def read_reply(model: type[OwnReply], raw: Any, history: History) -> OwnReply:
     return reply
 
 
-def apply_changes(knobs: Mapping[str, Value], changes: Mapping[str, Any], space: Space, of: str) -> dict[str, Value]:
-    """`knobs` with the agent's changes, complete; `of` says in messages whose knobs they are.
+def apply_changes(
+    knobs: Mapping[str, Value], changes: Mapping[str, Any], space: Space, of: str, *,
+    needed: bool = True, most: int | None = None,
+) -> dict[str, Value]:  # fmt: skip
+    """Return `knobs` with the agent's changes, complete; a change to the value that a knob has is dropped.
+
+    Args:
+        knobs: of the base.
+        changes: knobs and their new values.
+        space: the knobs that exist.
+        of: what messages call the base.
+        needed: whether at least one change must be left.
+        most: how many changes may be left.
 
     Raises:
-        ReplyError: an unknown, illegal, inactive or unchanged knob.
+        ReplyError: an unknown, illegal or inactive knob, no change that is left, or too many of them.
     """
     from tmelt.llm import ReplyError
 
@@ -236,15 +247,22 @@ def apply_changes(knobs: Mapping[str, Value], changes: Mapping[str, Any], space:
         changed = space.complete({**kept, **changes})
     except (KnobError, TypeError) as error:
         raise ReplyError(f"changes: {error}") from None
-    for name, value in changes.items():
+    for name in changes:
         if name not in changed:
             other, values = space[name].when
             raise ReplyError(
                 f"changes: {name} counts only if {other} is {' or '.join(map(str, values))};"
-                f" leave it out or change {other} too"
+                f" leave it out or change {other} as well"
             )
-        if name in knobs and not changes_between({name: knobs[name]}, {name: changed[name]}):
-            raise ReplyError(f"changes: {name} already is {value} in {of}; name only what shall be different")
+    same = [
+        name for name in changes if name in knobs and not changes_between({name: knobs[name]}, {name: changed[name]})
+    ]
+    left = len(changes) - len(same)
+    if needed and not left:
+        already = ", ".join(f"{name} already is {changes[name]}" for name in same) or "there is none"
+        raise ReplyError(f"changes: nothing would change in {of}: {already}; give a knob another value")
+    if most is not None and left > most:
+        raise ReplyError(f"changes: {left} of them; change at most {most} knobs")
     return changed
 
 
