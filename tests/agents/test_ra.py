@@ -109,6 +109,26 @@ def test_unchanged_knobs_do_not_count_against_the_most_that_may_change(tmp_path,
     assert proposal.llm_calls == 1 and proposal.knobs["depth"] == 2
 
 
+def test_unusable_replies_in_a_row_stop_the_search_with_the_cause(tmp_path, history):
+    options = {"stop_after_unusable": 6}
+    bad = ["I would rather not."] * 3
+
+    def proposed(replies, past):
+        return propose(past, context_for("ra", tmp_path, past, options=options, replies=replies))
+
+    first = proposed(bad, history)
+    assert first.status == "refused"
+    refused = step(history, first, tmp_path)
+    second = proposed(bad, refused)
+    assert second.status == "stopped" and second.llm_calls == 3
+    assert "6 replies in a row could not be used" in second.error and "no JSON object" in second.error
+    answered = step(refused, proposed([*bad[:2], GOOD], refused), tmp_path)  # a usable reply begins the count anew
+    assert proposed(bad, answered).status == "refused"
+    options = {"stop_after_unusable": None}
+    third = tmp_path / "other"
+    assert propose(refused, context_for("ra", third, refused, options=options, replies=bad)).status == "refused"
+
+
 def test_a_repeated_trial_is_asked_again(tmp_path, history):
     changed = {name: value for name, value in history[1].knobs.items() if history[0].knobs.get(name) != value}
     back = {name: value for name, value in history[0].knobs.items() if history.incumbent.knobs.get(name) != value}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _OWN_PROMPT = 65_536  # tokens that a server may add: a system prompt, tools, a chat template
-_WORD = re.compile(r"[^\W\d_]+|\d+")
+_WORD = re.compile(r"[^\W\d_]+")
+_NUMBER = re.compile(r"\d+")
 _RUN = re.compile(r"([^\w\s])\1{3,}")
 
 
@@ -52,12 +53,13 @@ def whole(value: Any, most: int) -> int | None:
 def least_tokens(messages: Sequence[Mapping[str, str]]) -> int:
     """Return fewer tokens than any tokenizer in use makes of a prompt.
 
-    A token holds at most three words and at most 24 characters other than blanks, on average over a prompt; repeated
-    punctuation counts once, because some tokenizers join long runs of it.
+    On average over a prompt a token holds at most three words, or one and a half runs of digits, and at most 24
+    characters other than blanks. Repeated punctuation counts once, because some tokenizers join long runs of it.
     """
-    words = characters = 0
+    words = numbers = characters = 0
     for message in messages:
         text = _RUN.sub(r"\1", message["content"])
         words += len(_WORD.findall(text))
+        numbers += len(_NUMBER.findall(text))
         characters += len("".join(text.split()))
-    return max(words // 3, characters // 24)
+    return max(words // 3 + 2 * numbers // 3, characters // 24)
