@@ -22,7 +22,7 @@ from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES as TABLE_NAMES
 from tmelt.failed_jobs import describe_failures, describe_full_disk
 from tmelt.identity import PACKAGE, backbone_id, dataset_id
-from tmelt.llm.model_id import model_id
+from tmelt.llm.model_id import longest_prompt, model_id
 from tmelt.orphans import refuse_orphans
 from tmelt.status import locked
 from tmelt.strategies import AGENTS
@@ -290,7 +290,7 @@ def settings_of(wildcards):
 def model_of(strategy):
     """The name of the model that a strategy asks; None for the playbook and for strategies that ask none."""
     chosen = CONFIG.extent.strategies[strategy]
-    return model_id(chosen.options, MEMORY_TOKENS) if chosen.kind in AGENTS else None
+    return model_id(chosen.kind, chosen.options, MEMORY_TOKENS) if chosen.kind in AGENTS else None
 
 
 def strategy_of_model(wildcards):
@@ -303,9 +303,10 @@ def options_of_model(wildcards):
     return json.dumps(CONFIG.extent.strategies[strategy_of_model(wildcards)].options, sort_keys=True)
 
 
-def memory_of_model(wildcards):
-    """The longest history in prompts for a model, in tokens."""
-    return CONFIG.extent.strategies[strategy_of_model(wildcards)].options.get("memory_tokens", MEMORY_TOKENS)
+def longest_prompt_of_model(wildcards):
+    """Tokens of the longest prompt for a model."""
+    chosen = CONFIG.extent.strategies[strategy_of_model(wildcards)]
+    return longest_prompt(chosen.kind, chosen.options, MEMORY_TOKENS)
 
 
 def dialect_of_strategy(wildcards):

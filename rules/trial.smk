@@ -50,10 +50,10 @@ rule probe_model:
         mem_mb=growing(2000),
     params:
         settings=options_of_model,
-        memory_tokens=memory_of_model,
+        longest_prompt=longest_prompt_of_model,
         replay=CONFIG.runtime.replay,
     shell:
-        "python scripts/probe_model.py --settings {params.settings:q} --memory-tokens {params.memory_tokens:q}"
+        "python scripts/probe_model.py --settings {params.settings:q} --longest-prompt {params.longest_prompt:q}"
         " --replay {params.replay:q} --dialect {output:q} 2> {log:q}"
 
 

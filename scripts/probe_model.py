@@ -15,7 +15,7 @@ from tmelt.llm import LLMSettings
 from tmelt.llm.probe import probe_model as probe
 
 
-def probe_model(*, settings: str, memory_tokens: int, replay: str, dialect: Path) -> None:
+def probe_model(*, settings: str, longest_prompt: int, replay: str, dialect: Path) -> None:
     """Write the dialect of the model that `settings` (a strategy's options as JSON) names."""
     options = json.loads(settings)
     chosen = {key: value for key, value in options.items() if key in LLMSettings.model_fields}
@@ -23,7 +23,7 @@ def probe_model(*, settings: str, memory_tokens: int, replay: str, dialect: Path
         checked = LLMSettings.model_validate(chosen)
     except ValidationError as error:
         raise InputError(f"config: {first_complaint(error, 'extent', 'strategies')}") from None
-    probe(checked, memory_tokens, dialect.parent, replay)
+    probe(checked, longest_prompt, dialect.parent, replay)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from tmelt.llm.probe import probe_model
 
 from .server import ChatServer, Reply, answer_to_probe, cap_of, prompt_tokens
 
-MEMORY = 3000
+LONGEST = 13_000
 GOOD = '{"knob": 1}'
 WRONG = Reply("Unsupported parameter or value", status=400)
 
@@ -97,10 +97,10 @@ def sound(request):
 def test_the_dialect_is_found_used_and_replayed(tmp_path, model, expected):
     with ChatServer(model=model) as server:
         settings = settings_for(server, budget={"tokens": 100_000})
-        dialect = probe_model(settings, MEMORY, tmp_path / "probe")
+        dialect = probe_model(settings, LONGEST, tmp_path / "probe")
         found = dialect.model_dump()
         assert {name: found[name] for name in expected} == expected
-        assert dialect.seen_tokens > MEMORY / 3
+        assert dialect.seen_tokens > LONGEST / 10
         assert read_dialect(tmp_path / "probe" / "dialect.json") == dialect
         # used: a question of a search is answered at the first ask
         conversation = Conversation(settings, tmp_path / "llm", Spent(), dialect=dialect)
@@ -109,13 +109,13 @@ def test_the_dialect_is_found_used_and_replayed(tmp_path, model, expected):
         sent = server.probes[-1]["body"]
         assert bool(sent.get("stream")) == dialect.stream
         assert cap_of({"body": sent}, "max_tokens" if dialect.cap == "max_tokens" else "max_completion_tokens") == 1000
-    assert probe_model(settings, MEMORY, tmp_path / "probe", "strict") == dialect  # without a server
+    assert probe_model(settings, LONGEST, tmp_path / "probe", "strict") == dialect  # without a server
 
 
 def test_anthropic_is_probed_as_well(tmp_path):
     with ChatServer(model=sound) as server:
         settings = settings_for(server, model="anthropic:test-model", base_url=server.url)
-        dialect = probe_model(settings, MEMORY, tmp_path)
+        dialect = probe_model(settings, LONGEST, tmp_path)
     assert dialect.cap == "default" and dialect.cap_obeyed and dialect.usage == "reported"
 
 
@@ -153,7 +153,7 @@ def only_thinks(request):
     [
         (cuts_prompts, r"counts 2048 tokens, of at least \d+\); raise the server's context length"),
         (cuts_prompts_silently, "reports no token count"),
-        (refuses_long_prompts, "maximum context length is 2048 tokens.*lower memory_tokens"),
+        (refuses_long_prompts, "maximum context length is 2048 tokens.*lower that"),
         (never_ends, "did not end there, so a budget could not be kept"),
         (only_thinks, "thinking used up all 1000 tokens"),
         (lambda _: Reply(""), "it is empty"),
@@ -169,14 +169,14 @@ def test_what_cannot_work_stops_in_one_line(tmp_path, model, reason):
         ChatServer(model=model) as server,
         pytest.raises(InputError, match=reason) as caught,
     ):
-        probe_model(settings_for(server, budget={"tokens": 10**6}), MEMORY, tmp_path)
+        probe_model(settings_for(server, budget={"tokens": 10**6}), LONGEST, tmp_path)
     assert "\n" not in str(caught.value) and str(caught.value).startswith("llm: openai:test-model: ")
     assert not (tmp_path / "dialect.json").exists()
 
 
 def test_without_a_budget_a_cap_that_is_not_obeyed_is_only_recorded(tmp_path):
     with ChatServer(model=never_ends) as server:
-        assert probe_model(settings_for(server), MEMORY, tmp_path).cap_obeyed is False
+        assert probe_model(settings_for(server), LONGEST, tmp_path).cap_obeyed is False
     assert read_json(tmp_path / "dialect.json")["calls"] == 4
 
 
@@ -188,7 +188,7 @@ def test_a_model_that_forgets_but_was_billed_in_full_is_taken(tmp_path):
         return Reply("pebbles") if reply.text == "marigold" else reply
 
     with ChatServer(model=forgets) as server:
-        assert probe_model(settings_for(server), MEMORY, tmp_path).seen_tokens > 0
+        assert probe_model(settings_for(server), LONGEST, tmp_path).seen_tokens > 0
 
 
 def test_a_low_count_for_a_prompt_that_a_probe_showed_to_be_seen_is_no_cut(tmp_path):
@@ -209,7 +209,13 @@ def test_a_damaged_dialect_is_named(tmp_path):
 
 def test_models_have_one_name_whatever_else_a_strategy_sets():
     options = {"model": "openai:x", "base_url": "http://h/v1"}
-    assert model_id({"model": "playbook"}, 12_000) is None and model_id({}, 12_000) is None
-    assert model_id(options, 12_000) == model_id({**options, "memory_tokens": 12_000, "repairs": 2}, 12_000)
-    others = [{"base_url": "http://g/v1"}, {"max_tokens": 5}, {"memory_tokens": 5000}, {"extra": {"seed": 1}}]
-    assert len({model_id({**options, **other}, 12_000) for other in [{}, *others]}) == 5
+    assert model_id("ra", {"model": "playbook"}, 12_000) is None and model_id("ra", {}, 12_000) is None
+    name = model_id("ra", options, 12_000)
+    for kind, other in (
+        ("centaur", {"memory_tokens": 12_000, "override": 0.2}), ("placebo", {"agent": "ra"}), ("obfuscated", {}),
+    ):  # fmt: skip
+        assert model_id(kind, {**options, **other}, 12_000) == name
+    others = [{"base_url": "http://g/v1"}, {"max_tokens": 5}, {"memory_tokens": 6000}, {"extra": {"seed": 1}}]
+    names = {model_id("ra", {**options, **other}, 12_000) for other in others}
+    names |= {model_id("ua", options, 12_000), model_id("placebo", {**options, "agent": "ua_bo"}, 12_000)}
+    assert len(names) == 5 and name not in names

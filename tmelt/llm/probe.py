@@ -26,7 +26,6 @@ from tmelt.llm.usage import least_tokens
 from tmelt.strategies.tokens import estimate_tokens
 
 CAP = 64  # tokens
-REST_OF_PROMPT = 10_000  # tokens of a prompt beside the history: task, knobs, contract, script
 _SYSTEM = "You follow instructions to the letter."
 _WORD = "heliotrope"
 _ANSWER = (
@@ -41,13 +40,13 @@ _FORM = re.compile(r"HTTP (400|405|406|415|422)\b|the request was refused|is not
 
 
 def probe_model(
-    settings: LLMSettings, memory_tokens: int, folder: Path, replay: Literal["off", "fill", "strict"] = "fill"
+    settings: LLMSettings, longest: int, folder: Path, replay: Literal["off", "fill", "strict"] = "fill"
 ) -> Dialect:
     """Ask the three questions and write `dialect.json`.
 
     Args:
         settings: of the strategies that use the model.
-        memory_tokens: the longest history in their prompts.
+        longest: tokens of the longest prompt of a search (tmelt.llm.model_id).
         folder: for `dialect.json` and the transcripts.
         replay: see tmelt.llm.replay.
 
@@ -58,7 +57,7 @@ def probe_model(
     probe = _Probe(settings, folder, replay)
     dialect = probe.answer()
     dialect = probe.cap(dialect)
-    dialect = probe.long(dialect, memory_tokens)
+    dialect = probe.long(dialect, longest)
     usages = [usage_of(path) for path in sorted(folder.iterdir()) if path.is_dir()]
     costs = [usage.cost_usd for usage in usages]
     write_json(
@@ -135,17 +134,17 @@ class _Probe:
             )
         return dialect.model_copy(update={"cap_obeyed": verdicts[0]})
 
-    def long(self, dialect: Dialect, memory_tokens: int) -> Dialect:
+    def long(self, dialect: Dialect, longest: int) -> Dialect:
         """Whether the beginning of a prompt as long as the longest of a search is seen."""
         system = f"The code word is {_CODE}.\n{_SYSTEM}"
-        user = f"{filler(memory_tokens + REST_OF_PROMPT)}\n\n{_LONG}"
+        user = f"{filler(longest)}\n\n{_LONG}"
         try:
             record = self._exchange("long", dialect, self._settings, system, user)
         except InputError as error:
             if not _FORM.search(str(error)):
                 raise
             raise self._stop(
-                f"a prompt as long as memory_tokens: {memory_tokens} needs is refused ({error}); lower memory_tokens,"
+                f"a prompt of about {longest} tokens, which memory_tokens needs, is refused ({error}); lower that,"
                 " or raise the server's context length"
             ) from None
         reply, seen = record["reply"], record["usage"]["prompt_tokens"]
@@ -157,8 +156,8 @@ class _Probe:
                 "and reports no token count" if seen is None else f"and counts {seen} tokens, of at least {fewest}"
             )
             raise self._stop(
-                f"it does not see the beginning of a prompt as long as memory_tokens: {memory_tokens} needs (it cannot"
-                f" repeat a word from there, {counted}); raise the server's context length (Ollama: num_ctx,"
+                f"it does not see the beginning of a prompt of about {longest} tokens, which memory_tokens needs"
+                f" (it cannot repeat a word from there, {counted}); raise the server's context length (Ollama: num_ctx,"
                 " llama.cpp: n_ctx), or lower memory_tokens"
             )
         return dialect.model_copy(update={"seen_tokens": least})
