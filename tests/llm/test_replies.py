@@ -6,7 +6,7 @@ import pytest
 
 from tmelt.errors import InputError
 from tmelt.llm import NoUsableReply, extract_json
-from tmelt.llm.transcript import read_record
+from tmelt.llm.transcript import charge_of, read_record
 
 from .server import Reply
 
@@ -167,8 +167,6 @@ def test_a_usage_that_cannot_be_true_is_unknown_and_the_reservation_counts(
     record = read_record(tmp_path / "llm" / "01.json")
     assert None in (record["usage"]["prompt_tokens"], record["usage"]["completion_tokens"])
     assert record["cost_usd"] is None and conversation.cost_usd is None
-    from tmelt.llm.transcript import charge_of
-
     charge = charge_of(tmp_path / "llm")
     assert charge.usd == record["reserved"]["usd"] > 0
     assert charge.tokens > 0
@@ -212,6 +210,21 @@ def test_a_reply_is_on_disk_before_it_is_interpreted(talk, server, tmp_path, mon
     conversation = talk()
     assert ask(conversation) == {"knob": 1}
     assert len(server.requests) == 1 and conversation.calls == 1  # paid once
+
+
+def test_a_reply_that_was_never_interpreted_is_charged_all_the_same(talk, server, tmp_path, monkeypatch):
+    server.will(Reply(GOOD))
+    monkeypatch.setattr("tmelt.llm.conversation.interpret", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        ask(talk())
+    monkeypatch.undo()
+    monkeypatch.setenv("TEST_LLM_KEY", "sk-another")
+    reserved = read_record(tmp_path / "llm" / "01.pending.json")["reserved"]
+    conversation = talk()
+    ask(conversation, user="Another question?")
+    assert (len(server.requests), conversation.calls, conversation.cost_usd) == (2, 2, None)
+    charge = charge_of(tmp_path / "llm")
+    assert charge.tokens == reserved["prompt_tokens"] + reserved["completion_tokens"] + 120
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
