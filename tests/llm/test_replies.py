@@ -48,6 +48,11 @@ def ask(conversation, parse=extract_json, user="Which knob?"):
         ),
         ("openai", Reply(GOOD, finish="length", usage={"completion": 16}), "after 16 tokens, though max_tokens allows"),
         ("openai", Reply(GOOD, finish="length", usage={"completion": 1000}), "cut off at the limit of 1000 tokens"),
+        (
+            "openai",
+            Reply('{"kn', message={"reasoning_content": "x"}, finish="length", usage={"completion": 1000}),
+            "cut off at the limit of 1000 tokens",
+        ),
         ("openai", Reply(f"<think>perhaps {GOOD}"), "never closed"),
         ("anthropic", Reply(GOOD, finish="refusal"), "refused to answer"),
         ("anthropic", Reply(GOOD, finish="pause_turn"), "is not a known good one"),

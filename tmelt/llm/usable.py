@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmelt.llm.errors import ReplyError
+from tmelt.llm.reasoning import split_reasoning
 from tmelt.safe_text import one_line
 
 # What providers call a reply that ended by itself.
@@ -67,14 +68,18 @@ def _cut(text: str, reasoning: str, reasoning_tokens: int | None, max_tokens: in
             f"the server cut it off after {used} tokens, though max_tokens allows {max_tokens}: its own limit on"
             " replies, or on prompt and reply together, is lower; answer more briefly, but completely"
         )
-    only_thought = reasoning.strip() or reasoning_tokens or re.match(r"\s*(<think|\[THINK|<\|channel\|>analysis)", text)
-    if (
-        only_thought
-        and (not text.strip() or not re.search(r"</think|\[/THINK|<\|channel\|>final", text))
-        and not (reasoning.strip() and text.strip())
-    ):
+    if _only_thought(text, reasoning, reasoning_tokens):
         return (
             f"thinking used up all {max_tokens} tokens and left no answer; think less"
             " (for the user: raise max_tokens, or lower the reasoning effort in `extra`)"
         )
     return f"it was cut off at the limit of {max_tokens} tokens; answer more briefly, but completely"
+
+
+def _only_thought(text: str, reasoning: str, reasoning_tokens: int | None) -> bool:
+    """Whether a reply that was cut off holds reasoning and no answer."""
+    try:
+        answer = split_reasoning(text).answer
+    except ReplyError:  # reasoning without an end
+        return True
+    return not answer.strip() and bool(reasoning.strip() or reasoning_tokens)

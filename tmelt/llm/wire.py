@@ -29,19 +29,19 @@ class Wire:
                 response = super().send(request, **{**options, "follow_redirects": False})
                 if response.status_code != 200:
                     return response
-                body = b""
+                body = bytearray()
                 for part in response.iter_bytes():
                     body += part
                     if len(body) > _LONGEST_BODY:
                         response.close()
                         raise ValueError(f"the reply is longer than {_LONGEST_BODY >> 20} MB")
-                wire.noted, body = examine(body)
+                wire.noted, plain = examine(bytes(body))
                 headers = {
                     name: value
                     for name, value in response.headers.items()
                     if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
                 }
-                read = type(response)(200, headers=headers, content=body, request=request)
+                read = type(response)(200, headers=headers, content=plain, request=request)
                 read.elapsed = response.elapsed
                 return read
 
