@@ -8,6 +8,7 @@ It runs in a process of its own, because it writes to the terminal by itself and
 
 import importlib.util
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -33,12 +34,12 @@ class LlamaServer:
     One thread by default: on a busy machine several wait for each other most of the time.
     """
 
-    def __init__(self, context: int = CONTEXT, threads: int = 1):
+    def __init__(self, context: int = CONTEXT, threads: int = 1, model: Path | None = None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, __file__, str(self.port), str(context), str(threads)]
+        self._command = [sys.executable, __file__, str(self.port), str(context), str(threads), str(model or weights())]
 
     def __enter__(self) -> "LlamaServer":
         self._process = subprocess.Popen(
@@ -61,12 +62,25 @@ class LlamaServer:
         self._process.wait()
 
 
-def serve(port: int, context: int, threads: int) -> None:
+def stretched(path: Path, context: int) -> Path:
+    """Write a copy of the weights that claims a longer context; the server grants no more than a model claims.
+
+    Beyond 8192 tokens the model is even poorer than it is.
+    """
+    content = weights().read_bytes()
+    key = b"llama.context_length" + struct.pack("<I", 4)  # the type of a whole number of 32 bits
+    place = content.index(key) + len(key)
+    assert struct.unpack_from("<I", content, place) == (CONTEXT,)
+    path.write_bytes(content[:place] + struct.pack("<I", context) + content[place + 4 :])
+    return path
+
+
+def serve(port: int, context: int, threads: int, model: Path) -> None:
     """Serve until the parent closes our standard input, or ends."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(weights())
+    parameters.model.path = str(model)
     parameters.n_ctx = context
     parameters.n_parallel = 1
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
@@ -79,4 +93,4 @@ def serve(port: int, context: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(*map(int, sys.argv[1:]))
+    serve(*map(int, sys.argv[1:4]), Path(sys.argv[4]))

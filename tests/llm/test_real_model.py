@@ -1,19 +1,26 @@
 """A real model behind a real server: replies are poor, and every one ends as something that has a name."""
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from needs import need
-from workflow import Workspace, study
+from workflow import REPOSITORY, Workspace, study
 
 from tmelt.errors import InputError
 from tmelt.llm import Conversation, LLMSettings, NoUsableReply, Spent, extract_json
 from tmelt.llm.dialect import read_dialect
 from tmelt.llm.probe import probe_model
 from tmelt.llm.transcript import charge_of, read_record
+from tmelt.strategies import propose
 
-from .llama import LlamaServer, weights
+sys.path.append(str(REPOSITORY / "tests" / "agents"))
+
+from searching import context_for, search
+
+from .llama import LlamaServer, stretched, weights
 
 pytestmark = [pytest.mark.llama, pytest.mark.slow, pytest.mark.timeout(1800)]
 LONGEST = 6_000  # tokens of a prompt
@@ -92,10 +99,35 @@ def test_a_context_that_is_too_short_stops_the_probe_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_study_runs_to_its_report(llama, tmp_path):
-    """An `ra` search by the real model, end to end; a strict replay without the server makes the same proposals."""
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory):
+    """A server with room for the prompts of a search."""
+    need(weights(), "no real model here: make setup installs requirements-test.lock")
+    model = stretched(tmp_path_factory.mktemp("weights") / "roomy.gguf", 16_384)
+    with LlamaServer(context=16_384, model=model) as server:
+        yield server
+
+
+def test_an_agent_asks_it_and_records_what_comes_of_it(roomy, tmp_path):
+    """The loop of `ra` on a simulated history: a proposal, or a refusal with its reason."""
+    history = search("ra", 1, tmp_path)
+    context = context_for("ra", tmp_path, history)
+    conversation = Conversation(settings_for(roomy), tmp_path / "i2" / "llm", Spent())
+    proposal = propose(history, replace(context, conversation=conversation))
+    assert proposal.status in ("proposed", "refused")
+    assert len(proposal.transcripts) == proposal.llm_calls == (2 if proposal.status == "refused" else 1)
+    assert proposal.prompt_tokens > 1000 and proposal.cost_usd > 0
+    if proposal.status == "refused":
+        assert "no usable reply after 2 asks; the last one: " in proposal.error
+    proposal.write(tmp_path / "i2")
+    replayed = Conversation(settings_for(roomy), tmp_path / "i2" / "llm", Spent(), "strict")
+    assert propose(history, replace(context, conversation=replayed)) == proposal
+
+
+def test_a_study_runs_to_its_report(roomy, tmp_path):
+    """An `ra` search by the real model, end to end."""
     agent = {
-        "kind": "ra", "model": "openai:smollm2", "base_url": f"{llama.url}/v1", "memory_tokens": 6000,
+        "kind": "ra", "model": "openai:smollm2", "base_url": f"{roomy.url}/v1", "memory_tokens": 6000,
         "max_tokens": 96, "max_asks": 2, "temperature": 0.0, "timeout_s": 900, "extra": {"seed": 1},
         "price": {"input": 0, "output": 0},
     }  # fmt: skip
