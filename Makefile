@@ -20,7 +20,7 @@ help:  ## this list
 
 setup: $(VENV)/ready  ## the Python environment in .venv
 
-$(VENV)/ready: requirements.lock pyproject.toml scripts/setup.sh
+$(VENV)/ready: requirements.lock requirements-test.lock pyproject.toml scripts/setup.sh
 	@scripts/setup.sh "$(PYTHON)" "$(VENV)"
 
 packages:  ## the system packages that the tests need (apt, as root or with sudo)

@@ -22,9 +22,11 @@ from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES as TABLE_NAMES
 from tmelt.failed_jobs import describe_failures, describe_full_disk
 from tmelt.identity import PACKAGE, backbone_id, dataset_id
+from tmelt.llm.model_id import longest_prompt, model_id
 from tmelt.orphans import refuse_orphans
 from tmelt.status import locked
 from tmelt.strategies import AGENTS
+from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.check_options import check_options
 
 # Given by `tmelt verify`, which runs the evidence rules on links to a study's raw files: nothing is guarded, reopened or
@@ -69,6 +71,7 @@ wildcard_constraints:
     iteration=r"\d+",
     seed=r"\d+",
     candidate="[0-9a-f]+",
+    model="[0-9a-f]+",
 
 
 def executes():
@@ -310,6 +313,34 @@ def folder_of_trajectory(wildcards):
 def settings_of(wildcards):
     """One strategy of the config as JSON."""
     return as_json(CONFIG.extent.strategies[wildcards.strategy])
+
+
+def model_of(strategy):
+    """The name of the model that a strategy asks; None for the playbook and for strategies that ask none."""
+    chosen = CONFIG.extent.strategies[strategy]
+    return model_id(chosen.kind, chosen.options, MEMORY_TOKENS) if chosen.kind in AGENTS else None
+
+
+def strategy_of_model(wildcards):
+    """One of the strategies that ask a model; what a probe depends on is the same for all of them."""
+    return next(name for name in STRATEGIES if model_of(name) == wildcards.model)
+
+
+def options_of_model(wildcards):
+    """The options of a model's strategy as JSON."""
+    return json.dumps(CONFIG.extent.strategies[strategy_of_model(wildcards)].options, sort_keys=True)
+
+
+def longest_prompt_of_model(wildcards):
+    """Tokens of the longest prompt for a model."""
+    chosen = CONFIG.extent.strategies[strategy_of_model(wildcards)]
+    return longest_prompt(chosen.kind, chosen.options, MEMORY_TOKENS)
+
+
+def dialect_of_strategy(wildcards):
+    """What a probe found out about a strategy's model; nothing where no LLM is asked."""
+    model = model_of(wildcards.strategy)
+    return [] if model is None else [frozen(f"{STUDY}/models/{model}/dialect.json")]
 
 
 def names_of(agents):

@@ -1,14 +1,16 @@
 """One search: propose → train → score, trial after trial; blocks of trials unfold one after the other.
 
 In   protocol.json, data and embedding; the history before the trial
-Out  results/{study}/{strategy}/t{trajectory}/i{iteration}/: proposal, runs per seed, trial.parquet, history.parquet;
+Out  results/{study}/models/{model}/dialect.json: how an LLM wants to be asked, before the first trial that asks it;
+     results/{study}/{strategy}/t{trajectory}/i{iteration}/: proposal, runs per seed, trial.parquet, history.parquet;
      per search trials_{extent}.parquet and results_{extent}.tsv
 """
 
 PROPOSE = (
     "python scripts/propose.py --protocol {input.protocol:q} --strategy {wildcards.strategy:q}"
     " --settings {params.settings:q} --trajectory {wildcards.trajectory:q} --iteration {wildcards.iteration:q}"
-    " --history {input.history:q} --replay {params.replay:q} --folder {params.folder:q} 2> {log:q}"
+    " --history {input.history:q} --dialect {input.dialect:q} --replay {params.replay:q} --folder {params.folder:q}"
+    " 2> {log:q}"
 )
 TRAIN = (
     "python scripts/train_run.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
@@ -33,11 +35,34 @@ rule describe_strategy:
         " --described {output:q} 2> {log:q}"
 
 
+rule probe_model:
+    output:
+        f"{STUDY}/models/{{model}}/dialect.json",
+    log:
+        f"{STUDY}/models/{{model}}/probe_model.log",
+    retries: 2
+    localrule: CONFIG.runtime.local_steps
+    conda:
+        "../envs/tmelt.yaml"
+    resources:
+        llm=1,
+        runtime=growing(60),
+        mem_mb=growing(2000),
+    params:
+        settings=options_of_model,
+        longest_prompt=longest_prompt_of_model,
+        replay=CONFIG.runtime.replay,
+    shell:
+        "python scripts/probe_model.py --settings {params.settings:q} --longest-prompt {params.longest_prompt:q}"
+        " --replay {params.replay:q} --dialect {output:q} 2> {log:q}"
+
+
 rule propose_by_agent:
     input:
         protocol=frozen(f"{STUDY}/protocol.json"),
         strategy=frozen_all(f"{STUDY}/{{strategy}}/strategy.json"),
         history=previous_history,
+        dialect=dialect_of_strategy,
     output:
         proposal=f"{TRIAL}/proposal.json",
         script=f"{TRIAL}/train.py",

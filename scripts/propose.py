@@ -1,6 +1,7 @@
 """Propose the next candidate of one search.
 
-Reads   protocol.json, the history so far (none before trial 0), earlier scripts and transcripts of the trajectory
+Reads   protocol.json, the history so far (none before trial 0), earlier scripts and transcripts of the trajectory,
+        the dialect of the model if there is one
 Writes  proposal.json, train.py; llm/NN.json for every LLM call
 """
 
@@ -30,6 +31,7 @@ def propose_candidate(
     history: list[Path],
     replay: str,
     folder: Path,
+    dialect: list[Path] | None = None,
 ) -> None:
     """Write the proposal of trial `iteration` into `folder`."""
     fixed = read_json(protocol)
@@ -38,9 +40,11 @@ def propose_candidate(
     conversation = None
     if chosen.kind in AGENTS and iteration > 0:
         from tmelt.llm import conversation_for
+        from tmelt.llm.dialect import DEFAULT, read_dialect
 
         seed = seed_of(fixed["study"], strategy, trajectory)
-        conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed)
+        form = read_dialect(dialect[0]) if dialect else DEFAULT
+        conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed, form)
     context = Context(
         study=fixed["study"],
         strategy=strategy,

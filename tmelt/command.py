@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tmelt.errors import InfrastructureError, InputError
+from tmelt.safe_text import for_terminal
 
 
 def run_command(function: Callable[..., Any], arguments: list[str] | None = None) -> None:
@@ -93,7 +94,7 @@ def _call(function: Callable[..., Any], values: dict[str, Any]) -> None:
 
 
 def _complain(error: Exception, status: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print(for_terminal(f"error: {error}"), file=sys.stderr)
     return status
 
 

@@ -17,7 +17,7 @@ from tmelt.errors import InputError, first_complaint
 
 NAME = r"^[a-z][a-z0-9_]*$"
 # Names that no strategy may have: folders of a study beside those of its strategies, and trial 0 in tables and figures.
-RESERVED = {"baseline", "bundle", "confirm", "evidence", "export", "journal", "logs", "report", "tables"}
+RESERVED = {"baseline", "bundle", "confirm", "evidence", "export", "journal", "logs", "models", "report", "tables"}
 # The winners are retrained with seeds from here on, which no search uses.
 FRESH_SEEDS = 1_000_000
 

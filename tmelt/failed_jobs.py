@@ -4,8 +4,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tmelt.safe_text import one_line
+
 SHOWN = 20
 FULL_KB = 256
+LONGEST = 2000
 
 
 def failed_logs(folders: Iterable[Path], since: float) -> Iterator[tuple[Path, str]]:
@@ -24,7 +27,7 @@ def failed_logs(folders: Iterable[Path], since: float) -> Iterator[tuple[Path, s
 def describe_failures(folders: Iterable[Path], since: float) -> str:
     """One line for each, for the end of a run's output; empty without any."""
     found = list(failed_logs(folders, since))
-    lines = [f"  {log}: {last}" for log, last in found[:SHOWN]]
+    lines = [f"  {log}: {one_line(last, LONGEST)}" for log, last in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"  and {len(found) - SHOWN} more")
     return "\n".join(["What failed, in its own words:", *lines]) if found else ""

@@ -11,9 +11,11 @@ from tmelt.history import Proposal
 
 
 def stop_circumstances(options: Mapping[str, Any], trajectory: Path) -> str:
-    """Hash of what a stop may depend on: the LLM budget in the config and the person's guidance file."""
+    """Hash of what a stop may depend on: the LLM, its budget and patience in the config, and the guidance file."""
     guidance = trajectory / "guidance.yaml"
-    return sha256_json([options.get("budget"), sha256_file(guidance) if guidance.exists() else None])
+    parts = [options.get("budget"), sha256_file(guidance) if guidance.exists() else None]
+    names = ("model", "base_url", "max_tokens", "extra", "stop_after_unusable")
+    return sha256_json([*parts, {name: options[name] for name in names if name in options}])
 
 
 def with_circumstances(proposal: Proposal, options: Mapping[str, Any], trajectory: Path) -> Proposal:

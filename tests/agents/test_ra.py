@@ -64,8 +64,8 @@ def history_script() -> str:
     ("bad", "why"),
     [
         ("I would try attention pooling.", "no JSON object"),
-        (reply({}), "changes"),
-        (reply({"depth": 2, "heads": 4, "width": 64, "loss": "mae"}), "changes"),
+        (reply({}), "nothing would change"),
+        (reply({"depth": 2, "heads": 4, "width": 64, "loss": "mae"}), "4 of them; change at most 3"),
         (reply({"layers": 3}), "layers: no such knob"),
         (reply({"depth": 9}), "depth=9: outside"),
         (reply({"depth": "2"}), "a finite number"),
@@ -91,6 +91,43 @@ def test_an_illegal_reply_is_asked_again_with_the_reason(tmp_path, history, bad,
     proposal = propose(history, context)
     assert why in context.conversation._given.prompts[1][-1]
     assert proposal.status == "proposed" and proposal.llm_calls == 2
+
+
+@pytest.mark.parametrize("same", [(), ("width",), ("width", "dropout")])
+def test_a_change_to_the_same_value_is_dropped_and_the_rest_kept(tmp_path, history, same):
+    best = history.incumbent.knobs
+    changes = {**{name: best[name] for name in same}, "depth": 2}
+    proposal = propose(history, context_for("ra", tmp_path, history, replies=[reply(changes)]))
+    assert proposal.llm_calls == 1
+    assert proposal.knobs == Space().complete(best | {"depth": 2})
+
+
+def test_unchanged_knobs_do_not_count_against_the_most_that_may_change(tmp_path, history):
+    best = history.incumbent.knobs
+    same = dict(list(best.items())[:5])
+    same.pop("depth", None)
+    proposal = propose(history, context_for("ra", tmp_path, history, replies=[reply({**same, "depth": 2})]))
+    assert proposal.llm_calls == 1 and proposal.knobs["depth"] == 2
+
+
+def test_unusable_replies_in_a_row_stop_the_search_with_the_cause(tmp_path, history):
+    options = {"stop_after_unusable": 6}
+    bad = ["I would rather not."] * 3
+
+    def proposed(replies, past):
+        return propose(past, context_for("ra", tmp_path, past, options=options, replies=replies))
+
+    first = proposed(bad, history)
+    assert first.status == "refused"
+    refused = step(history, first, tmp_path)
+    second = proposed(bad, refused)
+    assert second.status == "stopped" and second.llm_calls == 3
+    assert "6 replies in a row could not be used" in second.error and "no JSON object" in second.error
+    answered = step(refused, proposed([*bad[:2], GOOD], refused), tmp_path)  # a usable reply begins the count anew
+    assert proposed(bad, answered).status == "refused"
+    options = {"stop_after_unusable": None}
+    third = tmp_path / "other"
+    assert propose(refused, context_for("ra", third, refused, options=options, replies=bad)).status == "refused"
 
 
 def test_a_repeated_trial_is_asked_again(tmp_path, history):

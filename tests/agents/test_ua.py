@@ -89,9 +89,28 @@ def test_declared_knobs_are_complete_and_can_be_set(tmp_path, history):
     assert proposal.knobs["ema_decay"] == 0.95
 
 
+def test_an_indented_edit_is_applied(tmp_path, history):
+    indented = "".join(f"    {line}" for line in EDIT.splitlines(keepends=True))
+    proposal, context = ask(history, tmp_path, header() + indented)
+    assert "# of the head" in proposal.script and len(context.conversation._given.prompts) == 1
+
+
+def test_an_unchanged_knob_does_not_void_a_script(tmp_path, history):
+    same = {"dropout": history.incumbent.knobs["dropout"]}
+    proposal, context = ask(history, tmp_path, header(changes=same) + EDIT)
+    assert "# of the head" in proposal.script and len(context.conversation._given.prompts) == 1
+
+
+def test_the_prompt_shows_the_markers_as_they_are_to_be_written(tmp_path, history):
+    _, context = ask(history, tmp_path, header() + EDIT)
+    assert "\n```\n<<<<<<< SEARCH\n" in prompt_of(context)
+
+
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
+        (header() + "*** Begin Patch\n-a\n+b\n*** End Patch", "lines of an edit, but no"),
+        (header(changes={"depth": 3}) + "<<<<<<< ORIGINAL\na\n=======\nb\n>>>>>>> UPDATED\n", "lines of an edit"),
         (header(), "neither the script nor a knob would change"),
         (header() + whole(SCRIPT), "neither the script nor a knob would change"),
         (header() + whole("x = 1\n"), "no function fit"),

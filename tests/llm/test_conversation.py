@@ -32,7 +32,7 @@ def transcript(tmp_path, name="01.json"):
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_good_answer_is_recorded(talk, server, tmp_path, provider):
-    server.will(Reply(f"Sure:\n```json\n{GOOD}\n```"))
+    server.will(Reply(f"Sure:\n```json\n{GOOD}\n```", usage={"prompt": 100, "completion": 20}))
     conversation = talk(provider, temperature=0.5, extra={"top_p": 0.9})
     assert ask(conversation) == {"knob": 1}
     assert conversation.transcripts == ["01.json"]
@@ -81,7 +81,7 @@ def test_asks_are_bounded(talk, server):
 
 @pytest.mark.parametrize(("provider", "finish"), [("openai", "length"), ("anthropic", "max_tokens")])
 def test_a_truncated_reply_is_not_parsed(talk, server, tmp_path, provider, finish):
-    server.will(Reply(GOOD, finish=finish), Reply(GOOD))
+    server.will(Reply(GOOD, finish=finish, usage={"completion": 1000}), Reply(GOOD))
     parsed = []
     conversation = talk(provider)
     assert ask(conversation, lambda text: parsed.append(text) or extract_json(text)) == {"knob": 1}

@@ -3,7 +3,7 @@
 import pytest
 
 from tmelt.llm import ReplyError, apply_edits, extract_code, extract_edits, extract_json
-from tmelt.llm.extract import Edit, has_edits
+from tmelt.llm.extract import Edit, has_edits, resembles_edits, without_edits
 
 WANTED = {"changes": {"learning_rate": 0.001}, "note": "a } in a string"}
 TEXT = '{"changes": {"learning_rate": 0.001}, "note": "a } in a string"}'
@@ -95,6 +95,50 @@ def test_edits_match_whole_lines_only():
     assert apply_edits("ab\nb\n", [Edit("b\n", "c\n")]) == "ab\nc\n"
     assert apply_edits("a\nb", [Edit("b\n", "c\n")]) == "a\nc\n"
     assert apply_edits("a\nb\n", [Edit("a\nb\n", "")]).strip() == ""
+
+
+@pytest.mark.parametrize("indent", ["  ", "    ", "\t"])
+def test_an_edit_may_be_indented_as_a_whole(indent):
+    body = block("def predict(x):\n    return x\n", "def predict(x):\n\n    return 2 * x\n")
+    indented = "".join(f"{indent}{line}" if line.strip() else line for line in body.splitlines(keepends=True))
+    expected = SOURCE.replace("predict(x):\n    return x", "predict(x):\n\n    return 2 * x")
+    for text in (indented, f"1. First:\n\n{indented}"):
+        assert has_edits(text)
+        assert apply_edits(SOURCE, extract_edits(text)) == expected
+
+
+def test_only_the_markers_of_an_edit_may_be_indented():
+    text = "    <<<<<<< SEARCH\nb = 2\n    =======\nb = 3\n    >>>>>>> REPLACE"
+    assert apply_edits(SOURCE, extract_edits(text)) == SOURCE.replace("b = 2", "b = 3")
+    inside = "def fit(x):\n    y = x\n    return y\n"  # its own indentation, and not the reply's
+    text = "    <<<<<<< SEARCH\n    y = x\n    =======\n    y = 2 * x\n    >>>>>>> REPLACE"
+    assert apply_edits(inside, extract_edits(text)) == inside.replace("y = x", "y = 2 * x")
+
+
+def test_an_indented_edit_that_may_mean_two_places_is_refused():
+    text = "    <<<<<<< SEARCH\n    y = x\n    =======\n    y = 2\n    >>>>>>> REPLACE"
+    with pytest.raises(ReplyError, match="2 times"):
+        apply_edits("y = x\ndef fit(x):\n    y = x\n", extract_edits(text))
+
+
+def test_edits_are_taken_out_of_a_reply():
+    edit = block("a\n", "b\n")
+    assert without_edits(f"before\n{edit}after\n    <<<<<<< SEARCH\nopen") == "before\nafter"
+
+
+@pytest.mark.parametrize(
+    ("reply", "like"),
+    [
+        ("<<<<<<< ORIGINAL\na\n=======\nb\n>>>>>>> UPDATED", True),
+        ("<<< SEARCH\na\n===\nb\n>>> REPLACE", True),
+        ("*** Begin Patch\n*** Update File: train.py", True),
+        ("--- a/train.py\n+++ b/train.py\n@@ -1,2 +1,2 @@\n-a\n+b", True),
+        ("> <<<<<<< search", True),
+        ("I search the docs and replace a knob: a << b, x >> y.\n\n---\n=======", False),
+    ],
+)
+def test_what_resembles_an_edit_is_noticed(reply, like):
+    assert resembles_edits(reply) == like
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
-"""Build a LangChain chat model from the settings and read its replies: with the playbook, all that uses LangChain."""
+"""Build a LangChain chat model from the settings and ask it: with the playbook, all that uses LangChain."""
 
-import json
 import logging
 import os
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tmelt.errors import InputError
+from tmelt.llm.arrival import recordable
+from tmelt.llm.dialect import DEFAULT, Dialect
 from tmelt.llm.settings import LLMSettings
+from tmelt.llm.wire import Wire
+from tmelt.safe_text import one_line
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -31,36 +33,37 @@ _STANDARD_KEY = {
 }
 # Given where no key is due: without one, clients take the provider's own from the environment, or fail.
 _NO_KEY = "not-needed"
-_CUT_OFF = {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
+# What LangChain's class calls max_tokens, where it drops that name without a word.
+_CAP = {"ollama": "num_predict"}
 # Their debug logs hold headers and prompts; OPENAI_LOG or ANTHROPIC_LOG may have switched them on.
 _TALKATIVE = ("anthropic", "httpcore", "httpcore2", "httpx", "httpx2", "langsmith", "openai")
 _PACKAGES = ("tmelt", "langchain", "langchain-core", "langchain-openai", "langchain-anthropic", "openai", "anthropic")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came back from one call."""
-
-    text: str
-    finish_reason: str | None
-    truncated: bool  # cut off at max_tokens
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_tokens: int  # part of prompt_tokens that the provider read from its cache
-    raw: Mapping[str, Any]  # content blocks and metadata as they came
-
-
 class Chat:
     """One chat model, ready to be asked."""
 
-    def __init__(self, settings: LLMSettings, model: "BaseChatModel | None" = None, search_seed: int = 0):
+    def __init__(
+        self,
+        settings: LLMSettings,
+        model: "BaseChatModel | None" = None,
+        search_seed: int = 0,
+        dialect: Dialect = DEFAULT,
+    ):
         """Build the model; nothing is sent yet.
+
+        Args:
+            settings: the model, its server and parameters.
+            model: a LangChain chat model instead of the one that the settings name.
+            search_seed: what the playbook varies by.
+            dialect: how the server wants to be asked.
 
         Raises:
             InputError: no key in the environment, a missing package or a parameter that the model does not take.
         """
         forbid_tracing()
         self._timeout_s = settings.timeout_s
+        self._wire = Wire()
         self.key = None if settings.scripted or model is not None else api_key(settings)
         self.remote = not settings.scripted
         if model is not None:
@@ -70,7 +73,7 @@ class Chat:
 
             self._model = Playbook(search_seed=search_seed)
         else:
-            self._model = _build(settings, self.key)
+            self._model = _build(settings, self.key, dialect, self._wire)
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -78,10 +81,11 @@ class Chat:
         """`text` without the API key."""
         return text.replace(self.key, "[key]") if self.key else text
 
-    def send(self, messages: Sequence[Mapping[str, str]]) -> Answer:
-        """Ask once. Exceptions are the provider's own, or TimeoutError when the whole reply took too long.
+    def send(self, messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+        """Ask once and return the reply as JSON to record (tmelt.llm.arrival), without the key.
 
-        The clients' time-outs count from byte to byte, so a trickling reply would never end: hence our own clock.
+        Exceptions are the provider's own, or TimeoutError when the whole reply took too long. The clients' time-outs
+        count from byte to byte, so a trickling reply would never end: hence our own clock.
         """
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
         from langsmith import tracing_context
@@ -94,9 +98,10 @@ class Chat:
                 return self._model.invoke(prompt, config={"callbacks": []})
 
         if not self.remote:
-            return read_answer(invoke(), self.scrub)
+            return recordable(invoke(), {}, self.scrub)
         slack_s = min(5.0, 0.2 * self._timeout_s)  # lets the client's own time-out come first
-        return read_answer(_within(self._timeout_s + slack_s, invoke), self.scrub)
+        message = _within(self._timeout_s + slack_s, invoke)
+        return recordable(message, self._wire.noted, self.scrub)
 
 
 def forbid_tracing() -> None:
@@ -135,49 +140,16 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def read_answer(message: "AIMessage", scrub: Callable[[str], str] = str) -> Answer:
-    """The text, finish reason and usage of a reply, whichever provider's form they have.
-
-    Content may be a list of blocks (thinking, text): the text blocks are joined, all are kept in `raw`. Usage that is
-    missing, or that counts no token where there was text, is unknown.
-    """
-    text = _sound(scrub(str(message.text)))
-    metadata = message.response_metadata or {}
-    finish = metadata.get("finish_reason") or metadata.get("stop_reason") or metadata.get("done_reason")
-    if metadata.get("status") == "incomplete":
-        finish = (metadata.get("incomplete_details") or {}).get("reason", "incomplete")
-    usage: Mapping[str, Any] = message.usage_metadata or {}
-    prompt_tokens = usage.get("input_tokens") or None
-    completion_tokens = usage.get("output_tokens")
-    if prompt_tokens is None or (completion_tokens == 0 and text):
-        completion_tokens = None
-    cached = (usage.get("input_token_details") or {}).get("cache_read") or 0
-    raw = {"response_metadata": metadata, "usage_metadata": message.usage_metadata}
-    if not isinstance(message.content, str):
-        raw["content"] = message.content
-    if message.additional_kwargs:
-        raw["additional_kwargs"] = message.additional_kwargs
-    plain = _sound(scrub(json.dumps(raw, default=str, ensure_ascii=False)))
-    return Answer(
-        text=text,
-        finish_reason=str(finish) if finish else None,
-        truncated=str(finish).lower() in _CUT_OFF,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        cached_tokens=cached,
-        raw=json.loads(plain, parse_constant=str),
-    )
-
-
-def _build(settings: LLMSettings, key: str | None) -> "BaseChatModel":
+def _build(settings: LLMSettings, key: str | None, dialect: Dialect, wire: Wire) -> "BaseChatModel":
     provider, _, name = settings.model.partition(":")
     arguments: dict[str, Any] = {
-        "max_tokens": settings.max_tokens,
+        _CAP.get(provider, "max_tokens"): settings.max_tokens,
         "timeout": settings.timeout_s,
         "max_retries": 0,
         "cache": False,
-        "disable_streaming": True,
+        "disable_streaming": not dialect.stream,
     }
+    extra = dict(settings.extra)
     if settings.temperature is not None:
         arguments["temperature"] = settings.temperature
     if settings.base_url is not None:
@@ -186,17 +158,42 @@ def _build(settings: LLMSettings, key: str | None) -> "BaseChatModel":
         arguments["api_key"] = key
     elif settings.base_url and provider in _STANDARD_KEY:
         arguments["api_key"] = _NO_KEY
+    if dialect.stream:
+        arguments["streaming"] = True
+        if provider == "openai":
+            arguments["stream_usage"] = dialect.stream_usage
+    if provider == "openai":
+        import openai
+
+        arguments["http_client"] = wire.client(openai.DefaultHttpxClient, timeout=settings.timeout_s)
+        if dialect.cap == "max_tokens":  # LangChain renames it to max_completion_tokens
+            del arguments["max_tokens"]
+            extra["extra_body"] = {**(extra.get("extra_body") or {}), "max_tokens": settings.max_tokens}
     try:
         from langchain.chat_models import init_chat_model
 
-        return init_chat_model(name, model_provider=provider, **arguments, **settings.extra)
+        model = init_chat_model(name, model_provider=provider, **arguments, **extra)
+        if hasattr(model, "_client_params"):  # Anthropic's
+            _listen_to_anthropic(model, wire)
+        return model
     except ImportError as error:
         raise InputError(f"llm: {settings.model}: a package is missing ({error})") from None
     except Exception as error:  # pydantic's and the clients' own kinds: all speak of these arguments
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)
         raise InputError(
             f"llm: {settings.model} cannot be set up: {reason.replace(key, '[key]') if key else reason}"
         ) from None
+
+
+def _listen_to_anthropic(model: Any, wire: Wire) -> None:
+    """Give the model our HTTP client; LangChain's class has no parameter for it, only a cached property."""
+    import anthropic
+
+    parameters = model._client_params
+    client = wire.client(
+        anthropic.DefaultHttpxClient, base_url=parameters["base_url"], timeout=parameters.get("timeout")
+    )
+    model.__dict__["_client"] = anthropic.Client(**parameters, http_client=client)
 
 
 def _within(seconds: float, function: Callable[[], T]) -> T:
@@ -217,8 +214,3 @@ def _within(seconds: float, function: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return value  # type: ignore[return-value]
-
-
-def _sound(text: str) -> str:
-    """Text that UTF-8 can hold: lone surrogates, which JSON may carry, become replacement characters."""
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from tmelt.errors import InputError, first_complaint
 from tmelt.files import sha256_json
+from tmelt.llm.arrival import Answer, interpret
 from tmelt.llm.budget import Spent, check_budget, reserve
+from tmelt.llm.dialect import DEFAULT, Dialect
 from tmelt.llm.errors import NoUsableReply, ReplyError
 from tmelt.llm.prices import cost_usd, price_of
 from tmelt.llm.replay import reusable, strictly_recorded, unused
@@ -26,12 +28,14 @@ from tmelt.llm.transcript import (
     usage_of,
     write_record,
 )
+from tmelt.llm.usable import usable_text
+from tmelt.llm.usage import least_tokens
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from tmelt.history import Trial
-    from tmelt.llm.chat import Answer, Chat
+    from tmelt.llm.chat import Chat
 
 T = TypeVar("T")
 _REASK = Path(__file__).with_name("reask.md")
@@ -49,6 +53,7 @@ class Conversation:
         replay: Literal["off", "fill", "strict"] = "fill",
         model: "BaseChatModel | None" = None,
         search_seed: int = 0,
+        dialect: Dialect = DEFAULT,
     ):
         """Nothing is imported, built or sent before the first call that no record answers.
 
@@ -59,6 +64,7 @@ class Conversation:
             replay: see tmelt.llm.replay.
             model: a LangChain chat model instead of the one that the settings name.
             search_seed: what the playbook varies by between searches; an LLM is not told it.
+            dialect: how the server wants to be asked, found by a probe (tmelt.llm.probe).
         """
         if replay not in ("off", "fill", "strict"):
             raise InputError(f"replay: {replay!r}: one of off, fill, strict")
@@ -68,6 +74,7 @@ class Conversation:
         self._spent = spent
         self._given = model
         self._search_seed = search_seed
+        self._dialect = dialect
         self._chat: Chat | None = None
         self._transcripts: list[str] = []
 
@@ -108,15 +115,18 @@ class Conversation:
         Raises:
             NoUsableReply: `max_asks` replies could not be used.
             BudgetSpent: the next call might exceed the trajectory's budget.
-            InputError: the provider refuses the request or key; or strict replay found a difference.
+            InputError: the provider refuses the request or key, or has cut the prompt; or strict replay found a
+                difference.
             InfrastructureError: no reply in spite of retries.
         """
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         errors: list[str] = []
         while len(errors) < self.settings.max_asks:
-            reply = self._call(messages, purpose)["reply"]
+            record = self._call(messages, purpose)
+            reply = record["reply"]
+            self._refuse_cut_prompt(record)
             try:
-                return parse(_complete(reply, self.settings.max_tokens))
+                return parse(usable_text(reply, self.settings.max_tokens, record["usage"]["completion_tokens"]))
             except ReplyError as error:
                 errors.append(str(error))
             again = _REASK.read_text(encoding="utf-8").strip().replace("{error}", errors[-1])
@@ -126,6 +136,10 @@ class Conversation:
                 {"role": "user", "content": again},
             ]
         raise NoUsableReply(errors)
+
+    def exchange(self, *, system: str, user: str, purpose: str) -> dict[str, Any]:
+        """Return the record of one call, whatever its reply is worth; exceptions as `ask`, but NoUsableReply."""
+        return self._call([{"role": "system", "content": system}, {"role": "user", "content": user}], purpose)
 
     def finish(self) -> None:
         """Say that no further call follows, once the proposal is made.
@@ -141,6 +155,20 @@ class Conversation:
                     raise InputError(f"{path}: strict replay: this recorded call was not asked for any more")
             else:
                 supersede(path)
+
+    def _refuse_cut_prompt(self, record: Mapping[str, Any]) -> None:
+        """Raise InputError where the server cannot have seen the whole prompt."""
+        messages, seen = record["request"]["messages"], record["usage"]["prompt_tokens"]
+        least = least_tokens(messages)
+        if seen is None or seen >= least or least <= self._dialect.seen_tokens:
+            return
+        length = sum(len(message["content"]) for message in messages)
+        raise InputError(
+            f"llm: {self.settings.model}: the server has cut the prompt: it counts {seen} tokens in {length} characters"
+            f" (at least {least}); raise the server's context length (Ollama: num_ctx, llama.cpp: n_ctx) above"
+            f" {record['reserved']['prompt_tokens'] + self.settings.max_tokens}, or lower memory_tokens, then run once"
+            " with runtime.replay: off"
+        )
 
     def _call(self, messages: Sequence[Mapping[str, str]], purpose: str) -> dict[str, Any]:
         """The record of the next call: found or made."""
@@ -204,29 +232,38 @@ class Conversation:
             "usage": None,
             "cost_usd": None,
         }
-        self._check_budget(messages)
-        self._chat = self._chat or Chat(self.settings, self._given, self._search_seed)
-        answer = self._send(self._chat, messages, pending, record)
+        raw = _received(pending, request_hash)
+        if raw is None:
+            self._check_budget(messages)
+            self._chat = self._chat or Chat(self.settings, self._given, self._search_seed, self._dialect)
+            raw = self._send(self._chat, messages, pending, record)
+        answer = interpret(raw, messages, self.settings.max_tokens, self._dialect.answer)
+        usage = answer.usage
         record |= {
-            **_what_came_back(answer),
-            "cost_usd": cost_usd(price, answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens),
+            **_what_came_back(answer, raw),
+            "cost_usd": cost_usd(price, usage.prompt, usage.completion, usage.cached),
             "latency_s": attempts[-1]["latency_s"],
             "time": _now(),
             "versions": library_versions(),
+            "dialect": self._dialect.model_dump(),
         }
+        record["unusable"] = _fault(record, self.settings.max_tokens)
         sealed = write_record(self.folder / record_name(number), record)
         pending.unlink(missing_ok=True)
         return sealed
 
     def _send(
         self, chat: "Chat", messages: Sequence[Mapping[str, str]], pending: Path, record: Mapping[str, Any]
-    ) -> "Answer":
-        """The model's answer; each try is noted in `record["attempts"]` and, before it may cost anything, on disk."""
+    ) -> dict[str, Any]:
+        """What came back, as JSON. Each try is noted in `record["attempts"]` and, before it may cost anything, on disk.
+
+        So is the reply, before anything is made of it.
+        """
         attempts = record["attempts"]
         if not chat.remote:  # the playbook: nothing is paid, so there is no journal to keep
-            answer = chat.send(messages)
+            raw = chat.send(messages)
             attempts.append({"time": _now(), "outcome": "replied", "latency_s": 0.0, "error": None})
-            return answer
+            return raw
 
         def before() -> None:
             self._check_budget(messages)
@@ -241,7 +278,7 @@ class Conversation:
                 attempts[-1]["error"] = failure.message
                 write_record(pending, record)
 
-        return call_with_retries(
+        raw = call_with_retries(
             lambda: chat.send(messages),
             max_retries=self.settings.max_retries,
             max_wait_s=self.settings.max_wait_s,
@@ -251,10 +288,17 @@ class Conversation:
             what=f"llm: {self.settings.model}",
             scrub=chat.scrub,
         )
+        write_record(pending, {**record, "received": raw})
+        return raw
 
 
 def conversation_for(
-    options: Mapping[str, Any], folder: Path, history: Iterable["Trial"], replay: str, search_seed: int = 0
+    options: Mapping[str, Any],
+    folder: Path,
+    history: Iterable["Trial"],
+    replay: str,
+    search_seed: int = 0,
+    dialect: Dialect = DEFAULT,
 ) -> Conversation:
     """The conversation of one proposal, from its strategy's options.
 
@@ -264,6 +308,7 @@ def conversation_for(
         history: all earlier trials of the trajectory, which draw on the same budget.
         replay: off, fill or strict.
         search_seed: of the whole search, for the playbook.
+        dialect: of the model's server.
 
     Raises:
         InputError: an illegal setting.
@@ -276,37 +321,46 @@ def conversation_for(
         strategy = trajectory.parent.name
         raise InputError(f"config: {first_complaint(error, 'extent', 'strategies', strategy)}") from None
     spent = Spent.before(history, trajectory) if settings.budget else Spent()
-    return Conversation(settings, folder, spent, replay, search_seed=search_seed)
+    return Conversation(settings, folder, spent, replay, search_seed=search_seed, dialect=dialect)
 
 
-def _what_came_back(answer: "Answer") -> dict[str, Any]:
+def _what_came_back(answer: Answer, raw: Mapping[str, Any]) -> dict[str, Any]:
     """The record's part about an answer."""
     return {
         "reply": {
             "text": answer.text,
+            "reasoning": answer.reasoning,
+            "reasoning_tokens": answer.reasoning_tokens,
+            "refusal": answer.refusal,
+            "tool_calls": list(answer.tool_calls),
+            "error": answer.error,
             "finish_reason": answer.finish_reason,
             "truncated": answer.truncated,
-            "raw": answer.raw,
+            "raw": raw,
         },
         "usage": {
-            "prompt_tokens": answer.prompt_tokens,
-            "completion_tokens": answer.completion_tokens,
-            "cached_tokens": answer.cached_tokens,
+            "prompt_tokens": answer.usage.prompt,
+            "completion_tokens": answer.usage.completion,
+            "cached_tokens": answer.usage.cached,
         },
     }
 
 
-def _complete(reply: Mapping[str, Any], max_tokens: int) -> str:
-    """The reply's text.
+def _fault(record: Mapping[str, Any], max_tokens: int) -> str | None:
+    """Why a reply cannot be used, whatever is asked for; None where nothing is wrong with it by itself."""
+    try:
+        usable_text(record["reply"], max_tokens, record["usage"]["completion_tokens"])
+    except ReplyError as error:
+        return str(error)
+    return None
 
-    Raises:
-        ReplyError: it was cut off or is empty.
-    """
-    if reply["truncated"]:
-        raise ReplyError(f"it was cut off at the limit of {max_tokens} tokens; answer more briefly, but completely")
-    if not reply["text"].strip():
-        raise ReplyError(f"it is empty (finish reason: {reply['finish_reason'] or 'not given'})")
-    return reply["text"]
+
+def _received(pending: Path, request_hash: str) -> dict[str, Any] | None:
+    """The reply that a process recorded before it ended, without having interpreted it."""
+    if not pending.exists():
+        return None
+    record = read_record(pending)
+    return record.get("received") if record["request_hash"] == request_hash else None
 
 
 def _earlier_attempts(pending: Path, request_hash: str) -> list[dict[str, Any]]:

@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmelt.llm.errors import ReplyError
+from tmelt.llm.reasoning import FENCE, split_reasoning
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`\n]*$")
+# Leading blanks do not count: a reply may be indented as a whole, or an edit be part of a list.
 _SEARCH, _DIVIDE, _REPLACE = (
-    re.compile(pattern) for pattern in (r"^<{5,9} SEARCH\s*$", r"^={5,9}\s*$", r"^>{5,9} REPLACE\s*$")
+    re.compile(pattern)
+    for pattern in (r"^([ \t]*)<{5,9} ?SEARCH\s*$", r"^[ \t]*={5,9}\s*$", r"^[ \t]*>{5,9} ?REPLACE\s*$")
+)
+# What resembles an edit, in other notations or misspelt.
+_LIKE_AN_EDIT = re.compile(
+    r"^[ \t>*-]*(<{3,} ?(SEARCH|ORIGINAL|HEAD|OLD|BEFORE|FIND)\b|>{3,} ?(REPLACE|UPDATED|NEW|AFTER)\b"
+    r"|\*\*\* (Begin Patch|Update File)|diff --git |@@ -\d+.*@@|--- a/|\+\+\+ b/)",
+    re.MULTILINE | re.IGNORECASE,
 )
 
 
@@ -25,6 +33,7 @@ class Edit:
 
     search: str
     replace: str
+    indent: str = ""  # what stood before the markers: blanks of the reply's own, perhaps, before every line
 
 
 @dataclass(frozen=True)
@@ -35,15 +44,14 @@ class _Block:
 
 
 def visible(text: str) -> str:
-    r"""The reply without a leading `<think>…</think>`, as local reasoning models write it; \r\n and \r become \n.
+    r"""The answer of a reply, without reasoning (tmelt.llm.reasoning); \r\n and \r become \n.
 
     A script with a \r of its own would be another one when it is read back from its file.
+
+    Raises:
+        ReplyError: reasoning without an end or an answer.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    thinking, end, rest = text.partition("</think>")
-    if end and (thinking.lstrip().startswith("<think>") or "```" not in thinking):
-        return rest
-    return text
+    return split_reasoning(text.replace("\r\n", "\n").replace("\r", "\n")).answer
 
 
 def extract_json(text: str) -> Any:
@@ -104,13 +112,30 @@ def has_edits(text: str) -> bool:
     return any(_SEARCH.match(line) for line in visible(text).split("\n"))
 
 
+def resembles_edits(text: str) -> bool:
+    """Whether a reply holds lines of an edit in another notation, or with misspelt markers."""
+    return bool(_LIKE_AN_EDIT.search(visible(text)))
+
+
+def without_edits(text: str) -> str:
+    """The answer of a reply without its search/replace blocks."""
+    kept: list[str] = []
+    inside = False
+    for line in visible(text).split("\n"):
+        inside = inside or bool(_SEARCH.match(line))
+        if not inside:
+            kept.append(line)
+        inside = inside and not _REPLACE.match(line)
+    return "\n".join(kept)
+
+
 def extract_edits(text: str) -> list[Edit]:
     """The search/replace blocks of a reply, in order.
 
         <<<<<<< SEARCH
         lines as they are
         =======
-        lines as they shall be
+        lines as they should be
         >>>>>>> REPLACE
 
     Raises:
@@ -119,13 +144,13 @@ def extract_edits(text: str) -> list[Edit]:
     edits: list[Edit] = []
     search: list[str] = []
     replace: list[str] = []
-    part, opened = None, 0
+    part, opened, indent = None, 0, ""
     for number, line in enumerate(visible(text).split("\n"), 1):
-        if _SEARCH.match(line):
+        if match := _SEARCH.match(line):
             if part is not None:
                 raise ReplyError(f"line {number}: a SEARCH block inside the one of line {opened}")
             part, opened, search, replace = search, number, [], []
-            part = search
+            part, indent = search, match[1]
         elif part is None:
             if _REPLACE.match(line):
                 raise ReplyError(f"line {number}: >>>>>>> REPLACE without a <<<<<<< SEARCH before it")
@@ -137,8 +162,8 @@ def extract_edits(text: str) -> list[Edit]:
             if part is search:
                 raise ReplyError(f"line {number}: no ======= in the block of line {opened}")
             if not any(line.strip() for line in search):
-                raise ReplyError(f"line {opened}: nothing to search for; give the lines that shall be replaced")
-            edits.append(Edit(_joined(search), _joined(replace)))
+                raise ReplyError(f"line {opened}: nothing to search for; give the lines to replace")
+            edits.append(Edit(_joined(search), _joined(replace), indent))
             part = None
         else:
             part.append(line)
@@ -152,23 +177,47 @@ def extract_edits(text: str) -> list[Edit]:
 def apply_edits(source: str, edits: Sequence[Edit]) -> str:
     """`source` with the edits applied one after the other, each to the outcome of those before it.
 
+    An edit whose markers are indented may be indented as a whole: then its lines count without that indentation, if
+    they do not occur as they are.
+
     Raises:
         ReplyError: an edit whose lines occur not at all (the nearest ones are shown) or more than once.
     """
     lines = source.removesuffix("\n").split("\n")
     for number, edit in enumerate(edits, 1):
-        wanted = edit.search.removesuffix("\n").split("\n")
-        places = [i for i in range(len(lines) - len(wanted) + 1) if lines[i : i + len(wanted)] == wanted]
-        if len(places) > 1:
-            found = ", ".join(str(place + 1) for place in places[:10])
-            raise ReplyError(f"edit {number}: its SEARCH lines occur {len(places)} times (lines {found}); add context")
-        if not places:
+        versions = [edit, *_dedented(edit)]
+        fitting = [(version, places) for version in versions if (places := _places(lines, version))]
+        if not fitting:
+            wanted = versions[-1].search.removesuffix("\n").split("\n")
             raise ReplyError(
                 f"edit {number}: its SEARCH lines are not in the script, exactly as written{_nearest(lines, wanted)}"
             )
-        replacement = edit.replace.removesuffix("\n").split("\n") if edit.replace else []
-        lines[places[0] : places[0] + len(wanted)] = replacement
+        fits = [place + 1 for _, places in fitting for place in places]
+        if len(fits) > 1:
+            found = ", ".join(map(str, fits[:10]))
+            raise ReplyError(f"edit {number}: its SEARCH lines occur {len(fits)} times (lines {found}); add context")
+        version, (place,) = fitting[0]
+        replacement = version.replace.removesuffix("\n").split("\n") if version.replace else []
+        lines[place : place + version.search.count("\n")] = replacement
     return "\n".join(lines) + "\n"
+
+
+def _dedented(edit: Edit) -> list[Edit]:
+    """The edit without the indentation of its markers, if each of its lines has that; else nothing."""
+    texts = (edit.search, edit.replace)
+    if not edit.indent or any(
+        line.strip() and not line.startswith(edit.indent) for t in texts for line in t.split("\n")
+    ):
+        return []
+    search, replace = (
+        "\n".join(line.removeprefix(edit.indent) if line.strip() else "" for line in text.split("\n")) for text in texts
+    )
+    return [Edit(search, replace)]
+
+
+def _places(lines: list[str], edit: Edit) -> list[int]:
+    wanted = edit.search.removesuffix("\n").split("\n")
+    return [i for i in range(len(lines) - len(wanted) + 1) if lines[i : i + len(wanted)] == wanted]
 
 
 def _joined(lines: list[str]) -> str:
@@ -191,7 +240,7 @@ def _blocks(text: str) -> list[_Block]:
     blocks: list[_Block] = []
     fence, language, opened, body = "", "", 0, []
     for number, line in enumerate(text.split("\n"), 1):
-        match = _FENCE.match(line)
+        match = FENCE.match(line)
         if not fence:
             if match:
                 fence, language, opened, body = match[1], match[2].lower(), number, []

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from tmelt.errors import InfrastructureError, InputError
+from tmelt.safe_text import one_line
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ def failure_of(error: Exception) -> Failure | None:
         status = code if isinstance(code, int) and 400 <= code < 600 else 500
     if isinstance(status, int) and status >= 400:
         return _of_status(status, error, getattr(response, "headers", None) or {})
+    if isinstance(status, int) and 300 <= status < 400:
+        where = one_line((getattr(response, "headers", None) or {}).get("location") or "no address")
+        reason = f"HTTP {status}: the server redirects to {where}, and prompts are not sent on; is base_url right?"
+        return Failure(reason, passing=False, maybe_billed=False)
     causes = list(_causes(error))
     names = [type(link).__name__ for link in causes]
     if any(isinstance(link, TimeoutError) or "Timeout" in type(link).__name__ for link in causes):
@@ -84,7 +89,7 @@ def call_with_retries(
         scrub: takes keys out of messages.
 
     Raises:
-        InputError: a failure that a person must mend.
+        InputError: a failure that the user must fix.
         InfrastructureError: the tries or the time are used up.
     """
     started = time.monotonic()
@@ -174,11 +179,9 @@ def _server_text(error: Exception) -> str:
 
 
 def _plain(text: str) -> str:
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    if title:
-        text = title[1]
-    text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
-    return text[:300] + "…" if len(text) > 300 else text or "no text"
+    """The title of a page, or a text without its tags, as one line."""
+    title = re.search(r"<title[^>]*>([^<]*)</title>", text, re.IGNORECASE)
+    return one_line(re.sub(r"<[^<>]*>", " ", title[1] if title else text[:10_000])) or "no text"
 
 
 def _brief(error: BaseException) -> str:

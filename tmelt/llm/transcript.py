@@ -115,8 +115,9 @@ def supersede(path: Path) -> None:
 
 
 def lost_tries(record: Mapping[str, Any]) -> int:
-    """Tries that may have been billed without a reply that we hold, the one in flight included."""
-    return sum(attempt["outcome"] in ("lost", "in flight") for attempt in record["attempts"])
+    """Tries that may have been billed without a reply that was read, the one in flight included."""
+    unread = record["reply"] is None and "received" in record
+    return sum(attempt["outcome"] in ("lost", "in flight") for attempt in record["attempts"]) + unread
 
 
 def usage_of(folder: Path) -> Usage:

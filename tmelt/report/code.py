@@ -3,10 +3,12 @@
 import difflib
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+
+from tmelt.safe_text import for_html, for_terminal
 
 CONTEXT = 3  # unchanged lines around a change
 _LONGEST = 200_000  # characters; a longer script is shown without colours
@@ -55,9 +57,9 @@ def shown_diff(unified: str, limit: int) -> Diff:
         if line.startswith(("+++ ", "--- ")) and not rows:
             continue
         if line.startswith("@@"):
-            rows.append(("gap", escape(f"line {line.split('+', 1)[-1].split(',')[0].split(' ')[0]}")))
+            rows.append(("gap", for_html(f"line {line.split('+', 1)[-1].split(',')[0].split(' ')[0]}")))
         else:
-            rows.append((kinds.get(line[:1], "same"), escape(line[1:])))
+            rows.append((kinds.get(line[:1], "same"), for_html(line[1:])))
     added, removed = (sum(kind == name for kind, _ in rows) for name in ("added", "removed"))
     return Diff(added, removed, tuple(rows[:limit]), max(0, len(rows) - limit))
 
@@ -66,10 +68,10 @@ def _coloured(source: str, lines: int) -> list[Markup]:
     """One piece of HTML per line; plain where colouring would not give the same number of lines."""
     if len(source) <= _LONGEST:
         lexer = PythonLexer(stripnl=False, ensurenl=False)
-        html = highlight(source, lexer, HtmlFormatter(nowrap=True)).split("\n")
+        html = highlight(for_terminal(source), lexer, HtmlFormatter(nowrap=True)).split("\n")
         if len(html) >= lines and not any(html[lines:]):
             return [Markup(line) for line in html[:lines]]
-    return [escape(line) for line in source.splitlines()]
+    return [for_html(line) for line in source.splitlines()]
 
 
 def syntax_css() -> str:

@@ -35,6 +35,7 @@ from tmelt.report.methods import methods, methods_paragraph
 from tmelt.report.render import inline, svg_of, write_files
 from tmelt.report.trial_page import chosen_trials, trial_sections, validation_drawings
 from tmelt.report.words import shortened
+from tmelt.safe_text import for_html
 
 _HERE = Path(__file__).parent
 Drawer = Callable[[Study, int], Figure | None]
@@ -188,6 +189,7 @@ def render_page(study: Study, sections: Sequence[Section], tabs: Sequence[Drawin
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
+        finalize=lambda value: for_html(value) if isinstance(value, str) else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -7,7 +7,7 @@ and when the budget for LLM calls is spent the search is `stopped`.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,14 +22,21 @@ from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, rememb
 from tmelt.strategies.options import read_options
 from tmelt.strategies.program import fill_program, program_path
 
+if TYPE_CHECKING:
+    from tmelt.llm import NoUsableReply
+
 LOOK_UP_MAX = 5
+MEMORY_TOKENS = 12_000
 
 
 class Options(BaseModel):
     """Options of every agent, besides those of the LLM layer (model, budget, …)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    memory_tokens: int = Field(12_000, ge=TOKENS_MIN, description="budget of the history in the prompt")
+    memory_tokens: int = Field(MEMORY_TOKENS, ge=TOKENS_MIN, description="budget of the history in the prompt")
+    stop_after_unusable: int | None = Field(
+        20, ge=1, description="unusable replies in a row that end a search; null: it goes on whatever is replied"
+    )
 
 
 class Reply(BaseModel):
@@ -147,7 +154,7 @@ def consult(
         proposal = conversation.ask(system=system, user=user, parse=parse, purpose=purpose)
         conversation.finish()
     except NoUsableReply as error:
-        proposal = _without_change(base, "refused", str(error))
+        proposal = _unusable(base, history, error, options.stop_after_unusable)
         conversation.finish()
     except BudgetSpent as error:
         proposal = _without_change(base, "stopped", str(error))
@@ -168,6 +175,23 @@ def _without_change(base: Base, status: str, error: str) -> Proposal:
         knobs=base.knobs, script=base.script, origin="agent", status=status, parent=base.trial.iteration,
         declared_knobs=tuple(base.declared), error=error,
     )  # fmt: skip
+
+
+def _unusable(base: Base, history: History, error: "NoUsableReply", limit: int | None) -> Proposal:
+    """A refused trial, or the end of the search once too many replies in a row could not be used."""
+    count = len(error.errors)
+    for trial in reversed(history):
+        if trial.origin == "agent":
+            if trial.status != "refused" or trial.error == VETOED:
+                break
+            count += len(trial.proposal["transcripts"])
+    if limit is not None and count >= limit:
+        reason = (
+            f"{count} replies in a row could not be used (stop_after_unusable: {limit}); the last one: "
+            f"{error.errors[-1]}; change the model or its settings, or raise stop_after_unusable"
+        )
+        return _without_change(base, "stopped", reason)
+    return _without_change(base, "refused", str(error))
 
 
 def agent_proposal(
@@ -224,11 +248,22 @@ def read_reply(model: type[OwnReply], raw: Any, history: History) -> OwnReply:
     return reply
 
 
-def apply_changes(knobs: Mapping[str, Value], changes: Mapping[str, Any], space: Space, of: str) -> dict[str, Value]:
-    """`knobs` with the agent's changes, complete; `of` says in messages whose knobs they are.
+def apply_changes(
+    knobs: Mapping[str, Value], changes: Mapping[str, Any], space: Space, of: str, *,
+    needed: bool = True, most: int | None = None,
+) -> dict[str, Value]:  # fmt: skip
+    """Return `knobs` with the agent's changes, complete; a change to the value that a knob has is dropped.
+
+    Args:
+        knobs: of the base.
+        changes: knobs and their new values.
+        space: the knobs that exist.
+        of: what messages call the base.
+        needed: whether at least one change must be left.
+        most: how many changes may be left.
 
     Raises:
-        ReplyError: an unknown, illegal, inactive or unchanged knob.
+        ReplyError: an unknown, illegal or inactive knob, no change that is left, or too many of them.
     """
     from tmelt.llm import ReplyError
 
@@ -237,15 +272,22 @@ def apply_changes(knobs: Mapping[str, Value], changes: Mapping[str, Any], space:
         changed = space.complete({**kept, **changes})
     except (KnobError, TypeError) as error:
         raise ReplyError(f"changes: {error}") from None
-    for name, value in changes.items():
+    for name in changes:
         if name not in changed:
             other, values = space[name].when
             raise ReplyError(
                 f"changes: {name} counts only if {other} is {' or '.join(map(str, values))};"
-                f" leave it out or change {other} too"
+                f" leave it out or change {other} as well"
             )
-        if name in knobs and not changes_between({name: knobs[name]}, {name: changed[name]}):
-            raise ReplyError(f"changes: {name} already is {value} in {of}; name only what shall be different")
+    same = [
+        name for name in changes if name in knobs and not changes_between({name: knobs[name]}, {name: changed[name]})
+    ]
+    left = len(changes) - len(same)
+    if needed and not left:
+        already = ", ".join(f"{name} already is {changes[name]}" for name in same) or "no knob is given another value"
+        raise ReplyError(f"changes: nothing would change: {already} in {of}; give a knob another value")
+    if most is not None and left > most:
+        raise ReplyError(f"changes: {left} of them; change at most {most} knobs")
     return changed
 
 

@@ -22,9 +22,10 @@ from tmelt.strategies.agent import (
 class Changes(Reply):
     """What a restricted agent replies."""
 
-    changes: dict[str, Any] = Field(min_length=1, max_length=3, description="one to three knobs and their new values")
+    changes: dict[str, Any] = Field(description="one to three knobs and their new values")
 
 
+CHANGES_MAX = 3
 OPTIONS = Options
 
 
@@ -37,7 +38,7 @@ def propose(history: History, context: Context) -> Proposal:
 
     def parse(text: str) -> Proposal:
         reply = read_reply(Changes, extract_json(text), history)
-        knobs = apply_changes(base.knobs, reply.changes, context.space, of=base.name)
+        knobs = apply_changes(base.knobs, reply.changes, context.space, of=base.name, most=CHANGES_MAX)
         refuse_repeat(history, knobs, base.script)
         return agent_proposal(reply, base, knobs, script=base.script)
 

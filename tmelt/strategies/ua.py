@@ -33,7 +33,6 @@ from tmelt.strategies.memory import REPAIRABLE
 
 CONTRACT = "candidate/CONTRACT.md"
 LOG_TAIL = 1500
-_EDIT = re.compile(r"^<{5,9} SEARCH\s*$.*?^>{5,9} REPLACE\s*$", re.MULTILINE | re.DOTALL)
 _PYTHON = re.compile(
     r"^ {0,3}(?P<fence>`{3,}|~{3,})[ \t]*py(thon3?)?\b[^\n]*\n(?P<body>.*?)^ {0,3}(?P=fence)",
     re.MULTILINE | re.DOTALL | re.IGNORECASE,
@@ -146,16 +145,29 @@ def candidate(
             no change at all.
     """
     from tmelt.llm import ReplyError
-    from tmelt.llm.extract import apply_edits, extract_code, extract_edits, has_edits, visible
+    from tmelt.llm.extract import (
+        apply_edits,
+        extract_code,
+        extract_edits,
+        has_edits,
+        resembles_edits,
+        visible,
+        without_edits,
+    )
 
     text = visible(text)  # drafts of scripts in a thought do not count
     if has_edits(text):
         edits = extract_edits(text)
-        if _holds_script(_EDIT.sub("", text)):
+        if _holds_script(without_edits(text)):
             raise ReplyError("both a whole script and SEARCH/REPLACE edits; give one of the two")
         script = apply_edits(base.script, edits)
     elif _holds_script(text):
         script = extract_code(text)
+    elif resembles_edits(text):
+        raise ReplyError(
+            "there are lines of an edit, but no <<<<<<< SEARCH / ======= / >>>>>>> REPLACE block; use these three"
+            " markers, each on a line of its own"
+        )
     else:
         script = base.script
     if script == base.script and not changes:
@@ -167,7 +179,9 @@ def candidate(
         declared = check_script(script, context.space)
     except ScriptError as error:
         raise ReplyError(str(error)) from None
-    knobs = apply_changes(base.knobs, changes, extended_space(context, declared), of=base.name)
+    knobs = apply_changes(
+        base.knobs, changes, extended_space(context, declared), of=base.name, needed=script == base.script
+    )
     return script, declared, knobs
 
 
