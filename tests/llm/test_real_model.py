@@ -28,7 +28,7 @@ LONGEST = 6_000  # tokens of a prompt
 
 @pytest.fixture(scope="module")
 def llama():
-    need(weights(), "no real model here: make setup installs requirements-test.lock")
+    need(weights(), "no real model here: make test installs requirements-test.lock")
     with LlamaServer() as server:
         yield server
 
@@ -93,7 +93,7 @@ def test_poor_replies_are_asked_again_recorded_and_charged(llama, probed, tmp_pa
 
 
 def test_a_context_that_is_too_short_stops_the_probe_in_one_line(tmp_path):
-    need(weights(), "no real model here: make setup installs requirements-test.lock")
+    need(weights(), "no real model here: make test installs requirements-test.lock")
     with LlamaServer(context=1024) as server, pytest.raises(InputError, match=r"context.*lower that") as caught:
         probe_model(settings_for(server), LONGEST, tmp_path)
     assert "\n" not in str(caught.value)
@@ -102,7 +102,7 @@ def test_a_context_that_is_too_short_stops_the_probe_in_one_line(tmp_path):
 @pytest.fixture(scope="module")
 def roomy(tmp_path_factory):
     """A server with room for the prompts of a search."""
-    need(weights(), "no real model here: make setup installs requirements-test.lock")
+    need(weights(), "no real model here: make test installs requirements-test.lock")
     model = stretched(tmp_path_factory.mktemp("weights") / "roomy.gguf", 16_384)
     with LlamaServer(context=16_384, model=model) as server:
         yield server
