@@ -112,7 +112,7 @@ def test_a_winner_that_recognises_proteins_is_a_danger(whole, found):
 def test_one_split_and_the_playbooks_knowledge_are_always_said(whole, found):
     told = found(whole.read())
     assert "One split of one data set." in told
-    assert "knowledge of the faults planted in trial 0" in told["Scripted agents."].text
+    assert "knowledge of the published faults of trial 0" in told["Scripted agents."].text
 
 
 def test_the_first_screen_has_few_lines_and_danger_first(whole):

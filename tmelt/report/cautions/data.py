@@ -43,12 +43,20 @@ def data(study: Study) -> Iterator[Caution]:
             who = f"agent of {names} is a scripted playbook"
         yield _caution(
             title="Scripted agents.",
-            text=f"The {who}, no LLM: nothing here says how well a language model searches. The playbook was written "
-            "with knowledge of the faults planted in trial 0 (its pooling, patience and loss), which no other strategy "
-            "has: its lead over random search and BO is built in.",
+            text=f"The {who}, no LLM: nothing here says how well a language model searches. {_known(study)}",
         )
     for row in study.audit.to_dicts():
         if row["level"] in ("caution", "accepted"):
             accepted = " The config accepts what would stop a study." if row["level"] == "accepted" else ""
             text = f"{row['text'][:1].upper()}{row['text'][1:]}.{accepted}"
             yield _caution(title=f"Label audit: {_AUDITED.get(row['check'], row['check'])}.", text=text)
+
+
+def _known(study: Study) -> str:
+    """What the playbook's authors knew when they wrote it."""
+    start = (
+        "The playbook was written with knowledge of the published faults of trial 0 (its pooling, patience and loss)"
+    )
+    if study.protocol["design"].get("baseline", "published") == "published":
+        return f"{start}, which no other strategy has: its lead over random search and BO is built in."
+    return f"{start}; trial 0 of this study has others."
