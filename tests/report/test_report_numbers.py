@@ -143,6 +143,8 @@ def test_what_did_not_carry_over_is_said_of_searches_that_kept_a_change_alone(wh
     study = with_table(study, "choices", iteration=pl.lit(3))
     assert "0.20 °C on average did not carry over" in finding(study)[1]
     assert f"for {len(study['winners'])} the 95 % interval lies above 0" in finding(study)[1]
+    carried = with_table(with_table(study, "winners", optimism=pl.lit(-0.17)), "winners", optimism_low=pl.lit(-0.4))
+    assert "carry over to proteins that no search saw (optimism −0.17 °C" in finding(carried)[1]
     unchanged = with_table(whole.read(), "choices", iteration=pl.lit(0))
     assert "carry over" not in finding(unchanged)[1]
 

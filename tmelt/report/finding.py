@@ -132,6 +132,8 @@ def _against_reference(study: Study) -> list[str]:
             "a better": "it is shown to rank proteins within an organism better than that predictor",
             "b better": "it is shown to rank proteins within an organism worse than that predictor",
         }.get(row["verdict"], "no difference in ranking within an organism is shown")
+        if row["verdict"] == "undecided" and row["low"] is not None and row["low"] * row["high"] > 0:
+            said += " after adjustment for all contrasts tested"
         span = interval(row["low"], row["high"], signed=True)
         sentences.append(
             f"Within organisms, the rank correlation of {who or row['a']} is {number(row['mean_a'])}, that predictor's "
@@ -252,6 +254,11 @@ def _optimism(study: Study) -> list[str]:
         return []
     mean = float(changed["optimism"].mean())
     shown = changed.filter(pl.col("optimism_low") > 0)
+    if number(max(mean, 0.0)) == number(0.0) and not len(shown):
+        return [
+            "On average the searches' gains in validation carry over to proteins that no search saw "
+            f"(optimism {number(mean, signed=True)} °C, {count(len(changed), 'search', 'searches')})."
+        ]
     text = (
         f"Of the searches' gains in validation, {number(mean)} °C on average did not carry over to proteins that no "
         f"search saw ({count(len(changed), 'search', 'searches')}"
