@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tmelt.evidence.error_model import NO_SEED, Arm, Estimate, estimate, estimate_numbers, pseudo_values
-from tmelt.evidence.metrics import rank_correlation
+from tmelt.evidence.metrics import rank_correlation, within_organism_correlation
 
 
 def _searches(errors, seeds=(0,)):
@@ -125,3 +125,36 @@ def test_pseudo_values_stand_for_a_score():
     # Against the bootstrap's standard error of the first run's correlation.
     draws = [rank_correlation(predictions[:1, k], tm[k])[0] for k in rng.integers(60, size=(500, 60))]
     assert found[0].std(ddof=1) / np.sqrt(30) == pytest.approx(np.std(draws), rel=0.35)
+
+
+@pytest.mark.slow
+def test_intervals_of_rank_correlations_hold():
+    """Two predictors of other quality on 30 families and three seeds; the truth is the mean over all worlds."""
+    rng = np.random.default_rng(0)
+    differences, levels = zip(*(_ranked(rng, families=30, seeds=3) for _ in range(200)), strict=True)
+    for found in (np.array(differences), np.array(levels)):
+        truth = found[:, 0].mean()
+        assert 0.92 <= ((found[:, 1] <= truth) & (truth <= found[:, 2])).mean() <= 0.995
+
+
+def _ranked(rng, *, families, seeds, organisms=4):
+    """(value, low, high) of the difference of two rank correlations within organisms, and of the first one."""
+    clusters = np.repeat(np.arange(families), rng.integers(1, 5, families))
+    count = len(clusters)
+    names = rng.integers(organisms, size=count)
+    tm = rng.normal(0, 8, organisms)[names] + rng.normal(0, 2, families)[clusters] + rng.normal(0, 3, count)
+
+    def arm(quality):
+        shared = quality * tm + rng.normal(0, 2, families)[clusters] + rng.normal(0, 2, count)
+        spread = 1 + np.abs(rng.normal(0, 0.4, (seeds, 1)))
+        predictions = shared + spread * rng.normal(0, 1, (seeds, count))
+        values = pseudo_values(
+            lambda rows, kept: within_organism_correlation(rows[:, kept], tm[kept], [f"o{n}" for n in names[kept]]),
+            predictions,
+            clusters,
+        )
+        return Arm.single(values, range(seeds))
+
+    one, other = arm(0.6), arm(0.4)
+    found = [estimate(one, against, np.arange(one.values.shape[1])) for against in (other, None)]
+    return [(each.value, *each.interval()) for each in found]
