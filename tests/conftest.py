@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 12, 3
+CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 8, 3
 SLOW_S = 3600  # a backstop: slow tests have limits of their own, which a busy machine does not use up (patience.py)
 STUDIES = ("simulated", "whole")  # fixtures that take some ten CPU seconds: written once per run, not per process
 UNLIMITED = ("slow", "slurm", "chaos")  # what `make check` leaves out

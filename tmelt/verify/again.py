@@ -28,7 +28,8 @@ LINKED = ("rules", "scripts", "report", "envs", "tmelt")  # of the checkout: wha
 _MADE = {"tables", "evidence", "report", "export", "bundle", "logs", "confirm"}
 _COPIED = ("vault_log.json", "looks.json")
 _RULES = ("evidence.smk", "report.smk", "bundle.smk")
-_NOT_AGAIN = {"confirm_candidate", "write_bundle", "export_optuna"}  # they train, or write no number that is read here
+# They run candidates, or write no number that is read here.
+_NOT_AGAIN = {"confirm_candidate", "perturb_candidate", "write_bundle", "export_optuna"}
 _ABSENT = ("no such file", "No such file", "MissingInput")
 _TEXTS = {".csv", ".json", ".py", ".svg"}
 # An entry of vault_log.json tells when and by whom, too.
@@ -49,10 +50,11 @@ class Again:
         entries = {path.name for path in place.study.iterdir()}
         _link_all(place.study, self.study, sorted(entries - _MADE - set(_COPIED)))
         for candidate in place.candidates:
-            # The plan's rule writes proposals here, so that only the folders of runs are links.
+            # The plan's rule writes proposals here, so that only what candidates predicted is linked.
             target = self.study / "confirm" / candidate.name
             target.mkdir(parents=True)
-            _link_all(candidate, target, sorted(path.name for path in candidate.glob("s*") if path.is_dir()))
+            runs = [path.name for path in candidate.glob("s*") if path.is_dir()]
+            _link_all(candidate, target, sorted(runs + [path.name for path in candidate.glob("perturbed_*.parquet")]))
         self.restore()
         self._config = folder / "verify.json"
         known = {"dataset": place.dataset, "backbone": place.protocol["design"]["backbone"]}
