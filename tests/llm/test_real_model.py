@@ -23,7 +23,7 @@ from searching import context_for, search
 from .llama import LlamaServer, stretched, weights
 
 pytestmark = [pytest.mark.llama, pytest.mark.slow, pytest.mark.timeout(1800)]
-LONGEST = 6_000  # tokens of a prompt
+LONGEST = 3_000  # tokens of a prompt
 
 
 @pytest.fixture(scope="module")
