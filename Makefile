@@ -51,7 +51,7 @@ lint: setup  ## ruff, snakefmt, snakemake --lint, mypy on the modules that pypro
 slurm-test: setup  ## install and start a one-node SLURM, test on it, stop it
 	@scripts/install_packages.sh slurm
 	@trap tests/slurm/slurm-down.sh EXIT; tests/slurm/slurm-up.sh && \
-		pytest -m "slurm and not disruptive" --numprocesses 5 --durations 0 && \
+		pytest -m "slurm and not disruptive" --numprocesses 6 --durations 0 && \
 		pytest -m "slurm and disruptive" --durations 0
 
 bench: setup  ## the benchmarks, with their peers, into results/benchmarks/ (15 minutes; FULL=--full: an hour or more)
