@@ -127,7 +127,7 @@ def test_an_agent_asks_it_and_records_what_comes_of_it(roomy, tmp_path):
 def test_a_study_runs_to_its_report(roomy, tmp_path):
     """An `ra` search by the real model, end to end."""
     agent = {
-        "kind": "ra", "model": "openai:smollm2", "base_url": f"{roomy.url}/v1", "memory_tokens": 1500,
+        "kind": "ra", "model": "openai:smollm2", "base_url": f"{roomy.url}/v1", "memory_tokens": 6000,
         "max_tokens": 96, "max_asks": 2, "temperature": 0.0, "timeout_s": 900, "extra": {"seed": 1},
         "price": {"input": 0, "output": 0},
     }  # fmt: skip
