@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,9 @@ from tmelt.llm import Conversation, LLMSettings, NoUsableReply, Spent, extract_j
 from tmelt.llm.dialect import read_dialect
 from tmelt.llm.probe import probe_model
 from tmelt.llm.transcript import charge_of, read_record
-from tmelt.strategies import propose
 
 sys.path.append(str(REPOSITORY / "tests" / "agents"))
 
-from searching import context_for, search
 
 from .llama import LlamaServer, stretched, weights
 
@@ -106,22 +103,6 @@ def roomy(tmp_path_factory):
     model = stretched(tmp_path_factory.mktemp("weights") / "roomy.gguf", 16_384)
     with LlamaServer(context=16_384, model=model) as server:
         yield server
-
-
-def test_an_agent_asks_it_and_records_what_comes_of_it(roomy, tmp_path):
-    """The loop of `ra` on a simulated history: a proposal, or a refusal with its reason."""
-    history = search("ra", 1, tmp_path)
-    context = context_for("ra", tmp_path, history)
-    conversation = Conversation(settings_for(roomy), tmp_path / "i2" / "llm", Spent())
-    proposal = propose(history, replace(context, conversation=conversation))
-    assert proposal.status in ("proposed", "refused")
-    assert len(proposal.transcripts) == proposal.llm_calls == (2 if proposal.status == "refused" else 1)
-    assert proposal.prompt_tokens > 1000 and proposal.cost_usd > 0
-    if proposal.status == "refused":
-        assert "no usable reply after 2 asks; the last one: " in proposal.error
-    proposal.write(tmp_path / "i2")
-    replayed = Conversation(settings_for(roomy), tmp_path / "i2" / "llm", Spent(), "strict")
-    assert propose(history, replace(context, conversation=replayed)) == proposal
 
 
 def test_a_study_runs_to_its_report(roomy, tmp_path):
