@@ -41,6 +41,7 @@ test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a mis
 
 test: setup $(VENV)/test-ready packages lint  ## every check and test
 	@# SLURM's tests mostly wait, so they run beside the others; what they say is shown before the last summary.
+	@echo "tests: half an hour; to watch them: tail -f results/logs/test.txt results/logs/slurm-test.txt"
 	@mkdir -p results/logs; $(MAKE) --no-print-directory slurm-test >results/logs/slurm-test.txt 2>&1 & slurm=$$!; \
 		pytest -m "not slurm" --numprocesses 2 --dist loadgroup >results/logs/test.txt 2>&1; others=$$?; \
 		wait $$slurm; slurm=$$?; cat results/logs/slurm-test.txt results/logs/test.txt; \
