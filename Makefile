@@ -40,12 +40,7 @@ status: setup  ## where the study of CONFIG stands, also while it runs
 test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a missing piece is a failure, no skip
 
 test: setup $(VENV)/test-ready packages lint  ## every check and test
-	@# SLURM's tests mostly wait, so they run beside the others; what they say is shown before the last summary.
-	@echo "tests: half an hour; to watch them: tail -f results/logs/test.txt results/logs/slurm-test.txt"
-	@mkdir -p results/logs; $(MAKE) --no-print-directory slurm-test >results/logs/slurm-test.txt 2>&1 & slurm=$$!; \
-		pytest -m "not slurm" --numprocesses 2 --dist loadgroup >results/logs/test.txt 2>&1; others=$$?; \
-		wait $$slurm; slurm=$$?; cat results/logs/slurm-test.txt results/logs/test.txt; \
-		[ $$slurm = 0 ] && [ $$others = 0 ]
+	@tests/run_all.sh
 
 check: lint  ## lint and the fast tests: what to run before a commit
 	@pytest -q -m "not slow and not slurm and not chaos" --limit-s 5 --numprocesses 2 --dist loadgroup

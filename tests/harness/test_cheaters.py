@@ -12,7 +12,6 @@ import pytest
 from small_data import RIDGE, small_harness
 
 from tmelt.config import Budget
-from tmelt.harness.precision import precision_in_use
 from tmelt.harness.run import train_runs
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
@@ -89,15 +88,13 @@ def test_what_is_no_prediction_is_told_by_name(small, tmp_path, predict, status,
 @pytest.mark.parametrize(
     ("precision", "shift", "status"),
     [
-        ("auto", 0.3, "invalid"),  # fp32 is in use here: see test_precision.py
-        ("auto", 0.001, "ok"),
+        ("fp32", 0.3, "invalid"),
+        ("fp32", 0.001, "ok"),
         ("bf16", 0.3, "invalid"),  # within a rounding step, but of every protein
         ("bf16", 0.04, "ok"),
     ],
 )
 def test_companions_may_move_a_prediction_by_less_than_a_gain(small, tmp_path, precision, shift, status):
-    if precision == "auto" and precision_in_use("auto", "cpu") == "bf16":
-        pytest.skip("bf16 is in use on this processor")
     moved = f"return honest + ({shift} if len(honest) == {len(pl.read_parquet(small[1] / 'pool.parquet'))} else 0.0)"
     row, _ = run(cheat(moved), small, tmp_path, precision=precision)
     assert row["status"] == status

@@ -330,7 +330,7 @@ def see_open_file_lock():
 
 
 def see_open_file():
-    """A write lease is granted only on a file that nobody else has open."""
+    """A write lease is granted only on a file that no other process has open."""
     import fcntl
 
     try:
@@ -341,7 +341,7 @@ def see_open_file():
 
 
 def watch_folder_by_signal():
-    """dnotify, the older inotify: a signal whenever somebody reads in a folder."""
+    """dnotify, the older inotify: a signal for each read in a folder."""
     import fcntl
 
     folder = os.open(Path(facts["input"]).parent, os.O_RDONLY)

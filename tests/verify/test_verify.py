@@ -167,7 +167,7 @@ def test_an_altered_transcript_is_found(copy):
 
 
 def test_an_altered_transcript_with_a_new_seal_is_found(copy):
-    """Whoever knows the format can seal again: then the reply no longer makes the proposal, or the request the hash."""
+    """With a valid seal, the reply no longer leads to the proposal, or the request hash does not match."""
     path = copy.study / "ra/t0/i1/llm/01.json"
     record = read_json(path)
     reply = json.loads(json.dumps(record["reply"]).replace("hypothesis", "hypo_thesis"))

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tmelt.bundle.ensemble import Ensemble
-from tmelt.bundle.write import Checkpoints, checkpoints_of, harness_facts
+from tmelt.bundle.write import Checkpoints, checkpoints_of, confirmed_ensemble
 from tmelt.embed.views import read_view
 from tmelt.errors import InputError
-from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
+from tmelt.harness.checkpoint import Unkeepable
 from tmelt.harness.perturbation import PROTEINS, Variant, variants
 from tmelt.harness.run import Harness
 from tmelt.history import Proposal
@@ -77,24 +76,7 @@ def _variants(harness: Harness, random: np.random.Generator) -> tuple[list[str],
 
 def _predict(proposal: Proposal, checkpoints: Checkpoints, harness: Harness, made: Sequence[Variant]) -> np.ndarray:
     """Predictions in °C, (seeds, variants)."""
-
-    def place(target: Path) -> None:
-        for seed, (source, _) in checkpoints.items():
-            copy_checkpoint(source, target / "checkpoints" / f"s{seed}", most=harness.budget.disk_mb << 20)
-
-    about = harness_facts(harness)
-    with Ensemble(
-        script=proposal.script,
-        seeds=list(checkpoints),
-        place=place,
-        knobs=proposal.knobs,
-        harness=about,
-        sandbox=harness.sandbox,
-        image=harness.sandbox_image,
-        device=harness.device,
-        precision=about["precision"],
-        threads=harness.threads,
-    ) as ensemble:
+    with confirmed_ensemble(proposal, checkpoints, harness) as ensemble:
         try:
             return ensemble.predict([variant.residues for variant in made], [variant.sequence for variant in made])
         except InputError as fault:  # of the script: the study's own files were read before

@@ -112,6 +112,28 @@ def harness_facts(harness: Harness) -> dict[str, Any]:
     }
 
 
+def confirmed_ensemble(proposal: Proposal, checkpoints: Checkpoints, harness: Harness) -> Ensemble:
+    """Return the ensemble of these checkpoints, to predict in the study's own sandbox."""
+
+    def place(target: Path) -> None:
+        for seed, (source, _) in checkpoints.items():
+            copy_checkpoint(source, target / "checkpoints" / f"s{seed}", most=harness.budget.disk_mb << 20)
+
+    about = harness_facts(harness)
+    return Ensemble(
+        script=proposal.script,
+        seeds=list(checkpoints),
+        place=place,
+        knobs=proposal.knobs,
+        harness=about,
+        sandbox=harness.sandbox,
+        image=harness.sandbox_image,
+        device=harness.device,
+        precision=about["precision"],
+        threads=harness.threads,
+    )
+
+
 def _best_that_can_be_kept(
     ranked: list[Chosen], study: Path, harness: Harness, cores: int
 ) -> tuple[Chosen, Checkpoints, list[dict[str, Any]]]:
@@ -178,25 +200,10 @@ def _check(
         InputError: a prediction is not the one that was recorded when the candidate was confirmed.
     """
 
-    def place(target: Path) -> None:
-        for seed, (source, _) in checkpoints.items():
-            copy_checkpoint(source, target / "checkpoints" / f"s{seed}", most=harness.budget.disk_mb << 20)
-
     pool = read_table(harness.embedding / "pool.parquet", POOL)
     view = read_view(harness.embedding / "pool")
     rows = np.flatnonzero((pool["role"] == "val").to_numpy())
-    with Ensemble(
-        script=proposal.script,
-        seeds=chosen.seeds,
-        place=place,
-        knobs=proposal.knobs,
-        harness=about_harness,
-        sandbox=harness.sandbox,
-        image=harness.sandbox_image,
-        device=harness.device,
-        precision=about_harness["precision"],
-        threads=harness.threads,
-    ) as ensemble:
+    with confirmed_ensemble(proposal, checkpoints, harness) as ensemble:
         found = ensemble.predict([view.protein(row) for row in rows], [view.sequences[row] for row in rows])
     tolerance = ROW_WISE_TOLERANCE[about_harness["precision"]]
     for seed, values in zip(chosen.seeds, found, strict=True):

@@ -283,6 +283,19 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     )
 
 
+def _effects(rows: pl.DataFrame, labels: list[str], colour: alt.Color, shape: alt.Shape, width: int) -> alt.LayerChart:
+    """Effects on test MAE with their 95 % intervals, one row per label."""
+    y = names_axis("label", labels, limit=165 if width < PHONE else 380)
+    x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
+    base = alt.Chart(rows)
+    zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
+    bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
+    dots = base.mark_point(size=55, filled=True, opacity=1).encode(
+        x=x, y=y, color=colour, shape=shape, href="link:N", description="words:N"
+    )
+    return alt.layer(zero, bars, dots).properties(width=width - (180 if width < PHONE else 340), height=alt.Step(22))
+
+
 def figure_improvements(study: Study, width: int) -> Figure | None:
     """Leave-one-change-out: what each winner loses without one of its changes."""
     rows = study["improvements"].drop_nulls("effect").sort("rank")
@@ -298,25 +311,13 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
             f"({interval(row['low'], row['high'], signed=True) or 'no interval'})"
         ),
     )
-    y = names_axis("label", labels, limit=165 if width < PHONE else 380)
-    x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
     colour = _colour(
         "evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()}, width
     )
-    base = alt.Chart(top)
-    zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
-    bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
-    dots = base.mark_point(size=55, filled=True, opacity=1).encode(
-        x=x,
-        y=y,
-        color=colour,
-        href="link:N",
-        description="words:N",
-        shape=alt.Shape(
-            "kind:N", scale=alt.Scale(domain=["in_space", "out_of_space"], range=["circle", "diamond"]), legend=None
-        ),
+    shape = alt.Shape(
+        "kind:N", scale=alt.Scale(domain=["in_space", "out_of_space"], range=["circle", "diamond"]), legend=None
     )
-    chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < PHONE else 340), height=alt.Step(22))
+    chart = _effects(top, labels, colour, shape, width)
     caption = (
         "Test MAE of a winner minus that of the winner without the one change, both on fresh seeds; bars: 95 % "
         "interval. Ranked by level of evidence, then by the cautious end of the interval. Confirmed: still below 0 "
@@ -363,23 +364,11 @@ def figure_interactions(study: Study, width: int) -> Figure | None:
             f"({interval(row['low'], row['high'], signed=True) or 'no interval'}), {row['role']}"
         ),
     )
-    y = names_axis("label", labels, limit=165 if width < PHONE else 380)
-    x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
     colour = _colour("role", {_VALUE: PALETTE[0], _PAIR: PALETTE[1]}, width)
-    base = alt.Chart(shown)
-    zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
-    bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
-    dots = base.mark_point(size=55, filled=True, opacity=1).encode(
-        x=x,
-        y=y,
-        color=colour,
-        shape=alt.Shape(
-            "role:N", scale=alt.Scale(domain=[_VALUE, _PAIR], range=["circle", "diamond"]), legend=colour["legend"]
-        ),
-        href="link:N",
-        description="words:N",
+    shape = alt.Shape(
+        "role:N", scale=alt.Scale(domain=[_VALUE, _PAIR], range=["circle", "diamond"]), legend=colour["legend"]
     )
-    chart = alt.layer(zero, bars, dots).properties(width=width - (180 if width < PHONE else 340), height=alt.Step(22))
+    chart = _effects(shown, labels, colour, shape, width)
     caption = (
         "Shapley values: what a change adds to test MAE on average over the orders in which the changes of a winner "
         "can be added; those of a winner add up to its gain over the baseline. Of two changes that do the same, or "
