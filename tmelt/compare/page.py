@@ -100,7 +100,9 @@ def _pair_row(row: dict) -> list[str]:
         ends,
         number(row["between_sd"]) if row["between_sd"] is not None else "–",
         f"{row['p_adjusted']:.3f}" if row["p_adjusted"] is not None else "–",
-        row["verdict"] or "not tested",
+        {"a better": f"{row['a']} better", "b better": f"{row['b']} better"}.get(row["verdict"], "undecided")
+        if row["verdict"]
+        else "not tested",
     ]
 
 
