@@ -19,13 +19,15 @@ from tmelt.config import Backbone
 from tmelt.embed.views import read_view
 from tmelt.errors import InputError
 from tmelt.evidence.winners import Confirmed
-from tmelt.files import read_json, sha256_text, write_text
+from tmelt.files import sha256_text, write_text
 from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
 from tmelt.harness.journal import kept_checkpoint
 from tmelt.harness.precision import precision_in_use
 from tmelt.harness.run import ROW_WISE_TOLERANCE, Harness, run_key, seeds_at_once, train_runs
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
+from tmelt.protocol_record import read_protocol
+from tmelt.records import to_json
 from tmelt.schema import POOL, PREDICTIONS, PROTEINS, read_table
 
 Checkpoints = dict[int, tuple[Path, dict[str, str]]]  # seed: folder, and SHA-256 of each file in it
@@ -60,7 +62,7 @@ def write_bundle(
         InputError: nothing was confirmed, no checkpoint can be kept, or one predicts otherwise than recorded.
         InfrastructureError: the sandbox failed.
     """
-    fixed = read_json(protocol)
+    fixed = read_protocol(protocol)
     harness = Harness.of(fixed, embedding, proteins)
     chosen, checkpoints, passed_over = _best_that_can_be_kept(rank_winners(plan, confirmed), study, harness, cores)
     folder = study / "confirm" / chosen.candidate
@@ -70,20 +72,20 @@ def write_bundle(
     residuals = sorted(residuals_of(chosen, confirmed))
     frame = read_table(proteins, PROTEINS)
     about: dict[str, Any] = {
-        "study": fixed["study"],
-        "title": fixed["title"],
-        "protocol_sha256": fixed["sha256"],
-        "revisions": len(fixed["revisions"]),
+        "study": fixed.study,
+        "title": fixed.title,
+        "protocol_sha256": fixed.sha256,
+        "revisions": len(fixed.revisions),
         "labels": labels_of(fixed),
         "passed_over": passed_over,
-        "winner": winner_facts(chosen, study, proposal, trials, fixed["reference_sha256"]),
+        "winner": winner_facts(chosen, study, proposal, trials, fixed.reference_sha256),
         "knobs": dict(proposal.knobs),
         "seeds": list(chosen.seeds),
         "backbone": backbone_facts(backbone, fixed),
         "harness": about_harness,
         "training": training_facts(frame, nonstandard, fixed),
         "measured": measured_facts(chosen, plan, confirmed, floors, residuals),
-        "software": fixed["environment"],
+        "software": to_json(fixed.environment),
     }
     text = write_card(about)
     seen = frame.filter(pl.col("split").is_in(["fit", "stop"]))["sequence"]

@@ -10,7 +10,7 @@ import platform
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ import polars as pl
 from tmelt.config import Backbone
 from tmelt.embed.cache import FLOAT16, Cache, open_cache
 from tmelt.embed.plan import pass_tokens
+from tmelt.embed.record import EmbeddingRecord, ViewRecord, read_embedding
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import atomic_path, read_json, sha256_file, sha256_text, write_json, write_text
 from tmelt.proteins.composition import composition
+from tmelt.records import to_json
 from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, SPLITS, read_table, write_table
 
 DECOY_SHARE, DECOY_LIMIT = 0.1, 200  # of fit; a decoy's label is known to the candidate
@@ -97,16 +99,12 @@ def recorded_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file by its name in the embedding's folder, as embedding.json has them.
 
     Raises:
-        InfrastructureError: embedding.json is missing, unreadable or lacks hashes.
+        InfrastructureError: embedding.json is missing, unreadable or not what it should be.
     """
     try:
-        about = read_json(folder / "embedding.json")
-        views = {f"{view}/{name}": one for view, part in about["views"].items() for name, one in part["files"].items()}
-        return views | about["tables"]
+        return read_embedding(folder).files
     except InputError as error:
         fault = str(error).split(";")[0]
-    except (LookupError, TypeError, AttributeError):
-        fault = f"{folder / 'embedding.json'}: lacks hashes of files"
     raise InfrastructureError(f"{fault}; delete {folder} and run again")
 
 
@@ -159,34 +157,24 @@ def write_views(proteins: Path, backbone: Backbone, cache: Path, folder: Path, s
     stored.verify(frame["sequence_sha256"])
     fit, pool = _split(frame, seed, sha256_file(proteins))
     (folder / "embedding.json").unlink(missing_ok=True)  # from here on the folder is unfinished
-    about = {"fit": _write_view(folder / "fit", fit, stored), "pool": _write_view(folder / "pool", pool, stored)}
-    _save(folder / "fit" / "tm.npy", fit["tm"].to_numpy().astype("<f8"))
-    _save(folder / "fit" / "is_stop.npy", (fit["split"] == "stop").to_numpy())
-    for name in ("tm.npy", "is_stop.npy"):
-        about["fit"]["files"][name] = sha256_file(folder / "fit" / name)
+    labels = {"tm": fit["tm"].to_numpy().astype("<f8"), "is_stop": (fit["split"] == "stop").to_numpy()}
+    about = {
+        "fit": _write_view(folder / "fit", fit, stored, **labels),
+        "pool": _write_view(folder / "pool", pool, stored),
+    }
     write_table(folder / "pool.parquet", pool.select("protein_id", "role").iter_rows(named=True), POOL)
     index = [row for view, part in (("fit", fit), ("pool", pool)) for row in _index_rows(view, part, stored)]
     write_table(folder / "index.parquet", index, EMBEDDING_INDEX)
-    key = stored.key
-    write_json(
-        folder / "embedding.json",
-        {
-            "backbone": key.backbone,
-            "id": folder.name,
-            "weights_sha256": key.weights_sha256,
-            "untrained": key.untrained,
-            "layer": key.layer,
-            "width": key.width,
-            "precision": key.precision,
-            "device": key.device,
-            "tokens": key.tokens,
-            "proteins": dict(Counter(frame["split"])),
-            "decoys": int((pool["role"] == "decoy").sum()),
-            "beyond_crop": int((frame["sequence"].str.len_bytes() > TRAINED_LENGTH).sum()),
-            "views": about,
-            "tables": {name: sha256_file(folder / name) for name in ("pool.parquet", "index.parquet")},
-        },
+    record = EmbeddingRecord(
+        **asdict(stored.key),
+        id=folder.name,
+        proteins=dict(Counter(frame["split"])),
+        decoys=int((pool["role"] == "decoy").sum()),
+        beyond_crop=int((frame["sequence"].str.len_bytes() > TRAINED_LENGTH).sum()),
+        views=about,
+        tables={name: sha256_file(folder / name) for name in ("pool.parquet", "index.parquet")},
     )
+    write_json(folder / "embedding.json", to_json(record))
 
 
 def _checked_proteins(path: Path) -> pl.DataFrame:
@@ -235,7 +223,7 @@ def _split(frame: pl.DataFrame, seed: int, proteins_sha256: str) -> tuple[pl.Dat
     return fit, pool[random.permutation(pool.height)]
 
 
-def _write_view(folder: Path, proteins: pl.DataFrame, stored: Cache) -> dict[str, Any]:
+def _write_view(folder: Path, proteins: pl.DataFrame, stored: Cache, **labels: np.ndarray) -> ViewRecord:
     """Write a view's residues, offsets and sequences; its record for embedding.json."""
     digest = hashlib.sha256()
     with atomic_path(folder / "residues.f16") as temporary, temporary.open("wb") as file:
@@ -247,13 +235,16 @@ def _write_view(folder: Path, proteins: pl.DataFrame, stored: Cache) -> dict[str
     _save(folder / "offsets.npy", _offsets(proteins, stored))
     _save(folder / "composition.npy", composition(proteins["sequence"].to_list()))
     write_text(folder / SEQUENCES, "".join(sequence + "\n" for sequence in proteins["sequence"]))
-    files = {name: sha256_file(folder / name) for name in ("offsets.npy", "composition.npy", SEQUENCES)}
-    return {
-        "proteins": proteins.height,
-        "residues": size // (FLOAT16.itemsize * stored.key.width),
-        "bytes": size,
-        "files": {"residues.f16": digest.hexdigest(), **files},
-    }
+    for name, values in labels.items():
+        _save(folder / f"{name}.npy", values)
+    names = ("offsets.npy", "composition.npy", SEQUENCES, *(f"{name}.npy" for name in labels))
+    files = {name: sha256_file(folder / name) for name in names}
+    return ViewRecord(
+        proteins=proteins.height,
+        residues=size // (FLOAT16.itemsize * stored.key.width),
+        bytes=size,
+        files={"residues.f16": digest.hexdigest(), **files},
+    )
 
 
 def _offsets(proteins: pl.DataFrame, stored: Cache) -> np.ndarray:

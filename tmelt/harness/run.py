@@ -7,7 +7,7 @@ no test label; it reads raw numbers only. Whatever the candidate does ends in a 
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_expose
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.protocol import check_inputs, processor
+from tmelt.protocol_record import Protocol
 from tmelt.schema import CURVE, HIDDEN, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
 
 LOG_CHARACTERS = 4000
@@ -62,26 +63,26 @@ class Harness:
     reference_sha256: str  # scripts other than the reference are rehearsed first
 
     @classmethod
-    def of(cls, protocol: Mapping[str, Any], embedding: Path, proteins: Path) -> "Harness":
+    def of(cls, protocol: Protocol, embedding: Path, proteins: Path) -> "Harness":
         """The harness that a study's protocol describes.
 
         Raises:
             InputError: the embedding or the proteins are not those that the study was started with.
         """
         check_inputs(protocol, embedding, proteins)
-        design = protocol["design"]
+        design = protocol.design
         return cls(
             embedding=embedding.resolve(),  # the sandbox has another working folder
             proteins=proteins,
-            protocol_sha256=protocol["sha256"],
-            budget=Budget.model_validate(design["budget"]),
-            precision=design["precision"],
-            device=design["device"],
-            sandbox=design["sandbox"],
-            sandbox_image=design["sandbox_image"],
-            sequences=design["sequences"],
-            threads=design["threads"],
-            reference_sha256=protocol["reference_sha256"],
+            protocol_sha256=protocol.sha256,
+            budget=Budget.model_validate(design.budget),
+            precision=design.precision,
+            device=design.device,
+            sandbox=design.sandbox,
+            sandbox_image=design.sandbox_image,
+            sequences=design.sequences,
+            threads=design.threads,
+            reference_sha256=protocol.reference_sha256,
         )
 
     @property

@@ -11,6 +11,7 @@ from tmelt.decision import Rule
 from tmelt.errors import InputError
 from tmelt.harness.journal import FILES
 from tmelt.history import History, Proposal, Trial, chain_of
+from tmelt.protocol_record import Protocol
 from tmelt.schema import TRIAL, read_table
 from tmelt.scoring import score
 from tmelt.verify.group import Group, same
@@ -78,10 +79,9 @@ def _recomputed(
     return row
 
 
-def _rules(protocol: Mapping[str, Any]) -> list[Rule]:
+def _rules(protocol: Protocol) -> list[Rule]:
     """Each decision rule that was in force, the present one first."""
-    designs = [protocol["design"], *(revision["before"]["design"] for revision in reversed(protocol["revisions"]))]
-    return list(dict.fromkeys(Rule(**design["decision"]) for design in designs))
+    return list(dict.fromkeys(version.design.decision for version in reversed([*protocol.versions])))
 
 
 def _stored(folder: Path) -> dict[str, Any]:
