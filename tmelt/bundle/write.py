@@ -16,7 +16,7 @@ from tmelt.bundle.choose import Chosen, rank_winners
 from tmelt.bundle.ensemble import Ensemble
 from tmelt.bundle.facts import backbone_facts, labels_of, measured_facts, training_facts, winner_facts
 from tmelt.config import Backbone
-from tmelt.embed.views import read_view
+from tmelt.embed.view import View
 from tmelt.errors import InputError
 from tmelt.evidence.winners import Confirmed
 from tmelt.files import sha256_text, write_text
@@ -110,7 +110,7 @@ def harness_facts(harness: Harness) -> dict[str, Any]:
         "threads": harness.threads,
         "budget": harness.budget.model_dump(mode="json"),
         "sequences": harness.sequences,
-        "pool_residues": int(read_view(harness.embedding / "pool").offsets[-1]),
+        "pool_residues": len(View.open(harness.embedding / "pool").residues),
     }
 
 
@@ -203,10 +203,10 @@ def _check(
     """
 
     pool = read_table(harness.embedding / "pool.parquet", POOL)
-    view = read_view(harness.embedding / "pool")
+    view = View.open(harness.embedding / "pool", sequences=True)
     rows = np.flatnonzero((pool["role"] == "val").to_numpy())
     with confirmed_ensemble(proposal, checkpoints, harness) as ensemble:
-        found = ensemble.predict([view.protein(row) for row in rows], [view.sequences[row] for row in rows])
+        found = ensemble.predict([view.protein(row) for row in rows], [view.letters(row) for row in rows])
     tolerance = ROW_WISE_TOLERANCE[about_harness["precision"]]
     for seed, values in zip(chosen.seeds, found, strict=True):
         recorded = read_table(folder / f"s{seed}" / "predictions.parquet", PREDICTIONS)

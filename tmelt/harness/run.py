@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from tmelt.config import Budget
-from tmelt.embed.views import SEQUENCES, check_views
+from tmelt.embed.view import SEQUENCES, View
+from tmelt.embed.views import check_views
 from tmelt.errors import InfrastructureError
 from tmelt.files import write_text
 from tmelt.harness import journal
@@ -400,15 +401,9 @@ def readable(view: Path, *, sequences: bool) -> list[Path]:
 
 def _write_small_pool(pool: Path, rows: np.ndarray, folder: Path) -> None:
     """A view of its own with only `rows`, so that nothing about the others is in reach."""
-    offsets = np.load(pool / "offsets.npy")
-    residues = np.memmap(pool / "residues.f16", dtype="<f2", mode="r").reshape(offsets[-1], -1)
-    sequences = (pool / "sequences.txt").read_text().splitlines()
-    np.save(folder / "composition.npy", np.load(pool / "composition.npy")[rows])
-    with (folder / "residues.f16").open("wb") as file:
-        for row in rows:
-            file.write(residues[offsets[row] : offsets[row + 1]].tobytes())
-    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(np.diff(offsets)[rows])]))
-    (folder / "sequences.txt").write_text("".join(sequences[row] + "\n" for row in rows))
+    whole = View.open(pool, sequences=True)
+    sequences = [whole.letters(row) for row in rows]
+    View.write(folder, map(whole.protein, rows), whole.composition[rows], sequences=sequences)
 
 
 def _blank_row(seed: int, status: str, reason: str | None, harness: Harness) -> dict[str, Any]:
