@@ -128,7 +128,7 @@ def test_a_stop_remembers_what_it_depended_on_although_its_block_is_closed_later
             validation=without_proteins([]), status="stopped", seeds=[0], maes=[], error=proposal.error,
             measured=dict.fromkeys(MEASURED),
         )  # fmt: skip
-        history = History([*history, Trial(row)])
+        history = History([*history, Trial.of(row)])
         write_table(search / f"i{iteration}" / "history.parquet", [dict(trial.row) for trial in history], TRIAL)
     (search / "guidance.yaml").unlink()
     end = search / "blocks" / "2.json"

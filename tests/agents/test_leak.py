@@ -65,7 +65,7 @@ class Attack:
             strategy="ua", trajectory=0, iteration=number, history=self.history, rule=RULE, validation=validation,
             status="ok", seeds=SEEDS, maes=maes, error=None, measured=measured,
         )  # fmt: skip
-        self.history = History([*self.history, Trial(row)])
+        self.history = History([*self.history, Trial.of(row)])
 
     def told_by_seed(self) -> list[tuple[float, np.ndarray]]:
         """(error, signs) of each query in hundredths by seed, as `look_up` told once."""

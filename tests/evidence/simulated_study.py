@@ -393,7 +393,7 @@ def _search(simulated: SimulatedStudy, strategy: str, trajectory: int, failing) 
             rule=RULE,
         )
         write_table(trial / "trial.parquet", [row], TRIAL)
-        history = History([*history, Trial(row)])
+        history = History([*history, Trial.of(row)])
         write_table(trial / "history.parquet", [entry.row for entry in history], TRIAL)
     write_table(folder / f"trials_{simulated.iterations}.parquet", [entry.row for entry in history], TRIAL)
 

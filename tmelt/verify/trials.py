@@ -39,7 +39,11 @@ def _check_search(group: Group, place: Place, search: Path) -> None:
             return
         absent = [folder / f"s{seed}" / name for seed in stored["seeds"] for name in ("run.parquet", *FILES)]
         absent = [path for path in absent if not group.present(path)]
-        row = None if absent else _recomputed(group, place, search, folder, stored, History([*map(Trial, rows)]))
+        row = (
+            None
+            if absent
+            else _recomputed(group, place, search, folder, stored, History([Trial.of(row) for row in rows]))
+        )
         row = stored if row is None else row
         for name in stored.keys() - {"chain"}:
             group.equal(folder / "trial.parquet", name, stored[name], row[name], f"iteration={iteration}")
