@@ -144,6 +144,6 @@ def test_optimism_shows_what_was_learnt_of_the_validation_labels(tmp_path):
 
 
 def test_no_row_of_a_history_holds_errors_by_protein():
-    row = asdict(Attack(2, by_seed=False, trials=1).history[-1])["row"]
-    longest = max(len(value) for value in row.values() if isinstance(value, list))
-    assert longest == len(SEEDS) and set(row) == set(TRIAL.names)
+    trial = Attack(2, by_seed=False, trials=1).history[-1]
+    longest = max(len(value) for value in asdict(trial).values() if isinstance(value, list))
+    assert longest == len(SEEDS) and set(trial.row) == set(TRIAL.names)
