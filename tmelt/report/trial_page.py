@@ -149,7 +149,7 @@ def _origin(row: Mapping[str, Any]) -> str:
         "random": "drawn at random",
         "startup": "a first draw of the sampler",
         "sampler": "proposed by the sampler",
-        "agent": "proposed by the agent without a rationale",
+        "agent": "proposed by the agent, without a word",
     }.get(row["origin"], row["origin"])
 
 
