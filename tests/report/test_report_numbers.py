@@ -8,7 +8,6 @@ import pytest
 
 from tmelt.evidence.comparison import SAME
 from tmelt.evidence.schema import TABLES
-from tmelt.report.blocks import noted
 from tmelt.report.code import shown_diff
 from tmelt.report.figures.attribution import TRIED, figure_changes, figure_kinds, kind_shares
 from tmelt.report.figures.comparison import fewest_searches, figure_comparison
@@ -160,12 +159,6 @@ def test_a_kept_change_of_spelling_is_called_neither_knobs_nor_script(whole):
     study = with_table(whole.read(), "changes", kind=pl.lit("none"))
     drawn = figure_changes(study).data["changes"]
     assert set(drawn["kind"]) == {"spelling only"}
-
-
-def test_notes_are_said_once():
-    assert noted(["", "n"], [["a", "1", "few"], ["b", "2", "few"]]).note == "few"
-    assert list(noted(["", "n"], [["a", "1", "few"], ["b", "2", ""]]).columns) == ["", "n", "note"]
-    assert noted(["", "n"], []).note == ""
 
 
 def test_a_unified_diff_shows_its_lines_and_escapes_them():

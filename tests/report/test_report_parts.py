@@ -87,6 +87,7 @@ def test_a_table_says_a_common_note_once_and_different_notes_in_a_column():
     assert (same.columns, same.rows, same.note) == (["", "MAE, °C"], [["a", "1.23"], ["b", DASH]], "short")
     other = table_of([rows[0], rows[1] | {"note": None}], *columns, note=own_note)
     assert other.columns[-1] == "note" and [row[-1] for row in other.rows] == ["short", ""] and not other.note
+    assert table_of([], *columns, note=own_note).note == ""
 
 
 def test_blocks_that_show_nothing_are_left_out():
