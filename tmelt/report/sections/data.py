@@ -10,8 +10,7 @@ from tmelt.report.words import count
 
 def content(study: Study) -> Iterator[Block | None]:
     """What the study was made with."""
-    description = study.facts.get("description")
-    yield Text(f"{description}." if description else "", small=False)
+    yield Text(f"{study.facts.description}.", small=False)
     yield organism_table(study).labelled("Proteins per organism and split", heading="Splits")
     yield cleaning_table(study).labelled("Cleaning", kind="words", heading="Cleaning")
     if not study.cleaning.height:
@@ -56,7 +55,7 @@ def audit_table(study: Study) -> Table:
 
 def organism_table(study: Study) -> Table:
     """Proteins per organism and split."""
-    organisms = study.facts.get("organisms") or {}
+    organisms = study.facts.organisms
     splits = list(study.splits)
     rows = [[name, *(f"{counts.get(split, 0):,}" for split in splits)] for name, counts in organisms.items()]
     rows.append(["all", *(f"{study.splits[split]:,}" for split in splits)])

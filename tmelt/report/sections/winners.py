@@ -149,7 +149,7 @@ def knob_table(study: Study) -> Table:
 
 
 def _knob_order(study: Study) -> list[str]:
-    return [knob["name"] for knob in study.protocol["design"].get("knobs", [])]
+    return [knob.name for knob in study.protocol.space]
 
 
 def winner_scripts(study: Study) -> list[Fold]:
