@@ -15,8 +15,9 @@ from tmelt.history import History
 from tmelt.knobs import Space, knobs_from_table
 from tmelt.protocol import REFERENCE
 from tmelt.resume import with_circumstances
-from tmelt.strategies import AGENTS, Context, propose
+from tmelt.strategies import Context, propose
 from tmelt.strategies.facts import facts_of
+from tmelt.strategies.registry import kind_of
 from tmelt.strategies.seeds import seed_of
 from tmelt.strategies.stop import continue_stop
 
@@ -38,7 +39,7 @@ def propose_candidate(
     chosen = Strategy.model_validate(json.loads(settings))
     past = History.read(history[0] if history else None)
     conversation = None
-    if chosen.kind in AGENTS and iteration > 0:
+    if kind_of(chosen.kind).agent and iteration > 0:
         from tmelt.llm import conversation_for
         from tmelt.llm.dialect import DEFAULT, read_dialect
 

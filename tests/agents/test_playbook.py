@@ -20,12 +20,13 @@ from tmelt.llm.playbook.ideas import read_ideas
 from tmelt.llm.playbook.moves import CAPACITY, FIRST, LATER, REGULARISE
 from tmelt.llm.playbook.reading import read_prompt
 from tmelt.llm.playbook.variation import JITTER, Variation
-from tmelt.strategies import AGENTS, propose
+from tmelt.strategies import propose
 from tmelt.strategies.agent import task_text
 from tmelt.strategies.check_script import check_script
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.memory import remember
 from tmelt.strategies.program import fill_program, program_path
+from tmelt.strategies.registry import agent_kinds
 from tmelt.strategies.seeds import seed_of
 
 SMALL = {
@@ -78,7 +79,7 @@ def test_the_order_is_roughly_the_textbook_s(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(AGENTS))
+@pytest.mark.parametrize("kind", sorted(agent_kinds()))
 def test_five_searches_of_one_arm_are_no_copies(kind, tmp_path):
     """Same study, same arm, same landscape: what differs is the trajectory alone."""
     chains = {

@@ -40,8 +40,8 @@ from tmelt.files import sha256_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Space, Value
 from tmelt.strategies import Context
+from tmelt.strategies.kind import SAMPLED, Kind
 from tmelt.strategies.local import drawn_names, moved, open_knobs
-from tmelt.strategies.options import read_options
 from tmelt.strategies.optuna_space import ask, inside, measured, study_of
 from tmelt.strategies.random import DRAWS, USED_UP, configuration, draw, tried, value_at
 
@@ -111,7 +111,7 @@ def bo_options(options: Mapping[str, Any], strategy: str) -> Tpe | Gp | Cmaes | 
     Raises:
         InputError: an unknown sampler, an option that the sampler does not have, or an illegal value.
     """
-    return read_options(Options, {"sampler": "tpe", **options}, strategy)
+    return KIND.read(options, strategy)
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -289,3 +289,15 @@ def _redrawn(
             names = ", ".join(knob.name for knob in changed)
             return Suggestion(new, origin, f"{who}; repeated a tried configuration, so redrawn: {names}")
     return None
+
+
+KIND = Kind(
+    "bo",
+    "BO",
+    propose,
+    Options,
+    order=30,
+    origins=SAMPLED,
+    sampler="always",
+    defaults={"sampler": "tpe"},
+)

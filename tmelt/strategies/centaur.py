@@ -35,6 +35,7 @@ from tmelt.strategies.agent import (
 )
 from tmelt.strategies.bo import Cmaes, proposal_of, suggest
 from tmelt.strategies.cma import Cma, from_unit, to_unit
+from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.optuna_space import inside
 
 AXES = 3  # principal axes that are shown
@@ -53,9 +54,6 @@ class Override(Reply):
 
     base: Literal["incumbent", "candidate"] = Field(description="what the changes start from")
     changes: dict[str, Any] = Field(min_length=1, description="knobs with other values than in the base")
-
-
-OPTIONS = CentaurOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -165,3 +163,15 @@ def _in_units(cma: Cma, knob: Knob, position: float) -> str:
         values = cma.ordered[knob]
         return str(values[round(position * (len(values) - 1))])
     return f"{from_unit(knob, position):.3g}"
+
+
+KIND = Kind(
+    "centaur",
+    "centaur",
+    propose,
+    CentaurOptions,
+    order=50,
+    origins={**SAMPLED, **ASKED},
+    agent=True,
+    sampler="inner",
+)

@@ -23,6 +23,7 @@ from tmelt.strategies.agent import (
     refuse_repeat,
 )
 from tmelt.strategies.bo import bo_options, proposal_of, suggest
+from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.ra_bo import INNER_STARTUP
 
 
@@ -40,9 +41,6 @@ class Seeds(Reply):
     """What the LLM replies: one list of changes for each candidate."""
 
     candidates: tuple[dict[str, Any], ...] = Field(description="of each candidate the knobs that differ from the base")
-
-
-OPTIONS = SeededOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -98,3 +96,16 @@ def _ask(history: History, context: Context, options: SeededOptions) -> Proposal
 
     values = {"seeds": str(options.seeds)}
     return consult(history, context, options=options, base=base, values=values, parse=parse, scripts=False)
+
+
+KIND = Kind(
+    "llm_seeded",
+    "LLM-seeded search",
+    propose,
+    SeededOptions,
+    order=40,
+    origins={**SAMPLED, **ASKED},
+    agent=True,
+    sampler="inner",
+    control="asks the agent once, then a sampler goes on",
+)

@@ -22,6 +22,7 @@ from tmelt.strategies.agent import (
 )
 from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.coarse import told_mae
+from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.rounds import Round, current_round, narrowed, next_round_number
 
 INNER_STARTUP = 2
@@ -64,9 +65,6 @@ class Structure(Reply):
     changes: dict[str, Any] = Field(min_length=1, description="knobs with other values than in the base")
     subspace: dict[str, dict[str, Any]] = Field(min_length=1, description="knobs left to BO, and their ranges")
     subspace_reason: str = Field(min_length=1, max_length=4000, description="why these knobs and these ranges")
-
-
-OPTIONS = RABOOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -158,3 +156,15 @@ def round_text(last: Round | None, history: History, length: int) -> str:
         )
     lines.append(f"After your next trial BO has {length} trials inside your next subspace.")
     return "\n".join(lines)
+
+
+KIND = Kind(
+    "ra_bo",
+    "restricted agent with BO",
+    propose,
+    RABOOptions,
+    order=100,
+    origins={**SAMPLED, **ASKED},
+    agent=True,
+    sampler="inner",
+)

@@ -29,6 +29,7 @@ from tmelt.strategies.agent import (
     refuse_repeat,
 )
 from tmelt.strategies.check_script import ScriptError, check_script
+from tmelt.strategies.kind import ASKED, Kind
 from tmelt.strategies.memory import REPAIRABLE
 
 CONTRACT = "candidate/CONTRACT.md"
@@ -63,9 +64,6 @@ class Task:
     def purpose(self) -> str:
         """A word for the transcript."""
         return "repair" if self.repair else "propose"
-
-
-OPTIONS = UAOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -189,3 +187,15 @@ def _holds_script(text: str) -> bool:
     """Whether there is a script in it: a Python block with content, or both functions, however they are wrapped."""
     functions = all(re.search(rf"^(async )?def {name}\(", text, re.MULTILINE) for name in ("fit", "predict"))
     return functions or any(match["body"].strip() for match in _PYTHON.finditer(text))
+
+
+KIND = Kind(
+    "ua",
+    "unleashed agent",
+    propose,
+    UAOptions,
+    order=90,
+    origins=ASKED,
+    agent=True,
+    writes_scripts=True,
+)

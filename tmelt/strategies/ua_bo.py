@@ -16,6 +16,7 @@ from tmelt.strategies.agent import (
     read_reply,
     refuse_repeat,
 )
+from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.memory import REPAIRABLE
 from tmelt.strategies.ra_bo import RoundOptions, Structure, check_subspace, round_text, search_round
 from tmelt.strategies.rounds import current_round, next_round_number
@@ -30,9 +31,6 @@ class ScriptStructure(Structure):
     """The JSON part of the reply; the script or the edits stand outside it."""
 
     changes: dict[str, Any] = Field(default_factory=dict, description="knobs with other values than in the base")
-
-
-OPTIONS = UABOOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -76,3 +74,16 @@ def propose(history: History, context: Context) -> Proposal:
         scripts=True,
         purpose=task.purpose,
     )
+
+
+KIND = Kind(
+    "ua_bo",
+    "unleashed agent with BO",
+    propose,
+    UABOOptions,
+    order=110,
+    origins={**SAMPLED, **ASKED},
+    agent=True,
+    writes_scripts=True,
+    sampler="inner",
+)
