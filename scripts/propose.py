@@ -42,10 +42,11 @@ def propose_candidate(
     if kind_of(chosen.kind).agent and iteration > 0:
         from tmelt.llm import conversation_for
         from tmelt.llm.dialect import DEFAULT, read_dialect
+        from tmelt.strategies.playbook import playbook
 
         seed = seed_of(fixed["study"], strategy, trajectory)
         form = read_dialect(dialect[0]) if dialect else DEFAULT
-        conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed, form)
+        conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed, form, playbook)
     context = Context(
         study=fixed["study"],
         strategy=strategy,

@@ -20,6 +20,7 @@ from tmelt.errors import InputError
 from tmelt.files import canonical_json, sha256_text
 from tmelt.history import History, Proposal
 from tmelt.knobs import KNOBS, Knob, Space
+from tmelt.notes import Sampled, find
 from tmelt.strategies import propose
 from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.cma import Cma
@@ -199,7 +200,8 @@ def test_startup_is_random_and_counts_successes():
     assert sum(trial.ok for trial in searched[:first]) == 8
     assert {trial.origin for trial in searched[1:first]} == {"startup"}
     assert {trial.origin for trial in searched[first:]} == {"sampler"}
-    assert searched[first].proposal["rationale"] == f"tpe: 8 trials told, {first - 8} failed"
+    assert f"told 8 trials with a validation error, {first - 8} failed" in searched[first].proposal["rationale"]
+    assert searched[1].proposal["rationale"].startswith("drawn at random; tpe begins with 8 measured trials")
 
 
 @pytest.mark.slow
@@ -266,9 +268,10 @@ def test_a_subspace_is_warmed_by_the_history_that_lies_in_it(sampler):
     suggestion = suggest(searched, subspace, REFERENCE_SHA256, options, seed=5, search_seed=0)
     assert suggestion.origin == "sampler"
     assert subspace.complete(suggestion.knobs) == suggestion.knobs
-    assert f"{len(known)} trials told" in suggestion.rationale
+    assert f"told {len(known)} trials with a validation error" in suggestion.rationale
     assert f"{61 - len(known)} of another script or outside these ranges not told" in suggestion.rationale
-    assert suggestion.state["model_based"] == (sampler != "cmaes")  # CMA-ES has not been told a generation yet
+    # CMA-ES has not been told a generation yet.
+    assert find(suggestion.state, Sampled).model_based == (sampler != "cmaes")
 
 
 @pytest.mark.parametrize("failures", ["avoid", "ignore"])

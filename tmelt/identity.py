@@ -144,7 +144,7 @@ def strategy_of(config: "Config", name: str) -> dict[str, Any]:
     options = {key: value for key, value in strategy.options.items() if key not in _FREE_OPTIONS}
     kind = kind_of(strategy.kind)
     asked = asked_kind(kind, strategy.options)
-    package = package_of(strategy.kind)
+    package, code = package_of(strategy.kind), kind.code(strategy.options) if kind.code else None
     contract = PACKAGE / "candidate" / "CONTRACT.md"  # stands in the prompts of those who write scripts
     return {
         "kind": strategy.kind,
@@ -152,4 +152,5 @@ def strategy_of(config: "Config", name: str) -> dict[str, Any]:
         "program": sha256_file(program_path(kind.name if kind.program else asked.name)) if kind.agent else None,
         "contract": sha256_file(contract) if asked.writes_scripts else None,
         **({"package": package} if package else {}),
+        **({"code": code} if code else {}),
     }

@@ -19,6 +19,7 @@ from tmelt.knobs import Space
 from tmelt.llm import Conversation, LLMSettings, Spent, conversation_for
 from tmelt.protocol import REFERENCE
 from tmelt.strategies import Context, propose
+from tmelt.strategies.playbook import playbook
 from tmelt.strategies.seeds import seed_of
 
 SCRIPT = REFERENCE.read_text(encoding="utf-8")
@@ -52,7 +53,7 @@ def context_for(
     transcripts = folder / f"i{iteration}" / "llm"
     if replies is None:
         seed = seed_of("simulated", kind, trajectory)
-        conversation = conversation_for(options, transcripts, history, replay, seed)
+        conversation = conversation_for(options, transcripts, history, replay, seed, scripted=playbook)
     else:
         settings = LLMSettings(model="test:dictated", max_asks=max_asks)
         conversation = Conversation(settings, transcripts, Spent(), replay, Dictated(replies=list(replies), prompts=[]))

@@ -31,9 +31,9 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any], config: 
         return
     if declared.agent:
         own = _without_llm(own, strategy)
-    checked = declared.read(own, strategy)
+    checked = declared.checked(own, strategy)
     if declared.sampler == "inner" and hasattr(checked, "bo"):
-        kind_of("bo").read(checked.bo, f"{strategy}.bo")
+        kind_of("bo").checked(checked.bo, f"{strategy}.bo")
     if declared.check and config is not None:
         declared.check(checked, config, strategy)
 

@@ -37,8 +37,19 @@ class Kind:
     control: str = ""  # what it controls for, as the report says it after the strategy's name; empty for contestants
     program: Path | None = None  # an agent's program; None: prompts/{name}.md, or for a mask the agent's own
     defaults: Mapping[str, Any] = field(default_factory=dict)  # options that count where the config is silent
-    # Further checks before any job starts: (checked options, config, name of the strategy), or raises InputError.
+    # Hash of code outside this package that the options name, part of the strategy's identity; None without such code.
+    code: Callable[[Mapping[str, Any]], str | None] | None = None
+    # Tries out what the checked options name, before any job starts: (options, name of the strategy), or InputError.
+    try_out: Callable[[Any, str], None] | None = None
+    # Checks of the options against the study, before any job starts: (options, config, name), or InputError.
     check: "Callable[[Any, Config, str], None] | None" = None
+
+    def checked(self, options: Mapping[str, Any], strategy: str) -> Any:
+        """As `read`, and what else can be checked before any job starts."""
+        found = self.read(options, strategy)
+        if self.try_out:
+            self.try_out(found, strategy)
+        return found
 
     def read(self, options: Mapping[str, Any], strategy: str) -> Any:
         """The options of `extent.strategies.<strategy>`, checked; for an agent without those of the LLM layer.

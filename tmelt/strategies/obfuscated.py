@@ -129,7 +129,7 @@ class _Plain:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._conversation, name)
 
-    def ask(self, *, system: str, user: str, parse: Callable[[str], Proposal], purpose: str) -> Proposal:
+    def ask(self, *, system: str, user: str, parse: Callable[[str], Proposal], **rest: Any) -> Proposal:
         """As `Conversation.ask`; complaints about a reply are put in plain words as well."""
         from tmelt.llm import ReplyError
 
@@ -139,7 +139,7 @@ class _Plain:
             except ReplyError as error:
                 raise ReplyError(plain(str(error))) from None
 
-        return self._conversation.ask(system=plain(system), user=plain(user), parse=parse_plainly, purpose=purpose)
+        return self._conversation.ask(system=plain(system), user=plain(user), parse=parse_plainly, **rest)
 
 
 KIND = Kind(

@@ -42,7 +42,7 @@ def propose(history: History, context: Context) -> Proposal:
         refuse_repeat(history, knobs, base.script)
         return agent_proposal(reply, base, knobs, script=base.script)
 
-    return consult(history, context, options=options, base=base, values={}, parse=parse, scripts=False)
+    return consult(history, context, options=options, base=base, values={}, parse=parse, scripts=False, reply=Changes)
 
 
 KIND = Kind(

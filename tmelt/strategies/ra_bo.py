@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from tmelt.history import History, Proposal
 from tmelt.knobs import KnobError, Space, Value
+from tmelt.notes import InRound
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Options,
@@ -85,11 +86,21 @@ def propose(history: History, context: Context) -> Proposal:
         knobs = apply_changes(base.knobs, reply.changes, context.space, of=base.name)
         check_subspace(context.space, knobs, reply.subspace)
         refuse_repeat(history, knobs, base.script)
-        state = {"round": number, "subspace_reason": reply.subspace_reason}
+        state = (InRound(number=number, subspace_reason=reply.subspace_reason),)
         return agent_proposal(reply, base, knobs, script=base.script, state=state, subspace=reply.subspace)
 
     values = {"round": round_text(under_way, history, options.round)}
-    return consult(history, context, options=options, base=base, values=values, parse=parse, scripts=False)
+    return consult(
+        history,
+        context,
+        options=options,
+        base=base,
+        values=values,
+        parse=parse,
+        scripts=False,
+        reply=Structure,
+        rounds=under_way.number if under_way else 0,
+    )
 
 
 def search_round(
@@ -114,7 +125,7 @@ def search_round(
     )
     if suggestion is None:
         return None
-    place = {"round": under_way.number, "start": start.iteration, "spent": under_way.spent + 1}
+    place = InRound(number=under_way.number, start=start.iteration, spent=under_way.spent + 1)
     return Proposal(
         knobs=suggestion.knobs,
         script=script,
@@ -123,7 +134,7 @@ def search_round(
         rationale=f"round {under_way.number}, opened by trial {start.iteration}: {suggestion.rationale}",
         subspace=subspace,
         declared_knobs=tuple(start.proposal["declared_knobs"]),
-        state={**suggestion.state, **place},
+        state=(*suggestion.state, place),
     )
 
 

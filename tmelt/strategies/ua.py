@@ -13,6 +13,7 @@ from pydantic import Field
 
 from tmelt.history import History, Proposal
 from tmelt.knobs import Value
+from tmelt.notes import Note, Repair
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Base,
@@ -58,7 +59,8 @@ class Task:
 
     base: Base
     repair: str  # what went wrong; empty if there is nothing to repair
-    state: Mapping[str, int]  # of the proposal: which attempt at which trial
+    state: tuple[Note, ...]  # of the proposal: which attempt at which trial
+    log: str | None = None  # end of the log of what crashed
 
     @property
     def purpose(self) -> str:
@@ -88,7 +90,9 @@ def propose(history: History, context: Context) -> Proposal:
         values=values,
         parse=parse,
         scripts=True,
+        reply=Header,
         purpose=task.purpose,
+        log=task.log,
     )
 
 
@@ -98,16 +102,17 @@ def current_task(history: History, context: Context, repairs: int) -> Task:
     A script that has worked before crashed because of its knobs; there is nothing to mend in it.
     """
     last = history[-1]
-    state = last.proposal["state"] or {}
-    attempt = state.get("repairs", 0) + 1
+    before = last.note(Repair)
+    attempt = before.attempt + 1 if before else 1
     worked = any(trial.ok and trial.script == last.script for trial in history)
     if last.origin != "agent" or last.status not in REPAIRABLE or attempt > repairs or worked:
-        return Task(incumbent_base(history, context), "", {})
+        return Task(incumbent_base(history, context), "", ())
     log = (last.error or "no message")[-LOG_TAIL:].replace("```", "'''")
     text = (
         f"Trial {last.iteration} ended as `{last.status}`; this is attempt {attempt} of {repairs}.\n\n```\n{log}\n```"
     )
-    return Task(base_of(last, context), text, {"repairs": attempt, "of": state.get("of", last.iteration)})
+    note = Repair(attempt=attempt, of=before.of if before else last.iteration)
+    return Task(base_of(last, context), text, (note,), f"{log}\n")
 
 
 def script_values(task: Task) -> dict[str, str]:

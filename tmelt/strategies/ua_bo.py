@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tmelt.history import History, Proposal
 from tmelt.knobs import knobs_from_table
+from tmelt.notes import InRound
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     agent_proposal,
@@ -58,7 +59,7 @@ def propose(history: History, context: Context) -> Proposal:
         space = context.space.extended(knobs_from_table(declared))
         check_subspace(space, knobs, reply.subspace)
         refuse_repeat(history, knobs, script)
-        state = {**task.state, "round": number, "subspace_reason": reply.subspace_reason}
+        state = (*task.state, InRound(number=number, subspace_reason=reply.subspace_reason))
         return agent_proposal(
             reply, task.base, knobs, script=script, declared=declared, state=state, subspace=reply.subspace
         )
@@ -72,7 +73,10 @@ def propose(history: History, context: Context) -> Proposal:
         values=values,
         parse=parse,
         scripts=True,
+        reply=ScriptStructure,
         purpose=task.purpose,
+        log=task.log,
+        rounds=under_way.number if under_way else 0,
     )
 
 
