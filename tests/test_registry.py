@@ -64,14 +64,15 @@ def test_every_kind_of_this_package_is_a_module_that_declares_itself():
 
 @pytest.mark.parametrize("name", ["bogus", "agent", "options", "cma", "../bo", "bo.x", "", "prompts"])
 def test_a_name_of_no_kind_is_refused(name):
-    with pytest.raises(InputError, match=r"unknown kind of strategy .*expected one of random, local, bo"):
+    with pytest.raises(InputError, match=r"unknown kind of strategy .*expected one of random, .*local, bo"):
         kind_of(name)
 
 
 def test_an_installed_package_joins(install):
     install("forgetful", "forgetful_search:KIND")
     assert kind_of("forgetful").title == "forgetful search"
-    assert list(kinds())[:3] == ["random", "local", "forgetful"]
+    shown = list(kinds())
+    assert shown.index("local") < shown.index("forgetful") < shown.index("bo")
     assert registry.package_of("forgetful") == "forgetful_search 1.0" and registry.package_of("bo") is None
     with pytest.raises(InputError, match=r"extent\.strategies\.mine\.depth"):
         check_options("mine", "forgetful", {"depth": 1})

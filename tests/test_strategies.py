@@ -1,157 +1,67 @@
-"""The contract that every strategy keeps, and what is special about the samplers.
+"""The contract that every strategy keeps (tmelt.testing), and what is special about the samplers.
 
 To put another strategy under the contract, add it to ARMS.
 """
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-from simulation import REFERENCE, Landscape, context_of, outcome, simulate, write_history
+from simulation import REFERENCE, Landscape, context_of, outcome, simulate
 
 from tmelt.errors import InputError
 from tmelt.files import canonical_json, sha256_text
 from tmelt.history import History, Proposal
-from tmelt.knobs import KNOBS, Knob, Space
+from tmelt.knobs import KNOBS, Space
 from tmelt.notes import Sampled, find
 from tmelt.strategies import propose
 from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.cma import Cma
 from tmelt.strategies.optuna_space import inside, study_of
+from tmelt.strategies.registry import agent_kinds, built_in_kinds
+from tmelt.testing.contract import FAILING, Arm, StrategyContract
 
 REFERENCE_SHA256 = sha256_text(REFERENCE)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A strategy under the contract."""
-
-    kind: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    iterations: int = 60
 
 
 ARMS = {
     "random": Arm("random"),
     "local": Arm("local"),
-    "tpe": Arm("bo"),
-    "tpe_univariate": Arm("bo", {"sampler": "tpe", "multivariate": False, "candidates": 12, "failures": "ignore"}),
-    "tpe_near": Arm("bo", {"moves": 3, "startup": 3}),
-    "gp": Arm("bo", {"sampler": "gp", "startup": 3}, iterations=8),
-    "gp_near": Arm("bo", {"sampler": "gp", "startup": 3, "moves": 2}, iterations=8),
-    "cmaes": Arm("bo", {"sampler": "cmaes", "population": 6}),
+    "grid": Arm(
+        "grid",
+        {"levels": {"width": [64, 128, 256], "depth": [1, 2, 3], "heads": [2, 4, 8], "dropout": [0.0, 0.1, 0.2]}},
+        tiny={"levels": {"pooling": ["mean", "max"], "head_depth": [1, 2], "norm": ["pre", "post"]}},
+    ),
+    "tpe": Arm("bo", tiny={"startup": 1}),
+    "tpe_univariate": Arm(
+        "bo",
+        {"sampler": "tpe", "multivariate": False, "candidates": 12, "failures": "ignore"},
+        tiny={"startup": 1},
+    ),
+    "tpe_near": Arm("bo", {"moves": 3, "startup": 3}, tiny={"startup": 1}),
+    "gp": Arm("bo", {"sampler": "gp", "startup": 3}, iterations=8, tiny={"startup": 1}),
+    "gp_near": Arm("bo", {"sampler": "gp", "startup": 3, "moves": 2}, iterations=8, tiny={"startup": 1}),
+    "cmaes": Arm("bo", {"sampler": "cmaes", "population": 6}, tiny={"startup": 1}),
     "qmc": Arm("bo", {"sampler": "qmc"}),
+    "nsga2": Arm("bo", {"sampler": "optuna.samplers.NSGAIISampler", "startup": 3}, tiny={"startup": 1}),
 }
-FAILING = Landscape(Space(), seed=3, failing=0.3)
 
 
-@pytest.fixture(scope="module", params=ARMS)
-def arm(request) -> Arm:
-    return ARMS[request.param]
+class TestContract(StrategyContract):
+    """Every strategy that asks no LLM."""
 
+    @pytest.fixture(scope="class", params=ARMS)
+    @classmethod
+    def arm(cls, request) -> Arm:
+        return ARMS[request.param]
 
-@pytest.fixture(scope="module")
-def history(arm) -> History:
-    """A search in which almost a third of the trials fail."""
-    return simulate(arm.kind, arm.iterations, landscape=FAILING, options=arm.options)
-
-
-def test_trial_0_is_the_baseline(arm):
-    proposal = propose(History(), context_of(arm.kind, 0, options=arm.options))
-    assert proposal.origin == "baseline"
-    assert proposal.knobs == Space().defaults()
-    assert proposal.script == REFERENCE
-
-
-@pytest.mark.slow
-def test_no_configuration_is_drawn_twice(arm, history):
-    configurations = {canonical_json(trial.knobs) for trial in history}
-    assert len(configurations) == len(history) == arm.iterations + 1
-
-
-def test_ranges_and_conditions_are_respected(history):
-    for trial in history:
-        assert Space().complete(trial.knobs) == trial.knobs
-        for knob in Space():
-            if knob.name in trial.knobs:
-                assert type(trial.knobs[knob.name]) is type(knob.default)
-    optimisers = {trial.knobs["optimiser"] for trial in history}
-    if "sgd" in optimisers:
-        assert all(("momentum" in t.knobs) == (t.knobs["optimiser"] == "sgd") for t in history)
-
-
-def test_failures_are_survived(history):
-    assert history[0].ok
-    assert len(history.failed) > len(history) / 8
-    assert all(trial.val_mae is None for trial in history.failed)
-    assert history[-1].incumbent is not None
-
-
-@pytest.mark.slow
-def test_a_new_process_proposes_the_same(arm, history, tmp_path):
-    for length, hash_seed in ((1, "1"), (len(history), "2")):
-        part = History(history[:length])
-        here = propose(part, context_of(arm.kind, length, options=arm.options))
-        path = tmp_path / f"{length}.parquet"
-        write_history(path, part)
-        program = [sys.executable, str(Path(__file__).with_name("simulation.py")), str(path), arm.kind]
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        there = subprocess.run(
-            [*program, json.dumps(dict(arm.options))], env=environment, check=True, capture_output=True, text=True
-        )
-        assert there.stdout.strip() == canonical_json(asdict(here))
-
-
-@pytest.mark.slow
-def test_a_resumed_search_is_the_uninterrupted_one(arm, history, tmp_path):
-    half = len(history) // 2
-    write_history(tmp_path / "history.parquet", History(history[:half]))
-    resumed = simulate(
-        arm.kind,
-        arm.iterations,
-        landscape=FAILING,
-        options=arm.options,
-        history=History.read(tmp_path / "history.parquet"),
+    test_no_configuration_is_tried_twice = pytest.mark.slow(StrategyContract.test_no_configuration_is_tried_twice)
+    test_a_new_process_proposes_the_same = pytest.mark.slow(StrategyContract.test_a_new_process_proposes_the_same)
+    test_a_resumed_search_is_the_uninterrupted_one = pytest.mark.slow(
+        StrategyContract.test_a_resumed_search_is_the_uninterrupted_one
     )
-    assert resumed.head == history.head
 
 
-def test_trajectories_differ(arm, history):
-    other = simulate(arm.kind, 3, landscape=FAILING, options=arm.options, trajectory=1)
-    assert other[0].knobs == history[0].knobs
-    assert all(other[i].knobs != history[i].knobs for i in (1, 2, 3))
-
-
-def test_a_search_that_only_fails_goes_on(arm):
-    failed = simulate(arm.kind, 14, landscape=Landscape(Space(), failing=1.0), options=arm.options)
-    assert len({canonical_json(trial.knobs) for trial in failed}) == 15
-    assert failed.incumbent is None
-    assert {trial.origin for trial in failed[1:]} <= {"random", "startup", "sampler"}
-
-
-def test_a_used_up_space_stops_the_search(arm):
-    """Six configurations: all are tried, none twice, and then the strategy says so."""
-    tiny = Space([
-        Knob("pooling", "choice", "mean", "", choices=("mean", "max")),
-        Knob("head_depth", "int", 2, "", 1, 2, when=("pooling", ("max",))),
-        Knob("norm", "choice", "pre", "", choices=("pre", "post")),
-    ])  # fmt: skip
-    searched = simulate(arm.kind, 20, landscape=Landscape(tiny), options={**arm.options, **_short_startup(arm)})
-    assert len({canonical_json(trial.knobs) for trial in searched}) == len(searched) == 6
-    proposal = propose(searched, context_of(arm.kind, 6, options=arm.options, space=tiny))
-    assert proposal.status == "stopped"
-    assert "used up" in proposal.error
-
-
-def _short_startup(arm: Arm) -> dict[str, Any]:
-    return {"startup": 1} if arm.kind == "bo" and arm.options.get("sampler") != "qmc" else {}
+def test_every_kind_without_an_llm_is_under_the_contract():
+    assert {arm.kind for arm in ARMS.values()} == set(built_in_kinds()) - agent_kinds()
 
 
 @pytest.mark.slow

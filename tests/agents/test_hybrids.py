@@ -68,7 +68,7 @@ def test_bo_is_warmed_by_earlier_trials_inside_the_subspace(tmp_path):
     history = step(history, propose(history, context), tmp_path)
     inner = {"round": 4, "bo": {"sampler": "tpe", "startup": 1}}
     drawn = propose(history, context_for("ra_bo", tmp_path, history, options=inner))
-    assert drawn.origin == "sampler" and "1 trials told" in drawn.rationale
+    assert drawn.origin == "sampler" and "told 1 trial with" in drawn.rationale
     assert drawn.knobs["depth"] == 2 and drawn.subspace == {"learning_rate": {"low": 1e-5, "high": 1e-2}}
 
 
