@@ -10,7 +10,7 @@ from tmelt.files import canonical_json
 from tmelt.knobs import Space
 from tmelt.strategies import propose
 from tmelt.strategies.check_options import check_options
-from tmelt.strategies.registry import kind_of
+from tmelt.strategies.registry import kind_of, named_code
 
 # A sampler as OptunaHub's registry has them: a folder with `__init__.py` that imports its neighbour.
 PACKAGE = {
@@ -88,9 +88,13 @@ def test_its_arguments_reach_it(package):
 
 
 def test_the_code_of_a_path_belongs_to_the_strategy(package):
-    code = kind_of("bo").code
+    def code(options):
+        return named_code(kind_of("bo"), options)
+
     options = options_of(f"{package}:NearestSampler")
     before = code(options)
+    assert named_code(kind_of("ra_bo"), {"bo": options}) == before
+    assert named_code(kind_of("ra"), {}) is named_code(kind_of("ra_bo"), {}) is None
     (package / "sampler.py").write_text((package / "sampler.py").read_text() + "\n# other\n")
     assert before and code(options) != before
     assert code({"sampler": "tpe"}) is None and code({"sampler": "optuna.samplers.NSGAIISampler"}) is None

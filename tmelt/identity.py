@@ -138,13 +138,13 @@ def design_of(config: "Config") -> dict[str, Any]:
 def strategy_of(config: "Config", name: str) -> dict[str, Any]:
     """What makes the trials of one strategy one search: its kind, prompt and options, but those of _FREE_OPTIONS."""
     from tmelt.strategies.program import program_path
-    from tmelt.strategies.registry import asked_kind, kind_of, package_of
+    from tmelt.strategies.registry import asked_kind, kind_of, named_code, package_of
 
     strategy = config.extent.strategies[name]
     options = {key: value for key, value in strategy.options.items() if key not in _FREE_OPTIONS}
     kind = kind_of(strategy.kind)
     asked = asked_kind(kind, strategy.options)
-    package, code = package_of(strategy.kind), kind.code(strategy.options) if kind.code else None
+    package, code = package_of(strategy.kind), named_code(asked, strategy.options)
     contract = PACKAGE / "candidate" / "CONTRACT.md"  # stands in the prompts of those who write scripts
     return {
         "kind": strategy.kind,

@@ -62,6 +62,13 @@ def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
         )
 
 
+def _searches_without_llm(study: Study) -> str:
+    """The subject of what searches without an LLM are told, by the titles of their kinds."""
+    declared = [kind for name in study.strategies if (kind := study.kind(name)) and not kind.agent]
+    titles = listing(list(dict.fromkeys(kind.title for kind in declared))) or "a search without an LLM"
+    return f"{titles[:1].upper()}{titles[1:]} {'get' if ' and ' in titles else 'gets'}"
+
+
 def what_is_told(study: Study) -> str:
     """What agents are told and samplers are not; empty without agents."""
     agents = [name for name in study.strategies if study.model(name)]
@@ -71,8 +78,8 @@ def what_is_told(study: Study) -> str:
     scripts = [name for name, kind in kinds.items() if kind and kind.writes_scripts]
     hidden = [name for name, kind in kinds.items() if kind and kind.hides_task]
     parts = [
-        "Random search, local search and BO get the ranges of the knobs, and of each trial its values and its "
-        "validation error or failure.",
+        f"{_searches_without_llm(study)} the ranges of the knobs, and of each trial its values and its validation "
+        "error or failure.",
         f"Agents ({listing(agents)}) are also told the meaning of each knob, that the task is melting temperature from "
         "frozen ESM-2 embeddings, the data set's description and split sizes, the budget of a run, and of each trial "
         "the errors on fit and stop proteins, the margin, training seconds, decisions, failure messages and earlier "

@@ -42,6 +42,13 @@ def asked_kind(kind: Kind, options: Mapping[str, Any]) -> Kind:
     return kind_of(kind.read(options, kind.name).agent) if kind.mask else kind
 
 
+def named_code(kind: Kind, options: Mapping[str, Any]) -> str | None:
+    """Return a hash of the code outside this package that the options name, those of an inner sampler included."""
+    if kind.sampler == "inner":
+        return named_code(kind_of("bo"), options.get("bo") or {})
+    return kind.code(options) if kind.code else None
+
+
 @cache
 def kinds() -> dict[str, Kind]:
     """Return all kinds, those of installed packages included, in the order in which they are shown."""
