@@ -3,6 +3,8 @@
 To put another strategy under the contract, add it to ARMS.
 """
 
+import re
+
 import numpy as np
 import pytest
 from simulation import REFERENCE, Landscape, context_of, outcome, simulate
@@ -15,6 +17,8 @@ from tmelt.notes import Sampled, find
 from tmelt.strategies import propose
 from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.cma import Cma
+from tmelt.strategies.coarse import told_mae
+from tmelt.strategies.knew import closest
 from tmelt.strategies.optuna_space import inside, study_of
 from tmelt.strategies.registry import agent_kinds, built_in_kinds
 from tmelt.testing.contract import FAILING, Arm, StrategyContract
@@ -102,6 +106,26 @@ def test_each_trial_says_whether_a_model_chose_it():
     assert not any(trial.model_based for trial in simulate("bo", 4, options={"sampler": "qmc"}))
     evolved = simulate("bo", 12, options={"sampler": "cmaes", "population": 4, "startup": 2})
     assert [trial.model_based for trial in evolved] == [False] * 6 + [True] * 7  # from the second generation on
+
+
+def test_the_closest_trials_are_named_with_errors_as_agents_are_told_them():
+    searched = simulate("random", 6, landscape=Landscape(Space(), seed=3))
+    near = searched[4]
+    pooling = next(choice for choice in Space()["pooling"].choices if choice != near.knobs["pooling"])
+    knobs = {**near.knobs, "depth": 2 if near.knobs["depth"] == 1 else near.knobs["depth"] - 1, "pooling": pooling}
+    text = closest(searched.succeeded, knobs, Space())
+    assert text.startswith(f"closest: trial 4 ({told_mae(near):.2f} °C, other pooling, depth) and trial ")
+    assert closest((), knobs, Space()) == ""
+
+
+@pytest.mark.parametrize(
+    ("sampler", "words"),
+    [("tpe", "most likely among the better"), ("gp", "expected improvement"), ("cmaes", "around the mean")],
+)
+def test_rationales_say_what_the_sampler_knew(sampler, words):
+    rationale = simulate("bo", 4, options={"startup": 2, "sampler": sampler})[-1].proposal["rationale"]
+    assert re.search(words, rationale)
+    assert "told 4 trials with a validation error; closest: trial " in rationale
 
 
 def test_startup_is_random_and_counts_successes():

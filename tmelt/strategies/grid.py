@@ -50,7 +50,7 @@ def propose(history: History, context: Context) -> Proposal:
     Raises:
         InputError: an option, an unknown knob or a level outside the knob's range.
     """
-    options = read_options(GridOptions, context.options, context.strategy)
+    options: GridOptions = read_options(GridOptions, context.options, context.strategy)
     points = grid_points(context.space, options.levels, context.strategy)
     used = tried(history, Proposal(knobs={}, script=context.reference).script_sha256)
     order = np.random.default_rng(context.search_seed).permutation(len(points))

@@ -48,8 +48,9 @@ def build_sampler(sampler: str, arguments: Mapping[str, Any], seed: int, where: 
         raise InputError(f"{where}: {sampler} is no optuna.samplers.BaseSampler; name such a class")
     if "seed" not in inspect.signature(kind).parameters:
         raise InputError(f"{where}: {sampler} takes no `seed`, so no search with it could be repeated")
+    make: Any = kind  # its parameters are its own
     try:
-        return kind(seed=seed, **arguments)
+        return make(seed=seed, **arguments)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {sampler} refuses its arguments: {one_line(error)}") from None
 
