@@ -145,7 +145,7 @@ CHOICES = pa.schema([
 WINNERS = pa.schema([
     *_TRIAL_KEY,
     column("candidate", S, "folder under confirm/, or null if not confirmed"),
-    column("origin", S, "who proposed it: baseline, random, startup, sampler or agent"),
+    column("origin", S, "who proposed it: baseline, or an origin that the kind of the strategy declares"),
     column("script", S, "SHA-256 of the training script"),
     column("knobs", S, "active knobs as JSON"),
     column("parameter_count", N, "trainable parameters, as the candidate reports them"),

@@ -19,6 +19,7 @@ from tmelt.report.code import Diff, diff_scripts
 from tmelt.report.inputs import Study
 from tmelt.report.words import anchor, count, dollars, number, seconds, shortened, value
 from tmelt.schema import read_table
+from tmelt.strategies.registry import origins
 
 INLINED = 300  # trials beyond which only kept, best and failed ones get a section
 _BEST = 3  # of each search, where not all are shown
@@ -146,10 +147,7 @@ def _section(
 def _origin(row: Mapping[str, Any]) -> str:
     return {
         "baseline": "the reference candidate at its defaults",
-        "random": "drawn at random",
-        "startup": "a first draw of the sampler",
-        "sampler": "proposed by the sampler",
-        "agent": "proposed by the agent, without a word",
+        **origins(),
     }.get(row["origin"], row["origin"])
 
 

@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from tmelt.evidence.difference import CATEGORIES as KNOB_CATEGORIES
+from tmelt.knobs import CATEGORIES as KNOB_CATEGORIES
 from tmelt.report.figures.attribution import THIRDS
 from tmelt.report.figures.theme import (
     FAINT,
