@@ -9,21 +9,25 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.files import write_json
 from tmelt.history import History
+from tmelt.strategies.stop import CAUSE
 
 
 def close_block(*, history: Path, block: Path) -> None:
-    """Write whether the search continues; if not, since which trial, why, and under which circumstances."""
+    """Write whether the search continues; if not, since which trial, why, under which circumstances, at what price."""
     stopped = next((trial for trial in History.read(history) if trial.status == "stopped"), None)
     if stopped is None:
         write_json(block, {"status": "continue"})
         return
+    state = stopped.proposal["state"] or {}
     write_json(
         block,
         {
             "status": "stopped",
             "stopped_at": stopped.iteration,
             "reason": stopped.error,
-            "circumstances": (stopped.proposal["state"] or {}).get("circumstances"),
+            "cause": state.get(CAUSE),
+            "circumstances": state.get("circumstances"),
+            "llm_calls": stopped.row["llm_calls"],
         },
     )
 

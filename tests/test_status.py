@@ -10,6 +10,7 @@ from workflow import study
 from tmelt.config import parse_config
 from tmelt.failed_jobs import describe_failures, describe_full_disk
 from tmelt.status import report, study_status
+from tmelt.study_lock import hold
 
 NOW = 1_700_000_000.0
 
@@ -89,11 +90,26 @@ def test_a_failed_training_is_shown_with_its_reason(results, config):
 
 
 def test_the_end_is_estimated_by_the_pace_of_a_running_study(results, config):
-    locks = results.parent / ".snakemake" / "locks"
-    locks.mkdir(parents=True)
+    snakemake = results.parent / ".snakemake" / "locks"
+    snakemake.mkdir(parents=True)
+    (snakemake / "0.input.lock").touch()  # another study's
     assert "not running" in report(config, results, NOW)
-    (locks / "0.input.lock").touch()
+    lock = hold(results / config.study, config.study)
     assert "in 3 min" in report(config, results, NOW)  # two trials left; two took three minutes until now
+    assert "running: process" in report(config, results, NOW)
+    lock.release()
+    assert "not running" in report(config, results, NOW)
+
+
+def test_evidence_that_still_runs_is_not_called_done(results, config):
+    done = parse_config(study(strategies={"random": {"kind": "random"}}, iterations=2))
+    lock = hold(results / config.study, config.study)
+    assert report(done, results, NOW).splitlines()[-2] == "all searches are done"
+    assert report(done, results, NOW).splitlines()[-1].startswith("running: process")
+    lock.release()
+    (results / config.study / "report").mkdir()
+    (results / config.study / "report" / "report.html").touch()
+    assert report(done, results, NOW).splitlines()[-1] == "all searches are done"
 
 
 def test_a_failed_run_ends_with_the_words_of_its_jobs(results, config):

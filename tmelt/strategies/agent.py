@@ -21,6 +21,7 @@ from tmelt.strategies.guidance import VETOED, guidance_in_force
 from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, remember
 from tmelt.strategies.options import read_options
 from tmelt.strategies.program import fill_program, program_path
+from tmelt.strategies.stop import CAUSE, UNUSABLE
 
 if TYPE_CHECKING:
     from tmelt.llm import NoUsableReply
@@ -190,7 +191,7 @@ def _unusable(base: Base, history: History, error: "NoUsableReply", limit: int |
             f"{count} replies in a row could not be used (stop_after_unusable: {limit}); the last one: "
             f"{error.errors[-1]}; change the model or its settings, or raise stop_after_unusable"
         )
-        return _without_change(base, "stopped", reason)
+        return replace(_without_change(base, "stopped", reason), state={CAUSE: UNUSABLE})
     return _without_change(base, "refused", str(error))
 
 

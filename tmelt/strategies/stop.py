@@ -2,6 +2,9 @@
 
 from tmelt.history import History, Proposal
 
+UNUSABLE = "unusable_replies"  # the cause of a stop that leaves its strategy out of every comparison
+CAUSE = "stopped_by"  # its key in a proposal's state
+
 
 def continue_stop(history: History) -> Proposal | None:
     """The stop again, if the last trial was one; a stop trains nothing and asks nobody."""
