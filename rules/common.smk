@@ -354,6 +354,11 @@ def dialect_of_strategy(wildcards):
     return [] if model is None else [frozen(f"{STUDY}/models/{model}/dialect.json")]
 
 
+def rehearsal(wildcards):
+    """That the reference script works in the sandbox: before trial 0 is trained, and before a model is asked."""
+    return [frozen(f"{STUDY}/rehearsal.json")] if int(wildcards.get("iteration", 0)) == 0 else []
+
+
 def names_of(agents):
     """Regular expression of the strategies that call an LLM, or of those that do not."""
     chosen = [name for name, strategy in CONFIG.extent.strategies.items() if (strategy.kind in AGENTS) == agents]
@@ -396,7 +401,7 @@ def blocks_of_trajectory(wildcards):
         marker = f"{folder}/blocks/{end}.json"
         if not os.path.exists(marker):
             checkpoints.close_block.get(**wildcards, iteration=end)
-        last = json.loads(Path(marker).read_text())
+        last = json.loads(Path(marker).read_text(encoding="utf-8"))
         stopped = last["status"] == "stopped"
         yield marker, [
             f"{folder}/i{iteration}" for iteration in range(start, last["stopped_at"] if stopped else end + 1)

@@ -1,15 +1,20 @@
 """Where a study stands, from its files: histories of simulated searches, logs and Snakemake's notes as they lie."""
 
 import os
+import subprocess
+import sys
 from base64 import urlsafe_b64encode
 
 import pytest
+import yaml
 from simulation import simulate, write_history
-from workflow import study
+from workflow import REPOSITORY, study
 
 from tmelt.config import parse_config
 from tmelt.failed_jobs import describe_failures, describe_full_disk
+from tmelt.files import write_json
 from tmelt.status import report, study_status
+from tmelt.strategies.stop import CAUSE, UNUSABLE
 from tmelt.study_lock import hold
 
 NOW = 1_700_000_000.0
@@ -122,3 +127,35 @@ def test_a_failed_run_ends_with_the_words_of_its_jobs(results, config):
 def test_a_disk_with_room_is_not_called_full(tmp_path):
     assert describe_full_disk(tmp_path) == ""
     assert describe_full_disk(tmp_path / "nothing") == ""
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}],
+    ids=["ascii", "C"],
+)
+def test_it_is_shown_on_any_terminal(results, config, environment):
+    (results.parent / "study.yaml").write_text(yaml.safe_dump(study(strategies={"random": {"kind": "random"}})))
+    command = [sys.executable, REPOSITORY / "scripts" / "show_status.py", "--config", results.parent / "study.yaml"]
+    done = subprocess.run(
+        [*command, "--results", results], env=os.environ | environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"smallest: 2 of 2 trials" in done.stdout and b"\\xb0C" in done.stdout
+
+
+def test_a_search_with_unusable_replies_was_not_tried(results, config):
+    """The stop and its cause are in the history and in the proposal."""
+    history = simulate("random", 3)
+    history[3].row.update(status="stopped", error="20 replies in a row could not be used")
+    folder = results / config.study / "random" / "t0" / "i3"
+    folder.mkdir()
+    write_history(folder / "history.parquet", history)
+    for state, words in (
+        ({CAUSE: UNUSABLE}, "not tried random t0: 20 replies"),
+        (None, "stopped   random t0: 20 replies"),
+    ):
+        write_json(folder / "proposal.json", {"status": "stopped", "state": state})
+        (search,) = study_status(config, results)
+        assert search.not_tried == (state is not None)
+        assert words in report(config, results, NOW)

@@ -168,8 +168,9 @@ class Workspace:
             )
 
     def prepare(self) -> None:
-        """Data, embedding and protocol: what no fault test needs to make again."""
-        self.run(targets=[str(self.study.relative_to(self.folder) / "protocol.json")])
+        """Data, embedding, protocol and the sandbox's rehearsal: what no fault test needs to make again."""
+        study = self.study.relative_to(self.folder)
+        self.run(targets=[str(study / name) for name in ("protocol.json", "rehearsal.json")])
 
     def run(
         self,

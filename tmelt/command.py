@@ -3,7 +3,9 @@
 import argparse
 import inspect
 import io
+import os
 import re
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterable
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tmelt.errors import InfrastructureError, InputError
+from tmelt.full_disk import no_space
 from tmelt.safe_text import for_terminal
 
 
@@ -87,10 +90,24 @@ def _call(function: Callable[..., Any], values: dict[str, Any]) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         function(**values)
+        sys.stdout.flush()
     except InputError as error:
         sys.exit(_complain(error, 2))
     except InfrastructureError as error:
         sys.exit(_complain(error, 75))
+    except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
+        _drop_output()
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if (said := no_space(error)) is None:
+            raise
+        _drop_output()
+        sys.exit(_complain(InfrastructureError(said), 75))
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere: otherwise the interpreter would try again at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(error: Exception, status: int) -> int:

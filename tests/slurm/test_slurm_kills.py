@@ -80,6 +80,24 @@ def test_after_sigkill_the_old_jobs_are_no_second_writers(begun, undisturbed):
     same_as(undisturbed, begun)
 
 
+def test_two_studies_in_one_folder(begun, undisturbed):
+    """The jobs that a killed run has left are second writers for its own study only."""
+    process = begun.start(profile="slurm")
+    wait_until(lambda: is_training(begun), 200)
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(process, 30)
+    left = training_jobs(begun)[0]
+    assert slurm("squeue", "--noheader", "--format=%j", "--jobs", left).startswith("tmelt-smallest_")
+    slurm("scontrol", "suspend", left)
+    other = Workspace(begun.folder, begun.config | {"study": "other"}, config_file="other.yaml")
+    other.run(profile="slurm", targets=["results/other/protocol.json"])
+    assert f"scancel {left}" in begun.run(profile="slurm", fails=True)
+    slurm("scontrol", "resume", left)
+    wait_until(lambda: not training_jobs(begun), 200, pause=0.5)
+    begun.run(profile="slurm")
+    same_as(undisturbed, begun)
+
+
 @pytest.mark.parametrize("chosen", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_and_started_again(begun, undisturbed, chosen):
     process = begun.start(profile="slurm")
