@@ -349,14 +349,19 @@ def longest_prompt_of_model(wildcards):
 
 
 def dialect_of_strategy(wildcards):
-    """What a probe found out about a strategy's model; nothing where no LLM is asked."""
+    """What a probe found out about a strategy's model; nothing where no LLM is asked, as for the baseline."""
     model = model_of(wildcards.strategy)
-    return [] if model is None else [frozen(f"{STUDY}/models/{model}/dialect.json")]
+    return [] if model is None or int(wildcards.iteration) == 0 else [frozen(f"{STUDY}/models/{model}/dialect.json")]
 
 
 def rehearsal(wildcards):
-    """That the reference script works in the sandbox: before trial 0 is trained, and before a model is asked."""
-    return [frozen(f"{STUDY}/rehearsal.json")] if int(wildcards.get("iteration", 0)) == 0 else []
+    """That the reference script works in the sandbox, before trial 0 is trained."""
+    return [frozen(f"{STUDY}/rehearsal.json")] if int(wildcards.iteration) == 0 else []
+
+
+def baseline_of_model(wildcards):
+    """A scored baseline: no model is asked before there is one."""
+    return [frozen(f"{STUDY}/{strategy_of_model(wildcards)}/t0/i0/history.parquet")]
 
 
 def names_of(agents):

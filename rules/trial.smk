@@ -60,7 +60,7 @@ rule rehearse_baseline:
 
 rule probe_model:
     input:
-        rehearsal,
+        baseline_of_model,
     output:
         f"{STUDY}/models/{{model}}/dialect.json",
     log:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tmelt import full_disk
-from tmelt.command import run_command
+from tmelt import __version__, full_disk
+from tmelt.command import run_command, run_subcommand
 from tmelt.errors import InfrastructureError, InputError
 
 
@@ -105,3 +105,9 @@ def test_a_full_temporary_folder_is_named_with_tmpdir(tmp_path, monkeypatch):
     said = full_disk.no_space(OSError(28, "No space left on device", f"{tmp_path}/x"))
     assert said.startswith(f"{tmp_path}/x: No space left on device; {tmp_path} has")
     assert said.endswith("or set TMPDIR to a folder on a disk with more")
+
+
+def test_the_version_is_shown(capsys):
+    with pytest.raises(SystemExit) as left:
+        run_subcommand("tmelt", "about", (), ["--version"])
+    assert (left.value.code, capsys.readouterr().out) == (0, f"tmelt {__version__}\n")

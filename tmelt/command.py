@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from tmelt import __version__
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.full_disk import no_space
 from tmelt.safe_text import for_terminal
@@ -38,6 +39,7 @@ def run_subcommand(
 ) -> None:
     """The same for a program with several functions, each a subcommand of its name."""
     parser = argparse.ArgumentParser(program, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     known = {function.__name__: function for function in functions}
     for name, function in known.items():

@@ -164,7 +164,7 @@ def train_runs(
             refuse_exposed(harness.proteins.parent / "vault")
         else:
             print("warning: `sandbox: none`: the candidate runs with all of this user's rights", file=sys.stderr)
-        with machine_to_blame(), harness.sandbox_for() as sandbox:
+        with machine_to_blame(), harness.sandbox_for() as sandbox, machine_to_blame():
             runner = _Runner(proposal, harness, sandbox, variation, min(max(1, side_by_side), len(todo)))
             failed = runner.rehearse() if proposal.script_sha256 != harness.reference_sha256 else None
             if failed is not None:
@@ -213,7 +213,7 @@ def rehearse_reference(harness: Harness) -> str:
         InfrastructureError: the script fails there, with the cause and what to do.
     """
     check_views(harness.embedding)
-    with machine_to_blame(), harness.sandbox_for() as sandbox:
+    with machine_to_blame(), harness.sandbox_for() as sandbox, machine_to_blame():
         _Runner(harness.reference, harness, sandbox, Variation(), 1).refuse_broken_machine()
         return sandbox.backend
 
