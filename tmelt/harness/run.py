@@ -164,6 +164,7 @@ def train_runs(
             refuse_exposed(harness.proteins.parent / "vault")
         else:
             print("warning: `sandbox: none`: the candidate runs with all of this user's rights", file=sys.stderr)
+        # The inner one looks at the disk while the sandbox's folder is still there.
         with machine_to_blame(), harness.sandbox_for() as sandbox, machine_to_blame():
             runner = _Runner(proposal, harness, sandbox, variation, min(max(1, side_by_side), len(todo)))
             failed = runner.rehearse() if proposal.script_sha256 != harness.reference_sha256 else None
