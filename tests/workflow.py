@@ -154,11 +154,13 @@ class Workspace:
             "XDG_CACHE_HOME": str(self.folder / ".cache"),
         }
 
-    def start(self, *arguments: str, profile: str = "profiles/default") -> subprocess.Popen:
+    def start(
+        self, *arguments: str, profile: str = "profiles/default", targets: Sequence[str] | None = None
+    ) -> subprocess.Popen:
         """A run in a session of its own, its output in log.txt."""
         with (self.folder / self.log).open("a") as log:
             return subprocess.Popen(
-                self.command(*arguments, profile=profile),
+                self.command(*arguments, profile=profile, targets=targets),
                 cwd=self.folder,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
