@@ -59,8 +59,8 @@ class Study:
         told: dict[str, str] = {}
         for (name,), rows in self["not_tried"].group_by("strategy", maintain_order=True):
             row = rows.row(0, named=True)
-            share = f" in {len(rows)} of {row['searches']} searches" if row["searches"] > 1 else ""
-            told[str(name)] = f"{row['reason']}{share}"
+            share = f"{len(rows)} of {row['searches']} searches ended: " if row["searches"] > 1 else ""
+            told[str(name)] = f"{share}{row['reason']}"
         return told
 
     def model(self, strategy: str) -> str | None:
