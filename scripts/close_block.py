@@ -27,7 +27,7 @@ def close_block(*, history: Path, block: Path) -> None:
             "reason": stopped.error,
             "cause": state.get(CAUSE),
             "circumstances": state.get("circumstances"),
-            "llm_calls": stopped.row["llm_calls"],
+            "llm_calls": stopped.llm_calls,
         },
     )
 

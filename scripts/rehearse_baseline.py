@@ -7,13 +7,14 @@ Writes  rehearsal.json: the backend that worked
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.files import read_json, write_json
+from tmelt.files import write_json
 from tmelt.harness.run import Harness, rehearse_reference
+from tmelt.protocol_record import read_protocol
 
 
 def rehearse_baseline(*, protocol: Path, embedding: Path, proteins: Path, rehearsal: Path) -> None:
     """Write which backend of the sandbox works; an error where the reference script fails in it."""
-    harness = Harness.of(read_json(protocol), embedding.parent, proteins)
+    harness = Harness.of(read_protocol(protocol), embedding.parent, proteins)
     write_json(rehearsal, {"backend": rehearse_reference(harness)})
 
 

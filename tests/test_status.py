@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from workflow import REPOSITORY, study
 from tmelt.config import parse_config
 from tmelt.failed_jobs import describe_failures, describe_full_disk
 from tmelt.files import write_json
+from tmelt.history import History
 from tmelt.status import report, study_status
 from tmelt.strategies.stop import CAUSE, UNUSABLE
 from tmelt.study_lock import hold
@@ -72,8 +74,8 @@ def test_scored_trials_are_counted_and_the_incumbent_named(results, config):
 def test_integrity_labels_are_counted_where_a_trial_is_not_clean(results, config):
     assert "integrity" not in report(config, results, NOW)
     history = simulate("random", 2)
-    for trial, label in zip(history, ("clean", "table_like", "not_row_wise"), strict=True):
-        trial.row["integrity"] = label
+    labels = ("clean", "table_like", "not_row_wise")
+    history = History([replace(trial, integrity=label) for trial, label in zip(history, labels, strict=True)])
     write_history(results / config.study / "random" / "t0" / "i2" / "history.parquet", history)
     (search,) = study_status(config, results)
     assert search.integrity == (("table_like", 1), ("not_row_wise", 1))
@@ -147,7 +149,8 @@ def test_it_is_shown_on_any_terminal(results, config, environment):
 def test_a_search_with_unusable_replies_was_not_tried(results, config):
     """The stop and its cause are in the history and in the proposal."""
     history = simulate("random", 3)
-    history[3].row.update(status="stopped", error="20 replies in a row could not be used")
+    stop = replace(history[3], status="stopped", error="20 replies in a row could not be used")
+    history = History([*history[:3], stop])
     folder = results / config.study / "random" / "t0" / "i3"
     folder.mkdir()
     write_history(folder / "history.parquet", history)
