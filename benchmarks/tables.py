@@ -90,7 +90,8 @@ def _tabulate_trials(study: Path, folders: list[str]) -> int:
     from tabulate_trials import tabulate_trials
 
     histories = sorted(study.glob("*/t*/trials.parquet"))
-    tabulate_trials(histories=histories, trials=study / "tables" / "trials.parquet")
+    tables = study / "tables"
+    tabulate_trials(histories=histories, trials=tables / "trials.parquet", not_tried=tables / "not_tried.parquet")
     return pl.read_parquet(study / "tables" / "trials.parquet").height
 
 

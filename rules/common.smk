@@ -15,7 +15,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from tmelt import protocol, resume
+from tmelt import protocol, resume, study_lock
 from tmelt.bundle import BUNDLED
 from tmelt.config import FRESH_SEEDS, parse_config
 from tmelt.errors import InputError
@@ -23,8 +23,7 @@ from tmelt.evidence.schema import TABLES as TABLE_NAMES
 from tmelt.failed_jobs import describe_failures, describe_full_disk
 from tmelt.identity import PACKAGE, backbone_id, dataset_id
 from tmelt.llm.model_id import longest_prompt, model_id
-from tmelt.orphans import refuse_orphans
-from tmelt.status import locked
+from tmelt.orphans import job_name, refuse_orphans
 from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.registry import kind_of
@@ -62,6 +61,7 @@ TRIAL = f"{TRAJECTORY}/i{{iteration}}"
 # The extent is in the names of what is gathered over it: an extended study is never mistaken for a finished one.
 EXTENT_NAME = f"n{ITERATIONS}_s{len(SEEDS)}"
 AHEAD = []  # files from the future, by this machine's clock
+LOCKS = []  # held until this process ends (tmelt.study_lock)
 PERTURBED = f"perturbed_c{len(CONFIRM_SEEDS)}.parquet"  # more fresh seeds are more predictions
 RUN_FILES = ["run.parquet", "curve.parquet", "predictions.parquet", "log.txt"]
 
@@ -85,15 +85,25 @@ def executes():
 
 @functools.cache
 def begin(executing):
-    """Before the first file is looked for: open what stopped and may go on, record a revision; else write nothing."""
-    if not executing or locked(Path("results")):  # Snakemake will refuse to start beside another run
+    """Before the first file is looked for: take the study's lock, open what stopped and may go on, record a revision.
+
+    Unless this process is to run jobs, write nothing.
+    """
+    if not executing:
         return
     try:
+        LOCKS.append(study_lock.hold(Path(STUDY), CONFIG.study))
+        for product in (f"{DATA}/data.json", f"{EMBEDDING}/embedding.json"):  # studies share them
+            if not os.path.exists(product):
+                LOCKS.append(study_lock.hold_shared(Path(product).parent, CONFIG.study, Path(product)))
+        if hasattr(workflow.executor_settings, "jobname_prefix"):
+            prefix = workflow.executor_settings.jobname_prefix
+            workflow.executor_settings.jobname_prefix = job_name(prefix, CONFIG.study)
         for name, strategy in CONFIG.extent.strategies.items():
             for folder in Path(STUDY, name).glob("t*"):
                 resume.reopen(folder, strategy.options)
         protocol.guard(CONFIG, Path(STUDY), record=True)
-    except InputError as error:
+    except (InputError, OSError) as error:
         raise WorkflowError(str(error)) from None
     for path in AHEAD:
         os.utime(path)
@@ -169,11 +179,12 @@ def frozen_all(*paths):
 
 
 def refuse_second_writers():
-    """Before the first job: none of an earlier run may be left in SLURM's queue."""
+    """Before the first job: this run holds the study's lock, and none of an earlier run may be left in SLURM's queue."""
     if VERIFIED:
         return
+    begin(executes())
     try:
-        refuse_orphans(Path.cwd())
+        refuse_orphans(Path.cwd(), CONFIG.study)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -339,9 +350,19 @@ def longest_prompt_of_model(wildcards):
 
 
 def dialect_of_strategy(wildcards):
-    """What a probe found out about a strategy's model; nothing where no LLM is asked."""
+    """What a probe found out about a strategy's model; nothing where no LLM is asked, as for the baseline."""
     model = model_of(wildcards.strategy)
-    return [] if model is None else [frozen(f"{STUDY}/models/{model}/dialect.json")]
+    return [] if model is None or int(wildcards.iteration) == 0 else [frozen(f"{STUDY}/models/{model}/dialect.json")]
+
+
+def rehearsal(wildcards):
+    """That the reference script works in the sandbox, before trial 0 is trained."""
+    return [frozen(f"{STUDY}/rehearsal.json")] if int(wildcards.iteration) == 0 else []
+
+
+def baseline_of_model(wildcards):
+    """A scored baseline: no model is asked before there is one."""
+    return [frozen(f"{STUDY}/{strategy_of_model(wildcards)}/t0/i0/history.parquet")]
 
 
 def names_of(agents):
@@ -386,7 +407,7 @@ def blocks_of_trajectory(wildcards):
         marker = f"{folder}/blocks/{end}.json"
         if not os.path.exists(marker):
             checkpoints.close_block.get(**wildcards, iteration=end)
-        last = json.loads(Path(marker).read_text())
+        last = json.loads(Path(marker).read_text(encoding="utf-8"))
         stopped = last["status"] == "stopped"
         yield marker, [
             f"{folder}/i{iteration}" for iteration in range(start, last["stopped_at"] if stopped else end + 1)

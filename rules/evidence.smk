@@ -23,7 +23,8 @@ rule tabulate_trials:
     input:
         trials_of_searches,
     output:
-        f"{TABLES}/trials.parquet",
+        trials=f"{TABLES}/trials.parquet",
+        not_tried=f"{TABLES}/not_tried.parquet",
     log:
         f"{STUDY}/logs/tabulate_trials.log",
     conda:
@@ -32,7 +33,8 @@ rule tabulate_trials:
         runtime=30,
         mem_mb=4000,
     shell:
-        "python scripts/tabulate_trials.py --histories {input:q} --trials {output:q} 2> {log:q}"
+        "python scripts/tabulate_trials.py --histories {input:q} --trials {output.trials:q}"
+        " --not-tried {output.not_tried:q} 2> {log:q}"
 
 
 rule choose_winners:

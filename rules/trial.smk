@@ -1,7 +1,8 @@
 """One search: propose → train → score, trial after trial; blocks of trials unfold one after the other.
 
 In   protocol.json, data and embedding; the history before the trial
-Out  results/{study}/models/{model}/dialect.json: how an LLM wants to be asked, before the first trial that asks it;
+Out  results/{study}/rehearsal.json: the reference script works in the sandbox, before anything is spent;
+     results/{study}/models/{model}/dialect.json: how an LLM wants to be asked, before the first trial that asks it;
      results/{study}/{strategy}/t{trajectory}/i{iteration}/: proposal, runs per seed, trial.parquet, history.parquet;
      per search trials_{extent}.parquet and results_{extent}.tsv
 """
@@ -35,7 +36,31 @@ rule describe_strategy:
         " --described {output:q} 2> {log:q}"
 
 
+rule rehearse_baseline:
+    input:
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+        embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
+        proteins=frozen_all(f"{DATA}/proteins.parquet"),
+    output:
+        f"{STUDY}/rehearsal.json",
+    log:
+        f"{STUDY}/logs/rehearse_baseline.log",
+    retries: 2
+    conda:
+        "../envs/tmelt.yaml"
+    threads: CONFIG.runtime.threads
+    resources:
+        gpu=int(CONFIG.design.device == "cuda"),
+        runtime=growing(10),
+        mem_mb=training_megabytes,
+    shell:
+        "python scripts/rehearse_baseline.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
+        " --proteins {input.proteins:q} --rehearsal {output:q} 2> {log:q}"
+
+
 rule probe_model:
+    input:
+        baseline_of_model,
     output:
         f"{STUDY}/models/{{model}}/dialect.json",
     log:
@@ -104,6 +129,7 @@ rule train_run:
         proteins=frozen(f"{DATA}/proteins.parquet"),
         proposal=frozen_all(f"{TRIAL}/proposal.json"),
         script=frozen_all(f"{TRIAL}/train.py"),
+        rehearsal=rehearsal,
     output:
         [f"{TRIAL}/s{{seed}}/{name}" for name in RUN_FILES],
     log:

@@ -9,11 +9,11 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.files import write_json
 from tmelt.history import History
-from tmelt.notes import Stop
+from tmelt.notes import Ended, Stop
 
 
 def close_block(*, history: Path, block: Path) -> None:
-    """Write whether the search continues; if not, since which trial, why, and under which circumstances."""
+    """Write whether the search continues; if not, since which trial, why, under which circumstances, at what price."""
     stopped = next((trial for trial in History.read(history) if trial.status == "stopped"), None)
     if stopped is None:
         write_json(block, {"status": "continue"})
@@ -24,7 +24,9 @@ def close_block(*, history: Path, block: Path) -> None:
             "status": "stopped",
             "stopped_at": stopped.iteration,
             "reason": stopped.error,
+            "cause": ended.cause if (ended := stopped.note(Ended)) else None,
             "circumstances": note.circumstances if (note := stopped.note(Stop)) else None,
+            "llm_calls": stopped.llm_calls,
         },
     )
 

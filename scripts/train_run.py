@@ -24,10 +24,12 @@ def train_run(
     journal: Path,
     cores: int,
 ) -> None:
-    """Train; a candidate that fails is a result, with a status."""
+    """Train; a candidate that fails is a result, with a status. A baseline that fails stops the study."""
     harness = Harness.of(read_protocol(protocol), embedding.parent, proteins)
     at_once = seeds_at_once(harness, seeds, cores)
-    train_runs(proposal_to_train(proposal.parent), seeds, folders, harness, journal, at_once, Variation())
+    chosen = proposal_to_train(proposal.parent)
+    baseline = chosen.origin == "baseline"
+    train_runs(chosen, seeds, folders, harness, journal, at_once, Variation(), must_work=baseline)
 
 
 if __name__ == "__main__":

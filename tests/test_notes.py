@@ -12,6 +12,7 @@ from tmelt.history import Proposal
 from tmelt.notes import (
     Candidates,
     CmaSample,
+    Ended,
     InRound,
     LookUp,
     Note,
@@ -34,6 +35,7 @@ EVERY = (
     LookUp(trials=(1, 4)),
     Oversight(guidance="try heads=16"),
     Stop(circumstances="abc"),
+    Ended(cause="unusable_replies"),
     Own(values={"step": 0.5, "seen": [1, 2]}),
 )
 

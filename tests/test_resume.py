@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from study_records import protocol
 from tmelt.files import read_json, write_json, write_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Space
-from tmelt.notes import Stop, notes_to_json
+from tmelt.notes import Ended, Stop, notes_to_json
 from tmelt.protocol import REFERENCE
 from tmelt.resume import reopen, stop_circumstances
 from tmelt.schema import TRIAL, write_table
 from tmelt.scoring import trial_row
+from tmelt.strategies.stop import UNUSABLE
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 MEASURED = (
@@ -137,3 +139,27 @@ def test_a_stop_remembers_what_it_depended_on_although_its_block_is_closed_later
     assert (read_json(end)["status"], read_json(end)["stopped_at"]) == ("stopped", 1)
     reopen(search, {})
     assert files(search) == {"i0/history.parquet"}
+
+
+def test_the_cause_and_the_price_of_a_stop_are_in_the_marker_of_its_block(tmp_path):
+    baseline = Proposal(Space().defaults(), REFERENCE.read_text(), origin="baseline")
+    history = outcome(History(), baseline, Landscape(Space()))
+    stop = replace(
+        baseline,
+        origin="agent",
+        status="stopped",
+        error="no use",
+        state=(Ended(cause=UNUSABLE),),
+        llm_calls=3,
+        parent=0,
+    )
+    row = trial_row(
+        proposal=stop, strategy="ra", trajectory=0, iteration=1, history=history, rule=RULE,
+        validation=without_proteins([]), status="stopped", seeds=[0], maes=[], error=stop.error,
+        measured=dict.fromkeys(MEASURED),
+    )  # fmt: skip
+    rows = [dict(trial.row) for trial in [*history, Trial.of(row)]]
+    write_table(tmp_path / "history.parquet", rows, TRIAL)
+    script("close_block").close_block(history=tmp_path / "history.parquet", block=tmp_path / "1.json")
+    marker = read_json(tmp_path / "1.json")
+    assert (marker["cause"], marker["reason"], marker["llm_calls"]) == (UNUSABLE, "no use", 3)

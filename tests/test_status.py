@@ -1,17 +1,24 @@
 """Where a study stands, from its files: histories of simulated searches, logs and Snakemake's notes as they lie."""
 
 import os
+import subprocess
+import sys
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 
 import pytest
+import yaml
 from simulation import simulate, write_history
-from workflow import study
+from workflow import REPOSITORY, study
 
 from tmelt.config import parse_config
 from tmelt.failed_jobs import describe_failures, describe_full_disk
+from tmelt.files import write_json
 from tmelt.history import History
+from tmelt.notes import Ended, notes_to_json
 from tmelt.status import report, study_status
+from tmelt.strategies.stop import UNUSABLE
+from tmelt.study_lock import hold
 
 NOW = 1_700_000_000.0
 
@@ -91,11 +98,26 @@ def test_a_failed_training_is_shown_with_its_reason(results, config):
 
 
 def test_the_end_is_estimated_by_the_pace_of_a_running_study(results, config):
-    locks = results.parent / ".snakemake" / "locks"
-    locks.mkdir(parents=True)
+    snakemake = results.parent / ".snakemake" / "locks"
+    snakemake.mkdir(parents=True)
+    (snakemake / "0.input.lock").touch()  # another study's
     assert "not running" in report(config, results, NOW)
-    (locks / "0.input.lock").touch()
+    lock = hold(results / config.study, config.study)
     assert "in 3 min" in report(config, results, NOW)  # two trials left; two took three minutes until now
+    assert "running: process" in report(config, results, NOW)
+    lock.release()
+    assert "not running" in report(config, results, NOW)
+
+
+def test_evidence_that_still_runs_is_not_called_done(results, config):
+    done = parse_config(study(strategies={"random": {"kind": "random"}}, iterations=2))
+    lock = hold(results / config.study, config.study)
+    assert report(done, results, NOW).splitlines()[-2] == "all searches are done"
+    assert report(done, results, NOW).splitlines()[-1].startswith("running: process")
+    lock.release()
+    (results / config.study / "report").mkdir()
+    (results / config.study / "report" / "report.html").touch()
+    assert report(done, results, NOW).splitlines()[-1] == "all searches are done"
 
 
 def test_a_failed_run_ends_with_the_words_of_its_jobs(results, config):
@@ -108,3 +130,36 @@ def test_a_failed_run_ends_with_the_words_of_its_jobs(results, config):
 def test_a_disk_with_room_is_not_called_full(tmp_path):
     assert describe_full_disk(tmp_path) == ""
     assert describe_full_disk(tmp_path / "nothing") == ""
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}],
+    ids=["ascii", "C"],
+)
+def test_it_is_shown_on_any_terminal(results, config, environment):
+    (results.parent / "study.yaml").write_text(yaml.safe_dump(study(strategies={"random": {"kind": "random"}})))
+    command = [sys.executable, REPOSITORY / "scripts" / "show_status.py", "--config", results.parent / "study.yaml"]
+    done = subprocess.run(
+        [*command, "--results", results], env=os.environ | environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"smallest: 2 of 2 trials" in done.stdout and b"\\xb0C" in done.stdout
+
+
+def test_a_search_with_unusable_replies_was_not_tried(results, config):
+    """The stop and its cause are in the history and in the proposal."""
+    history = simulate("random", 3)
+    stop = replace(history[3], status="stopped", error="20 replies in a row could not be used")
+    history = History([*history[:3], stop])
+    folder = results / config.study / "random" / "t0" / "i3"
+    folder.mkdir()
+    write_history(folder / "history.parquet", history)
+    for state, words in (
+        ([Ended(cause=UNUSABLE)], "not tried random t0: 20 replies"),
+        ([], "stopped   random t0: 20 replies"),
+    ):
+        write_json(folder / "proposal.json", {"status": "stopped", "state": notes_to_json(state)})
+        (search,) = study_status(config, results)
+        assert search.not_tried == bool(state)
+        assert words in report(config, results, NOW)

@@ -73,9 +73,17 @@ def study(*, runtime: Mapping[str, Any] | None = None, **extent: Any) -> dict[st
 class Workspace:
     """A folder with links to the workflow and a study of its own."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], *, copied: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        copied: tuple[str, ...] = (),
+        config_file: str = "study.yaml",
+    ):
         """`copied` names what is not linked but copied, because the test changes it."""
         self.folder = folder
+        self.config_file = config_file
         self.config = copy.deepcopy(dict(config))
         folder.mkdir(parents=True, exist_ok=True)
         for name in LINKED:
@@ -89,9 +97,14 @@ class Workspace:
                 (folder / name).symlink_to(REPOSITORY / name)
         self.write_config()
 
+    @property
+    def log(self) -> str:
+        """The file with the output of runs that were started."""
+        return "log.txt" if self.config_file == "study.yaml" else f"{self.config_file}.log"
+
     def write_config(self) -> None:
         """Put `self.config` into force."""
-        (self.folder / "study.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        (self.folder / self.config_file).write_text(yaml.safe_dump(self.config, sort_keys=False))
 
     def begin_like(self, other: "Workspace") -> None:
         """Take over what another study has in results/, as it stands, times of files included."""
@@ -129,7 +142,7 @@ class Workspace:
         self, *arguments: str, profile: str = "profiles/default", targets: Sequence[str] | None = None
     ) -> list[str]:
         """Snakemake's command line; without `targets` for the searches, with none of them for the whole study."""
-        snakemake = [sys.executable, "-m", "snakemake", "--profile", profile, "--configfile", "study.yaml"]
+        snakemake = [sys.executable, "-m", "snakemake", "--profile", profile, "--configfile", self.config_file]
         return [*snakemake, *arguments, "--", *(self.searches if targets is None else targets)]
 
     def environment(self) -> dict[str, str]:
@@ -141,11 +154,13 @@ class Workspace:
             "XDG_CACHE_HOME": str(self.folder / ".cache"),
         }
 
-    def start(self, *arguments: str, profile: str = "profiles/default") -> subprocess.Popen:
+    def start(
+        self, *arguments: str, profile: str = "profiles/default", targets: Sequence[str] | None = None
+    ) -> subprocess.Popen:
         """A run in a session of its own, its output in log.txt."""
-        with (self.folder / "log.txt").open("a") as log:
+        with (self.folder / self.log).open("a") as log:
             return subprocess.Popen(
-                self.command(*arguments, profile=profile),
+                self.command(*arguments, profile=profile, targets=targets),
                 cwd=self.folder,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -155,8 +170,9 @@ class Workspace:
             )
 
     def prepare(self) -> None:
-        """Data, embedding and protocol: what no fault test needs to make again."""
-        self.run(targets=[str(self.study.relative_to(self.folder) / "protocol.json")])
+        """Data, embedding, protocol and the sandbox's rehearsal: what no fault test needs to make again."""
+        study = self.study.relative_to(self.folder)
+        self.run(targets=[str(study / name) for name in ("protocol.json", "rehearsal.json")])
 
     def run(
         self,
@@ -197,17 +213,13 @@ class Workspace:
 
     def said(self) -> str:
         """The output of all runs that were started."""
-        return (self.folder / "log.txt").read_text()
+        return (self.folder / self.log).read_text()
 
     def logs(self) -> str:
         """The ends of the jobs' own logs, newest last."""
         logs = [path for path in self.folder.glob("results/**/*.log") if path.stat().st_size]
         logs.sort(key=lambda path: path.stat().st_mtime)
         return "".join(f"\n--- {path.relative_to(self.folder)}\n{path.read_text()[-1500:]}" for path in logs[-4:])
-
-    def unlock(self) -> None:
-        """What a person does after a run was killed."""
-        self.run("--unlock")
 
     def trials(self) -> pl.DataFrame:
         """All gathered trials without their volatile columns."""

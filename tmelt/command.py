@@ -3,14 +3,18 @@
 import argparse
 import inspect
 import io
+import os
 import re
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from tmelt import __version__
 from tmelt.errors import InfrastructureError, InputError
+from tmelt.full_disk import no_space
 from tmelt.safe_text import for_terminal
 
 
@@ -35,6 +39,7 @@ def run_subcommand(
 ) -> None:
     """The same for a program with several functions, each a subcommand of its name."""
     parser = argparse.ArgumentParser(program, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     known = {function.__name__: function for function in functions}
     for name, function in known.items():
@@ -87,10 +92,24 @@ def _call(function: Callable[..., Any], values: dict[str, Any]) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         function(**values)
+        sys.stdout.flush()
     except InputError as error:
         sys.exit(_complain(error, 2))
     except InfrastructureError as error:
         sys.exit(_complain(error, 75))
+    except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
+        _drop_output()
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if (said := no_space(error)) is None:
+            raise
+        _drop_output()
+        sys.exit(_complain(InfrastructureError(said), 75))
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere: otherwise the interpreter would try again at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(error: Exception, status: int) -> int:

@@ -97,6 +97,15 @@ class Stop:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ended:
+    """Why a stop leaves its strategy out of every comparison (tmelt.strategies.stop)."""
+
+    __pydantic_config__ = _CLOSED
+    kind: Literal["ended"] = "ended"
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Own:
     """What a strategy of an installed package keeps, as JSON values."""
 
@@ -105,8 +114,8 @@ class Own:
     values: dict[str, Any]
 
 
-Note = Sampled | CmaSample | InRound | Repair | Candidates | LookUp | Oversight | Stop | Own
-SomeNote = TypeVar("SomeNote", Sampled, CmaSample, InRound, Repair, Candidates, LookUp, Oversight, Stop, Own)
+Note = Sampled | CmaSample | InRound | Repair | Candidates | LookUp | Oversight | Stop | Ended | Own
+SomeNote = TypeVar("SomeNote", Sampled, CmaSample, InRound, Repair, Candidates, LookUp, Oversight, Stop, Ended, Own)
 
 
 def find(notes: Iterable[Note], wanted: type[SomeNote]) -> SomeNote | None:

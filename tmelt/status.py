@@ -1,4 +1,4 @@
-"""Where a study stands, read from its files alone: no lock is touched, so it works while the study runs."""
+"""Where a study stands, read from its files alone: no lock is taken, so it works while the study runs."""
 
 import time
 from base64 import urlsafe_b64encode
@@ -10,8 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from tmelt.config import Config
+from tmelt.files import read_json
 from tmelt.integrity import LABELS
+from tmelt.notes import Ended, notes_from_json
+from tmelt.notes import find as find_note
 from tmelt.schema import TRIAL, read_table
+from tmelt.strategies.stop import UNUSABLE
+from tmelt.study_lock import Found, find
 
 STOPPED = "stopped"
 RECENT = 30  # finished trials that the estimate of the end rests on
@@ -26,6 +31,7 @@ class Search:
     trials: int  # scored, the baseline among them
     planned: int
     stopped: str | None  # why it ended before its last iteration
+    not_tried: bool  # it ended because replies could not be used: its strategy is in no comparison
     incumbent: int | None
     val_mae: float | None  # of the incumbent, °C
     failed_trials: int  # candidates that crashed, ran out of time, …: results, not faults
@@ -62,6 +68,7 @@ def search_status(study: Path, strategy: str, trajectory: int, iterations: int, 
         trials=len(rows),
         planned=iterations + 1,
         stopped=(stop["error"] or STOPPED) if stop else None,
+        not_tried=stop is not None and _stop_cause(folder / f"i{stop['iteration']}") == UNUSABLE,
         incumbent=incumbent,
         val_mae=rows[incumbent]["val_mae"] if incumbent is not None else None,
         failed_trials=sum(row["status"] != "ok" for row in rows),
@@ -83,11 +90,6 @@ def study_status(config: Config, results: Path) -> list[Search]:
         for strategy in extent.strategies
         for trajectory in range(extent.trajectories)
     ]
-
-
-def locked(results: Path) -> bool:
-    """Whether Snakemake holds its lock: a run is going on, or was killed and left it."""
-    return any((results.parent / ".snakemake" / "locks").glob("*"))
 
 
 def estimated_end(searches: Sequence[Search], now: float) -> float | None:
@@ -112,7 +114,9 @@ def report(config: Config, results: Path, now: float | None = None) -> str:
     finished = (results / config.study / "report" / "report.html").exists()
     lines = [f"{config.study}: {done} of {planned} trials" + (", report finished" if finished else ""), *table]
     lines += [
-        f"stopped   {search.strategy} t{search.trajectory}: {search.stopped}" for search in searches if search.stopped
+        f"{'not tried' if search.not_tried else 'stopped  '} {search.strategy} t{search.trajectory}: {search.stopped}"
+        for search in searches
+        if search.stopped
     ]
     lines += [
         f"integrity {search.strategy} t{search.trajectory}: "
@@ -121,17 +125,30 @@ def report(config: Config, results: Path, now: float | None = None) -> str:
         if search.integrity
     ]
     lines += [f"failed    {search.strategy} t{search.trajectory} {job}" for search in searches for job in search.failed]
+    lock = find(results / config.study)
     if not open_searches:
         lines.append("all searches are done")
-    elif not locked(results):
-        lines.append("not running: start it again to go on")
-    elif end := estimated_end(searches, now):
-        lines.append(
-            f"searches estimated to end {time.strftime('%Y-%m-%d %H:%M', time.localtime(end))}, in {_span(end - now)}"
-        )
-    else:
-        lines.append("running; too early to estimate the end")
+    elif lock is not None and lock.alive:
+        lines.append(_estimate(searches, now))
+    if open_searches or not finished or lock is not None:
+        lines.append(_running(lock))
     return "\n".join(lines)
+
+
+def _estimate(searches: Sequence[Search], now: float) -> str:
+    end = estimated_end(searches, now)
+    if end is None:
+        return "too early to estimate the end"
+    return f"searches estimated to end {time.strftime('%Y-%m-%d %H:%M', time.localtime(end))}, in {_span(end - now)}"
+
+
+def _running(lock: Found | None) -> str:
+    """Whether a process runs the study, by the study's lock."""
+    if lock is None:
+        return "not running: start it again to go on"
+    if lock.alive:
+        return f"running: {lock.who}, last sign of life {lock.silent_s:.0f} s ago"
+    return f"not running: the last run ({lock.who}) {lock.how_dead}; start it again to go on"
 
 
 def _row(search: Search) -> tuple[str, ...]:
@@ -147,6 +164,13 @@ def _row(search: Search) -> tuple[str, ...]:
         "unknown" if search.llm_usd is None else f"{search.llm_usd:.2f}",
         ", ".join(search.running) or "–",
     )
+
+
+def _stop_cause(trial: Path) -> str | None:
+    """What a stopped trial's proposal records of its cause."""
+    path = trial / "proposal.json"
+    note = find_note(notes_from_json(read_json(path).get("state"), str(path)), Ended)
+    return note.cause if note else None
 
 
 def _labels(rows: Iterable[dict]) -> tuple[tuple[str, int], ...]:

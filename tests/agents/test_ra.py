@@ -9,8 +9,10 @@ from searching import FACTS, context_for, crash, prompt_of, search, step
 from tmelt.errors import InputError
 from tmelt.history import History, Proposal
 from tmelt.knobs import Space
+from tmelt.notes import Ended
 from tmelt.strategies import propose
 from tmelt.strategies.coarse import coarse, told_mae
+from tmelt.strategies.stop import UNUSABLE
 
 
 def reply(changes, **rest):
@@ -122,6 +124,7 @@ def test_unusable_replies_in_a_row_stop_the_search_with_the_cause(tmp_path, hist
     refused = step(history, first, tmp_path)
     second = proposed(bad, refused)
     assert second.status == "stopped" and second.llm_calls == 3
+    assert second.state == (Ended(cause=UNUSABLE),), "the report would take the search for one that was tried"
     assert "6 replies in a row could not be used" in second.error and "no JSON object" in second.error
     answered = step(refused, proposed([*bad[:2], GOOD], refused), tmp_path)  # a usable reply begins the count anew
     assert proposed(bad, answered).status == "refused"

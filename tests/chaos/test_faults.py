@@ -149,7 +149,6 @@ def test_a_full_disk_costs_nothing_but_time(prepared, undisturbed, space_like, s
     assert "No space left" in said
     paid = space.journal()
     small_disk("size=100m")
-    space.attempt("--unlock")
     space.run()
     same_results(undisturbed, space)
     assert {name: space.journal()[name] for name in paid} == paid

@@ -1,15 +1,19 @@
 """A study that is killed again and again ends like one that was not, and nothing is paid for twice."""
 
+import json
 import os
 import random
 import signal
 import subprocess
-import time
 
 import pytest
 from patience import wait_for
 from survival import SIGNALS, MadeOnce, below_trainings, kill_when_there, same_as, trainings
 from workflow import Workspace, end_processes_in, wait_until
+
+from tmelt.config import parse_config
+from tmelt.status import report
+from tmelt.study_lock import NAME
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
@@ -33,7 +37,6 @@ def test_killed_at_random(prepared, undisturbed, space_like, chaos_seed):
             os.kill(process.pid, chosen)  # the main process alone: what it started may live on
         wait_for(process, 120)
         watch.check()
-        space.unlock()
     space.run()
     watch.check()
     same_as(undisturbed, space)
@@ -49,7 +52,6 @@ def test_everything_killed_in_the_second_seed_keeps_the_first(prepared, space_li
     assert len(first) == 1
     (name,) = first
     written = (space.study / name).stat().st_mtime_ns
-    space.unlock()
     space.run()
     assert len(space.journal()) == 4
     assert space.journal()[name] == first[name]
@@ -84,29 +86,69 @@ def test_an_orphaned_training_is_waited_for_not_repeated(prepared, undisturbed, 
     os.kill(process.pid, signal.SIGKILL)
     wait_for(process, 30)
     assert trainings(space), "the training ended with the main process"
-    space.unlock()
     space.run()
     same_as(undisturbed, space)
 
 
-def test_a_lock_left_behind_is_named_with_its_remedy(prepared, undisturbed, space_like):
+def test_the_lock_of_a_killed_run_is_taken_over(prepared, undisturbed, space_like):
     space = space_like(prepared)
     process = space.start()
-    wait_until(lambda: any((space.folder / ".snakemake" / "locks").glob("*")))
+    wait_until(lambda: (space.study / NAME).exists())
     os.kill(process.pid, signal.SIGKILL)
     wait_for(process, 30)
-    said = space.run(fails=True)
-    assert "--unlock" in said
-    space.unlock()
-    space.run()
+    assert status_of(space).endswith("was killed; start it again to go on")
+    assert f"the last run (process {process.pid} on" in space.run()
+    assert not (space.study / NAME).exists()
     same_as(undisturbed, space)
 
 
 def test_two_people_start_the_same_study(prepared, undisturbed, space_like):
     space = space_like(prepared)
     first = space.start()
-    wait_until(lambda: any((space.folder / ".snakemake" / "locks").glob("*")))
-    time.sleep(1)
-    assert "lock" in space.run(fails=True).lower()
+    wait_until(lambda: (space.study / NAME).exists())
+    said = space.run(fails=True)
+    assert f"a run of this study is going on (process {first.pid} on" in said
+    assert "running: process" in status_of(space)
     ended_well(first, space)
     same_as(undisturbed, space)
+
+
+def test_two_studies_in_one_checkout(prepared, undisturbed, space_like):
+    """The end of one frees nothing of the other, whose revision and reopening are its own affair."""
+    space = space_like(prepared)
+    short = Workspace(space.folder, space.config | {"study": "short"}, config_file="short.yaml")
+    protocol = ["results/short/protocol.json"]
+    assert "not running" in status_of(short)
+    first = space.start()
+    wait_until(lambda: (space.study / NAME).exists())
+    short.run(targets=protocol)
+    assert first.poll() is None, "too early to see anything"
+    assert "running: process" in status_of(space) and "not running" in status_of(short)
+    assert "a run of this study is going on" in space.run(fails=True)
+    short.config["design"]["budget"] = short.config["design"]["budget"] | {"fit_s": 61}
+    short.config["on_change"] = "revision"
+    short.write_config()
+    short.run(targets=protocol)
+    (revision,) = json.loads((short.study / "protocol.json").read_text())["revisions"]
+    assert revision["changes"] == ["budget.fit_s: 60.0 -> 61.0"]
+    ended_well(first, space)
+    same_as(undisturbed, space)
+
+
+def test_two_studies_make_their_data_once(tmp_path, prepared):
+    """Both start at the same moment, in a checkout without data."""
+    spaces = [
+        Workspace(tmp_path / "space", prepared.config | {"study": name}, config_file=f"{name}.yaml")
+        for name in ("one", "two")
+    ]
+    started = [space.start(targets=[f"results/{space.config['study']}/protocol.json"]) for space in spaces]
+    for process in started:
+        assert wait_for(process, 300) == 0, "".join(space.said() for space in spaces)
+    said = [space.said() for space in spaces]
+    assert sorted("join_embedding" in words for words in said) == [False, True]
+    assert sum("waiting for" in words for words in said) == 1
+
+
+def status_of(space: Workspace) -> str:
+    """The last line of `make status`."""
+    return report(parse_config(space.config), space.folder / "results").splitlines()[-1]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,6 +21,14 @@ CLEANED = [
     {"step": 1, "what": "the same sequence twice", "decision": "averaged", "rows": 3, "left": 297},
     {"step": 2, "what": "Tm outside 10 to 120 °C", "decision": "dropped", "rows": 1, "left": 296},
 ]
+UNUSABLE_REPLIES = {
+    "status": "stopped",
+    "stopped_at": 5,
+    "reason": "20 replies in a row could not be used (stop_after_unusable: 20); the last one: no JSON object",
+    "cause": "unusable_replies",
+    "circumstances": None,
+    "llm_calls": 3,
+}
 
 
 @dataclass(frozen=True)
@@ -59,10 +67,12 @@ def make_study(
     fresh_seeds: Sequence[int] = (1_000_000, 1_000_001),
     failing: Callable[[str, int, int], str | None] | None = None,
     tables: Sequence[str] | None = None,
+    not_tried: Sequence[str] = (),
 ) -> Made:
     """A simulated study with settings and cleaning, tabulated by the project's scripts.
 
     Args:
+        not_tried: strategies whose last search ended because of unusable replies.
         tables: the scripts to run; all of them by default. Tables that none of them writes are empty.
     """
     simulated = write_study(
@@ -71,7 +81,11 @@ def make_study(
     )  # fmt: skip
     made = Made(simulated.study, simulated.data)
     add_settings(simulated)
-    train_confirmation(simulated, purposes=purposes)
+    for name in not_tried:
+        marker = simulated.study / name / f"t{trajectories - 1}" / "blocks" / f"{iterations}.json"
+        write_json(marker, UNUSABLE_REPLIES)
+    confirmed = [name for name in simulated.strategies if name not in not_tried]
+    train_confirmation(replace(simulated, strategies=confirmed), purposes=purposes)
     if tables is None:
         make_tables(simulated)
     else:

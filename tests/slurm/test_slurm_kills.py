@@ -44,7 +44,6 @@ def test_killed_at_random(make_space, prepared, undisturbed_pair, chaos_seed):
             follow_refusal(space, space.said(), cancel=draw.random() < 0.5)
             refusals += 1
         watch.check()
-        space.unlock()
     status, said = space.attempt(profile="slurm")
     if status != 0:
         follow_refusal(space, said, cancel=draw.random() < 0.5)
@@ -57,7 +56,7 @@ def test_killed_at_random(make_space, prepared, undisturbed_pair, chaos_seed):
 
 def follow_refusal(space: Workspace, said: str, *, cancel: bool) -> None:
     """Cancel the jobs of the earlier run, or wait until they have ended: the two ways on that the message names."""
-    refusal = said.rpartition("jobs of an earlier run in this folder")[2]
+    refusal = said.rpartition("jobs of an earlier run of smallest")[2]
     named = re.search(r"scancel ([\d ]+)", refusal)
     assert named, said[-4000:] + space.logs()
     if cancel:
@@ -73,10 +72,27 @@ def test_after_sigkill_the_old_jobs_are_no_second_writers(begun, undisturbed):
     left = training_jobs(begun)
     assert left, "SLURM ended the job with its submitter"
     slurm("scontrol", "suspend", left[0])  # a short training would be over before the next run looks
-    begun.attempt("--unlock", profile="slurm")
     said = begun.run(profile="slurm", fails=True)
     assert f"scancel {left[0]}" in said
     slurm("scontrol", "resume", left[0])
+    wait_until(lambda: not training_jobs(begun), 200, pause=0.5)
+    begun.run(profile="slurm")
+    same_as(undisturbed, begun)
+
+
+def test_two_studies_in_one_folder(begun, undisturbed):
+    """The jobs that a killed run has left are second writers for its own study only."""
+    process = begun.start(profile="slurm")
+    wait_until(lambda: is_training(begun), 200)
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(process, 30)
+    left = training_jobs(begun)[0]
+    assert slurm("squeue", "--noheader", "--format=%j", "--jobs", left).startswith("tmelt-smallest_")
+    slurm("scontrol", "suspend", left)
+    other = Workspace(begun.folder, begun.config | {"study": "other"}, config_file="other.yaml")
+    other.run(profile="slurm", targets=["results/other/protocol.json"])
+    assert f"scancel {left}" in begun.run(profile="slurm", fails=True)
+    slurm("scontrol", "resume", left)
     wait_until(lambda: not training_jobs(begun), 200, pause=0.5)
     begun.run(profile="slurm")
     same_as(undisturbed, begun)

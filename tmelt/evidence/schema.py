@@ -580,8 +580,17 @@ INTEGRITY = pa.schema([
     column("incumbents", N, "such trials that became an incumbent"),
 ])  # fmt: skip
 
+NOT_TRIED = pa.schema([
+    *_SEARCH,
+    column("searches", N, "searches of the strategy; all of them are left out of the other tables"),
+    column("trials", N, "trials after the baseline until the search ended"),
+    column("llm_calls", N, "calls to the model"),
+    column("reason", S, "why the replies could not be used"),
+])  # fmt: skip
+
 TABLES: dict[str, pa.Schema] = {
     "trials": TRIALS,
+    "not_tried": NOT_TRIED,
     "runs": RUNS,
     "confirmed_runs": CONFIRMED_RUNS,
     "curves": CURVES,

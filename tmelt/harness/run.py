@@ -7,7 +7,8 @@ no test label; it reads raw numbers only. Whatever the candidate does ends in a 
 
 import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,17 +20,20 @@ import numpy as np
 from tmelt.config import Budget
 from tmelt.embed.view import SEQUENCES, View
 from tmelt.embed.views import check_views
-from tmelt.errors import InfrastructureError
+from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import write_text
+from tmelt.full_disk import full_temporary, machine_to_blame
 from tmelt.harness import journal
 from tmelt.harness.clock import NEARLY_OVER_NOTE, USED_UP, Clock
 from tmelt.harness.cores import granted_cores
+from tmelt.harness.machine import blame, remedy
 from tmelt.harness.precision import ask_gpu, precision_in_use
 from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_parameter_count, read_predictions
 from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_exposed
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
-from tmelt.protocol import check_inputs, processor
+from tmelt.knobs import Space, knobs_from_table
+from tmelt.protocol import REFERENCE, check_inputs, processor
 from tmelt.protocol_record import Protocol
 from tmelt.schema import CURVE, HIDDEN, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
 
@@ -62,6 +66,7 @@ class Harness:
     sequences: str  # which phases see them: none, fit or all
     threads: int
     reference_sha256: str  # scripts other than the reference are rehearsed first
+    knobs: Sequence[Mapping[str, Any]] = ()  # of the study (Space.table); none: those of tmelt.knobs
 
     @classmethod
     def of(cls, protocol: Protocol, embedding: Path, proteins: Path) -> "Harness":
@@ -84,12 +89,36 @@ class Harness:
             sequences=design.sequences,
             threads=design.threads,
             reference_sha256=protocol.reference_sha256,
+            knobs=design.knobs,
         )
+
+    @property
+    def reference(self) -> Proposal:
+        """The reference script with the defaults of the study's knobs, as trial 0 has them."""
+        space = Space(knobs_from_table(self.knobs)) if self.knobs else Space()
+        return Proposal(space.defaults(), REFERENCE.read_text(encoding="utf-8"), origin="baseline")
 
     @property
     def clock(self) -> Clock:
         """The clock of each run's budget."""
         return Clock(self.device, self.threads, self.budget.wall_factor)
+
+    def sandbox_for(self) -> Sandbox:
+        """A sandbox for one job of this study.
+
+        Raises:
+            InfrastructureError: the folder of temporary files has no room.
+        """
+        if said := full_temporary():
+            raise InfrastructureError(f"sandbox: {said}")
+        return Sandbox(
+            self.sandbox,
+            gpu=self.device == "cuda",
+            image=self.sandbox_image,
+            preload=PRELOAD,
+            read=(self.embedding / "fit", self.embedding / "pool"),
+            threads=self.threads,
+        )
 
     def limits(self, seconds: float) -> Limits:
         """The budget as the sandbox enforces it, for a phase of so many seconds by the budget's clock."""
@@ -111,14 +140,16 @@ def train_runs(
     side_by_side: int,
     variation: Variation,
     keep_checkpoints: bool = False,
+    must_work: bool = False,
 ) -> list[dict[str, Any]]:
     """Train `proposal` once per seed; write run, curve, predictions and log into that seed's folder.
 
     A run that the journal `kept` holds is not trained again. With `keep_checkpoints` it holds the checkpoints, too.
-    Returns the rows (tmelt.schema.RUN), in order.
+    With `must_work` a run that fails is no result: it is not kept. Returns the rows (tmelt.schema.RUN), in order.
 
     Raises:
         InfrastructureError: the sandbox or the machine failed; nothing is known about the candidate.
+        InputError: with `must_work`, a run that failed, with the cause.
     """
     if proposal.status != "proposed":
         rows = [_blank_row(seed, proposal.status, None, harness) for seed in seeds]
@@ -135,16 +166,12 @@ def train_runs(
             refuse_exposed(harness.proteins.parent / "vault")
         else:
             print("warning: `sandbox: none`: the candidate runs with all of this user's rights", file=sys.stderr)
-        with Sandbox(
-            harness.sandbox,
-            gpu=harness.device == "cuda",
-            image=harness.sandbox_image,
-            preload=PRELOAD,
-            read=(harness.embedding / "fit", harness.embedding / "pool"),
-            threads=harness.threads,
-        ) as sandbox:
+        # The inner one looks at the disk while the sandbox's folder is still there.
+        with machine_to_blame(), harness.sandbox_for() as sandbox, machine_to_blame():
             runner = _Runner(proposal, harness, sandbox, variation, min(max(1, side_by_side), len(todo)))
             failed = runner.rehearse() if proposal.script_sha256 != harness.reference_sha256 else None
+            if failed is not None:
+                runner.blame_machine(failed.status)
 
             def train(position: int) -> dict[str, Any]:
                 seed, folder, key = seeds[position], folders[position], keys[position]
@@ -152,6 +179,9 @@ def train_runs(
                     row = journal.recall(kept, key, folder, keep_checkpoints)  # meanwhile finished by the other one
                     if row is None:
                         row = failed.write(seed, folder, harness) if failed else runner.run(seed, folder)
+                        runner.blame_machine(row["status"])
+                        if must_work and row["status"] != "ok":
+                            raise _baseline_failed(row, folder)
                         checkpoint = runner.checkpoint(seed) if keep_checkpoints and row["status"] == "ok" else None
                         journal.keep(kept, key, folder, row, checkpoint, harness.budget.disk_mb)
                 return row
@@ -176,6 +206,30 @@ def seeds_at_once(harness: Harness, seeds: Sequence[int], cores: int) -> int:
     return min(len(seeds), max(1, cores // harness.threads))
 
 
+def rehearse_reference(harness: Harness) -> str:
+    """Try the sandbox with the reference script: its imports, and a real training on a few proteins.
+
+    Returns:
+        The sandbox's backend.
+
+    Raises:
+        InfrastructureError: the script fails there, with the cause and what to do.
+    """
+    check_views(harness.embedding)
+    with machine_to_blame(), harness.sandbox_for() as sandbox, machine_to_blame():
+        _Runner(harness.reference, harness, sandbox, Variation(), 1).refuse_broken_machine()
+        return sandbox.backend
+
+
+def _baseline_failed(row: Mapping[str, Any], folder: Path) -> InputError:
+    log = (folder / "log.txt").read_text(encoding="utf-8")
+    return InputError(
+        f"the baseline fails with seed {row['seed']}, so no search can begin: "
+        f"{blame(row['status'], row['reason'], log)}; change design.budget or the baseline's knobs (design.space), and"
+        " start again"
+    )
+
+
 @dataclass(frozen=True)
 class _Failure:
     """An outcome that all seeds of a candidate share: its rehearsal failed."""
@@ -194,12 +248,24 @@ class _Failure:
 class _Runner:
     """The runs of one candidate, in one warm sandbox."""
 
-    def __init__(self, proposal: Proposal, harness: Harness, sandbox: Sandbox, variation: Variation, side_by_side: int):
+    def __init__(
+        self,
+        proposal: Proposal,
+        harness: Harness,
+        sandbox: Sandbox,
+        variation: Variation,
+        side_by_side: int,
+        place: str = "candidate",
+    ):
         self.proposal, self.harness, self.sandbox, self.side_by_side = proposal, harness, sandbox, side_by_side
+        self.place = sandbox.folder / place
+        self._suspected = threading.Lock()
+        self._machine: str | None = None  # why the reference script fails here; "": it works; None: not tried
         self.budget_factor = variation.budget_factor
         self.fit_s = harness.budget.fit_s * self.budget_factor
         self.fit_rows = variation.fit_rows(harness.embedding, harness.proteins)
-        self.script = sandbox.folder / "train.py"
+        self._folder("")
+        self.script = self.place / "train.py"
         write_text(self.script, proposal.script)
         self.script.chmod(0o644)
         self.pool = read_table(harness.embedding / "pool.parquet", POOL)
@@ -230,9 +296,42 @@ class _Runner:
             return _Failure(invalid.status, invalid.reason, _tail(fit), self.harness.clock.used(fit))
         return None
 
+    def refuse_broken_machine(self) -> None:
+        """Rehearse this runner's script, which is the reference.
+
+        Raises:
+            InfrastructureError: it fails, so that no candidate could do better here.
+        """
+        if fault := self._fault():
+            raise InfrastructureError(fault)
+
+    def _fault(self) -> str:
+        failed = self.rehearse()
+        if failed is None:
+            return ""
+        return (
+            f"the reference script fails in the sandbox ({self.sandbox.backend}) on this machine: "
+            f"{blame(failed.status, None, failed.log)}; {remedy(failed.status, failed.log)}"
+        )
+
+    def blame_machine(self, status: str) -> None:
+        """After a candidate that crashed: see whether the reference script does here what it did before.
+
+        Raises:
+            InfrastructureError: it does not, so that nothing is known about the candidate.
+        """
+        if status != "crash":
+            return
+        with self._suspected:
+            if self._machine is None:
+                reference = self.harness.reference
+                self._machine = _Runner(reference, self.harness, self.sandbox, Variation(), 1, "reference")._fault()
+        if self._machine:
+            raise InfrastructureError(self._machine)
+
     def checkpoint(self, seed: int) -> Path:
         """Where the candidate left what it learnt with this seed, until the sandbox closes."""
-        return self.sandbox.folder / f"s{seed}" / "checkpoint"
+        return self.place / f"s{seed}" / "checkpoint"
 
     def run(self, seed: int, out: Path) -> dict[str, Any]:
         """One run: trains, predicts twice, writes everything but run.parquet; returns the row."""
@@ -372,7 +471,7 @@ class _Runner:
         return outcome
 
     def _folder(self, name: str) -> Path:
-        folder = self.sandbox.folder / name
+        folder = self.place / name
         folder.mkdir(parents=True)
         folder.chmod(0o755)  # the sandbox may run as another user
         return folder

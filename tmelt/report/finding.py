@@ -37,7 +37,7 @@ def _setting(study: Study) -> str:
         f"{told}, {count(len(study.strategies), 'strategy', 'strategies')} ({names}) made "
         f"{count(trials.select('strategy', 'trajectory').n_unique(), 'search', 'searches')} of up to "
         f"{count(study.longest, 'trial')} from one baseline, on one split of one data set and the same "
-        "budget per trial."
+        "budget per trial." + (f" Not tried: {listing(list(study.not_tried))}." if study.not_tried else "")
     )
 
 

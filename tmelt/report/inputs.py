@@ -64,6 +64,16 @@ class Study:
         """Strategies whose agent is the project's scripted playbook and no LLM."""
         return [name for name in self.strategies if self.model(name) == "playbook"]
 
+    @cached_property
+    def not_tried(self) -> dict[str, str]:
+        """Strategies that are in no comparison because their model's replies could not be used, and the cause."""
+        told: dict[str, str] = {}
+        for (name,), rows in self["not_tried"].group_by("strategy", maintain_order=True):
+            row = rows.row(0, named=True)
+            share = f"{len(rows)} of {row['searches']} searches ended: " if row["searches"] > 1 else ""
+            told[str(name)] = f"{share}{row['reason']}"
+        return told
+
     def model(self, strategy: str) -> str | None:
         """The LLM that a strategy asks, `playbook`, or None for a strategy that asks nobody."""
         return self.settings.get(strategy, {}).get("options", {}).get("model")

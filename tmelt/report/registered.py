@@ -37,6 +37,9 @@ def registered(study: Study) -> list[str]:
 def _answer(study: Study, hypothesis: RegisteredHypothesis, seen: list[Look]) -> str:
     row = registered_row(study["comparison"], hypothesis)
     if row is None:
+        for side in (hypothesis.a, hypothesis.b):
+            if side in study.not_tried:
+                return f"Not answered: {side} was not tried."
         return "Not answered: one side has no confirmed winner."
     span = interval(row["low"], row["high"], signed=True)
     seen_text = f"{row['a']} − {row['b']}: {number(row['difference'], signed=True)} °C" + (

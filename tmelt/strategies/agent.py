@@ -15,7 +15,7 @@ from tmelt.errors import InputError
 from tmelt.files import sha256_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, KnobError, Space, Value, knobs_from_table
-from tmelt.notes import LookUp, Note, Oversight
+from tmelt.notes import Ended, LookUp, Note, Oversight
 from tmelt.strategies import Context
 from tmelt.strategies.briefing import Briefing, attempts_of
 from tmelt.strategies.coarse import told_mae
@@ -23,6 +23,7 @@ from tmelt.strategies.guidance import VETOED, guidance_in_force
 from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, remember
 from tmelt.strategies.options import read_options
 from tmelt.strategies.program import fill_program, program_path
+from tmelt.strategies.stop import UNUSABLE
 
 if TYPE_CHECKING:
     from tmelt.llm import NoUsableReply
@@ -212,7 +213,7 @@ def _unusable(base: Base, history: History, error: "NoUsableReply", limit: int |
             f"{count} replies in a row could not be used (stop_after_unusable: {limit}); the last one: "
             f"{error.errors[-1]}; change the model or its settings, or raise stop_after_unusable"
         )
-        return _without_change(base, "stopped", reason)
+        return replace(_without_change(base, "stopped", reason), state=(Ended(cause=UNUSABLE),))
     return _without_change(base, "refused", str(error))
 
 

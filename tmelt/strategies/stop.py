@@ -2,6 +2,8 @@
 
 from tmelt.history import History, Proposal
 
+UNUSABLE = "unusable_replies"  # the cause of a stop that leaves its strategy out of every comparison
+
 
 def continue_stop(history: History) -> Proposal | None:
     """The stop again, if the last trial was one; a stop trains nothing and asks nobody."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from tmelt.errors import InputError
 from tmelt.harness.sandbox import landlock
 from tmelt.harness.sandbox.confine import SYSTEM, gpu_nodes
+from tmelt.harness.sandbox.packages import outside_packages, search_path
 from tmelt.harness.sandbox.phase import WORKER_KILLED, Settings
 
 # Strongest first; `none` is taken only when a person wrote it.
@@ -47,7 +48,7 @@ def interpreter_paths() -> list[str]:
     # With and without links on the way: the interpreter finds its library through the path that it was started by.
     prefixes = (sys.prefix, sys.base_prefix)
     places = {*map(os.path.realpath, prefixes), *map(os.path.abspath, prefixes)}
-    return [*sorted(place for place in places if place not in ("/", "/usr")), str(PACKAGE)]
+    return [*sorted(place for place in places if place not in ("/", "/usr")), *outside_packages(), str(PACKAGE)]
 
 
 def refuse_exposed(*hidden: Path) -> None:
@@ -81,6 +82,7 @@ def clean_environment(threads: int) -> dict[str, str]:
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",  # it starts its threads at import, and the worker must be able to fork
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        **({"PYTHONPATH": os.pathsep.join(places)} if (places := search_path()) else {}),
     }
 
 

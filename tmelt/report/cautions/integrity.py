@@ -25,6 +25,13 @@ def integrity(study: Study) -> Iterator[Caution]:
             "none): a script could have read the hidden labels or changed files. Do not rely on scores of written "
             "scripts.",
         )
+    for name, reason in study.not_tried.items():
+        yield _caution(
+            level="warning",
+            title=f"Not tried: {name}.",
+            text=f"{shortened(reason, 600)}. {name} is in no comparison, figure or verdict of this page: replies that "
+            "cannot be used say nothing about a way of searching.",
+        )
     tampered = study["trials"].filter(pl.col("status") == "tamper")
     if len(tampered):
         yield _caution(

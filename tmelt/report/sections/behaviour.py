@@ -87,4 +87,5 @@ def integrity_table(study: Study) -> Table:
             cells = [f"{own[label]['trials']} ({percent(own[label]['rate'])})" for label in LABELS]
             kept = sum(own[label]["incumbents"] for label in LABELS if label != "clean")
             rows.append([name, str(own["clean"]["of"]), *cells, str(kept)])
+    rows += [[f"{name} (not tried)", *[DASH] * (len(LABELS) + 2)] for name in study.not_tried]
     return Table(["", "trials", *(label.replace("_", " ") for label in LABELS), "not clean, yet an incumbent"], rows)

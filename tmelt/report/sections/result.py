@@ -43,6 +43,7 @@ _FINAL_COLUMNS = (
 def final_table(study: Study) -> Table:
     """What the study found: strategies, the baseline, reference predictors, oracles."""
     rows = [("strategy", row) for row in _strategy_rows(study)]
+    rows += [("strategy", [f"{name} (not tried)", DASH]) for name in study.not_tried]
     held = study.baseline
     if held["test_mae"] is not None:
         cells = [
