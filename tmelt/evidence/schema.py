@@ -428,13 +428,13 @@ INTERACTIONS = pa.schema([
 SUBGROUPS = pa.schema([
     *_CANDIDATE,
     column("dimension", S, "organism, tm_band, length_band or distance_band"),
-    column("group", S, "the organism or band"),
+    column("group", S, "the organism or band; organisms of fewer than 8 proteins are pooled as 'other organisms'"),
     column("order", N, "position of the band"),
     column("proteins", N, "test proteins in it"),
     column("mae", F, "°C, of the mean prediction over fresh seeds"),
     *_INTERVAL,
     column("bias", F, "mean of prediction minus measured, °C"),
-    column("spearman", F, "rank correlation within the group; null below 8 proteins"),
+    column("spearman", F, "rank correlation within the group; null below 8 proteins and for pooled organisms"),
 ])  # fmt: skip
 
 _COVERED = [

@@ -76,7 +76,7 @@ def chosen_trials(study: Study) -> tuple[pl.DataFrame, str]:
     failures = len(shown.filter(pl.col("status") != "ok"))
     told = (
         f"The study has {len(trials):,} trials. This page holds {len(shown):,} of them: those that became the "
-        f"incumbent, the {_BEST} best of each search, and {failures:,} of {len(failed):,} failed ones. The others lie "
+        f"incumbent, the {_BEST} best of each search, and {failures:,} of {len(failed):,} failed ones. The others are "
         "in the study's folders."
     )
     return shown.sort("strategy", "trajectory", "iteration"), told
@@ -197,7 +197,7 @@ def _script_change(study: Study, row: Mapping[str, Any], before: Mapping[str, An
     ]
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        return None, f"{missing[0].relative_to(study.folder)} is not there, so its difference cannot be shown"
+        return None, f"{missing[0].relative_to(study.folder)} is missing, so the difference cannot be shown"
     return diff_scripts(read_script(paths[0]), read_script(paths[1]), _DIFF_ROWS), ""
 
 
