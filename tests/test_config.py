@@ -44,7 +44,10 @@ def test_dollars_without_a_price_are_refused_before_anything_starts():
 
 @pytest.mark.parametrize("kind", ["ra_bo", "ua_bo"])
 def test_the_inner_search_of_a_hybrid_is_checked_before_anything_starts(kind):
-    for bo, message in (({"sampler": "grid"}, "bo: "), ({"sampler": "gp", "startups": 4}, r"bo\.startups: Extra")):
+    for bo, message in (
+        ({"sampler": "grid"}, r"bo\.sampler: 'grid': expected one of"),
+        ({"sampler": "gp", "startups": 4}, r"bo\.startups: Extra"),
+    ):
         with pytest.raises(InputError, match=rf"^config: extent\.strategies\.mine\.{message}"):
             check_options("mine", kind, {"model": "playbook", "bo": bo})
     check_options("mine", kind, {"model": "playbook", "bo": {"sampler": "gp", "startup": 4}})
