@@ -184,10 +184,24 @@ class Backbone(Part):
     """The frozen ESM-2 that embeds every residue."""
 
     name: str = Field("esm2_t30_150M_UR50D", description="fair-esm's name, or `tiny` for a toy architecture")
-    weights: str = Field("download", description="`download` (by fair-esm), `random` (untrained), or a .pt file")
+    weights: str = Field(
+        "download",
+        min_length=1,
+        description="`download` (by fair-esm), `random` (untrained), or where they are: fair-esm's .pt file, or a file"
+        " or folder in Hugging Face's layout",
+    )
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="of the file of weights; another one stops the study"
+    )
     seed: int = Field(0, ge=0, description="of random weights")
     layer: int | None = Field(None, ge=0, description="representation layer; null for the last")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the matrix products")
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Backbone":
+        if self.sha256 is not None and self.weights == "random":
+            raise ValueError("sha256: random weights have no file; leave it out")
+        return self
 
 
 class Budget(Part):

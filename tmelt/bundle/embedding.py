@@ -24,7 +24,8 @@ def load_embedder(about: dict[str, Any], weights: Path | None, device: str, prec
 
     Args:
         about: the bundle's `backbone` part.
-        weights: a checkpoint of fair-esm; None for what the bundle says: a download, or untrained weights from a seed.
+        weights: a file or folder that design.backbone.weights could name; None for what the bundle says: a download, or
+            untrained weights from a seed.
         device: cpu or cuda.
         precision: fp32 or bf16, of the matrix products.
 
@@ -70,7 +71,8 @@ def embed(model: PackedESM2, sequences: Sequence[str], names: Sequence[str]) -> 
     """The embedding of each sequence, float16 (L, D); a sequence that comes twice is embedded once."""
     first = dict(zip(reversed(sequences), reversed(names), strict=True))
     tokens = {sequence: torch.from_numpy(encode(sequence, name)) for sequence, name in first.items()}
-    found = dict(pair for part in embedded_passes(model, tokens) for pair in to_float16(part, first, model.layer))
+    parts = (to_float16(part, tokens, first, model.layer) for part in embedded_passes(model, tokens))
+    found = dict(pair for part in parts for pair in part)
     return [found[sequence] for sequence in sequences]
 
 

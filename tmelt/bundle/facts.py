@@ -41,7 +41,10 @@ def backbone_facts(backbone: Backbone, protocol: Mapping[str, Any]) -> dict[str,
         "file": Path(backbone.weights).name if from_file else None,
         "seed": backbone.seed,
         "torch": protocol["environment"]["packages"]["torch"],
-        **{key: embedding[key] for key in ("weights_sha256", "untrained", "layer", "width", "precision", "tokens")},
+        **{
+            key: embedding[key]
+            for key in ("weights_sha256", "untrained", "released", "layer", "width", "precision", "tokens")
+        },
     }
 
 

@@ -65,7 +65,7 @@ def embed_share(
         writer = SegmentWriter(cache, key)
         protein_of = {name: ids[sequence] for name, sequence in mine.items()}
         for embedded in embedded_passes(model, {name: encoded[name] for name in missing}):
-            for name, residues in to_float16(embedded, protein_of, key.layer):
+            for name, residues in to_float16(embedded, encoded, protein_of, key.layer):
                 writer.add(name, residues)
             progress.add(len(embedded), sum(len(residues) for _, residues in embedded))
         writer.close()
@@ -88,6 +88,7 @@ def embed_share(
         "tokens": tokens,
         "weights_sha256": key.weights_sha256,
         "untrained": key.untrained,
+        "released": key.released,
         "torch": torch.__version__,
     }
 
@@ -98,6 +99,7 @@ def _key_of(loaded: LoadedBackbone, precision: str, device: torch.device, tokens
         backbone=loaded.name,
         weights_sha256=loaded.weights_sha256,
         untrained=loaded.untrained,
+        released=loaded.released,
         layer=loaded.layer,
         width=loaded.model.embed_dim,
         precision=precision,
@@ -127,14 +129,20 @@ def embedded_passes(
 
 
 def to_float16(
-    embedded: list[tuple[str, torch.Tensor]], ids: Mapping[str, str], layer: int
+    embedded: list[tuple[str, torch.Tensor]], tokens: Mapping[str, torch.Tensor], ids: Mapping[str, str], layer: int
 ) -> list[tuple[str, np.ndarray]]:
     """Embeddings (L, D) of one pass as little-endian float16, its rounding error 2.5e-4 of a value.
 
     They leave the device in one piece: copied one by one, they would let a GPU wait each time.
 
+    Args:
+        embedded: embedding of each protein of the pass, fp32 (L, D).
+        tokens: of each protein, uint8 (L + 2,).
+        ids: of the proteins, for messages.
+        layer: for messages.
+
     Raises:
-        InputError: values that are not finite, or beyond float16's range of ±65,504; `ids` names the protein.
+        InputError: values that are not finite, beyond float16's range of ±65,504, or without information.
     """
     lengths = [len(residues) for _, residues in embedded]
     halves = torch.cat([residues.to(torch.float16) for _, residues in embedded]).cpu().split(lengths)
@@ -146,8 +154,29 @@ def to_float16(
                 f"protein {ids[name]}: of {residues.numel()} values of layer {layer}, {fault}; "
                 "check the weights, or choose another design.backbone.layer"
             )
-    names = [name for name, _ in embedded]
-    return [(name, half.numpy().astype(FLOAT16, copy=False)) for name, half in zip(names, halves, strict=True)]
+    arrays = [
+        (name, half.numpy().astype(FLOAT16, copy=False)) for (name, _), half in zip(embedded, halves, strict=True)
+    ]
+    for name, array in arrays:
+        if fault := degenerate(array, len(tokens[name][1:-1].unique())):
+            raise InputError(
+                f"protein {ids[name]}: {fault} in layer {layer}; these are no trained weights of this network: check "
+                "design.backbone.weights"
+            )
+    return arrays
+
+
+def degenerate(residues: np.ndarray, kinds: int) -> str | None:
+    """Why an embedding (L, D) cannot come from a working network, or None.
+
+    Args:
+        kinds: different residues of the sequence; of one kind alone, rows may be equal.
+    """
+    if residues.shape[1] > 1 and (residues == residues[:, :1]).all():
+        return "all features of every residue are equal"
+    if kinds > 1 and (residues == residues[:1]).all():
+        return f"all {len(residues)} residues have one and the same embedding"
+    return None
 
 
 def _forward(model: PackedESM2, proteins: list[torch.Tensor], rows: int) -> list[torch.Tensor]:

@@ -175,6 +175,7 @@ def write_views(proteins: Path, backbone: Backbone, cache: Path, folder: Path, s
             "id": folder.name,
             "weights_sha256": key.weights_sha256,
             "untrained": key.untrained,
+            "released": key.released,
             "layer": key.layer,
             "width": key.width,
             "precision": key.precision,

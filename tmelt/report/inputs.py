@@ -84,6 +84,11 @@ class Study:
         return bool(self.embedding.get("untrained", False))
 
     @property
+    def other_weights(self) -> bool:
+        """Whether the backbone's weights come from a file that is not known as the released one."""
+        return not self.untrained and self.embedding.get("released") is False
+
+    @property
     def unconfined(self) -> bool:
         """Whether candidates ran without a sandbox."""
         return "none" in self["runs"]["sandbox"].to_list() or self.protocol["design"].get("sandbox") == "none"

@@ -137,6 +137,8 @@ def _backbone(study: Study) -> str:
         f"width {embedding['width']}" if "width" in embedding else None,
         embedding.get("precision"),
         "random weights (untrained)" if study.untrained else None,
+        "other weights than the released ones" if study.other_weights else None,
+        "the released weights" if study.embedding.get("released") else None,
         f"weights SHA-256 {embedding['weights_sha256']}" if "weights_sha256" in embedding else None,
     )
 

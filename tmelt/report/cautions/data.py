@@ -36,6 +36,13 @@ def data(study: Study) -> Iterator[Caution]:
             title="Untrained backbone.",
             text=f"{name} has random weights: what a trained protein language model would add is not in these numbers.",
         )
+    if study.other_weights:
+        name = study.embedding.get("backbone", "the backbone")
+        yield _caution(
+            title="Other weights.",
+            text=f"The weights come from a file that is not known as the released {name}: they may be a conversion, "
+            "trained further, or not trained at all. What is said of this backbone elsewhere need not hold here.",
+        )
     if study.scripted:
         names = listing(study.scripted)
         who = f"agents of {names} are scripted playbooks"
