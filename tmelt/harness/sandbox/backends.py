@@ -1,5 +1,6 @@
 """How each backend starts a worker: the command line, and what lies around the worker."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -19,6 +20,14 @@ WITH_NAMESPACES = ("bwrap", "apptainer")
 # A used name would do, too; the number only has to belong to nobody.
 UNUSED_UID = 64321
 PACKAGE = Path(__file__).resolve().parents[2]  # the folder tmelt/
+_USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
+# How the kernel, the C library and Python tell of too little memory, too many processes, files or namespaces.
+_SHORTAGE = (
+    *map(os.strerror, (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT)),
+    "MemoryError",
+    "memory allocation",
+    "out of memory",
+)
 # Without these an interpreter or a driver may not start; nothing else of the harness' environment gets in.
 _PASSED_ON = ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
 _BOOTSTRAP = "import sys; sys.path += {path!r}; from {module} import main; main({arguments})"
@@ -37,9 +46,36 @@ def missing(backend: str, image: str | None) -> str | None:
     return None
 
 
+def is_shortage(words: str) -> bool:
+    """Whether an error tells of a machine that lacks something just now, and nothing about a backend."""
+    if "namespace" in words and _USER_NAMESPACES.exists() and _USER_NAMESPACES.read_text().strip() == "0":
+        return False  # switched off, which the kernel calls "No space left on device"
+    return any(sign.lower() in words.lower() for sign in _SHORTAGE)
+
+
 def child_uid(backend: str) -> int | None:
-    """The identity for candidate code: an unused one where we are root, else our own."""
-    return UNUSED_UID if os.geteuid() == 0 and backend in ("bwrap", "landlock") else None
+    """The identity for candidate code: an unused one where we are root, else our own.
+
+    Root of a user namespace (`unshare -Ur`, rootless containers) is an ordinary user outside, and there may be no
+    other identity to take on.
+    """
+    return UNUSED_UID if os.geteuid() == 0 and backend in ("bwrap", "landlock") and _can_become(UNUSED_UID) else None
+
+
+def _can_become(number: int) -> bool:
+    """Whether this user namespace has user and group `number`, and lets processes leave their groups."""
+    try:
+        groups = Path("/proc/self/setgroups").read_text().strip()
+    except FileNotFoundError:  # a kernel without user namespaces
+        return True
+    maps = [Path(f"/proc/self/{kind}_map").read_text().splitlines() for kind in ("uid", "gid")]
+    mapped = [any(first <= number < first + count for first, _, count in map(_numbers, lines)) for lines in maps]
+    return groups == "allow" and all(mapped)
+
+
+def _numbers(line: str) -> tuple[int, int, int]:
+    first, outside, count = map(int, line.split())
+    return first, outside, count
 
 
 def interpreter_paths() -> list[str]:
