@@ -25,6 +25,7 @@ def predict(
     device: str | None = None,
     precision: str | None = None,
     threads: int | None = None,
+    seconds: float = 3600.0,
 ) -> None:
     """Predict the melting temperatures of new proteins with a study's bundle.
 
@@ -45,6 +46,8 @@ def predict(
         device: cpu or cuda; the study's by default
         precision: fp32 or bf16; the study's by default
         threads: of torch; the study's by default
+        seconds: the most that the bundle's script may take for some hundred thousand residues, whatever the bundle
+            asks for; 3600 by default
     """
     from tmelt.bundle.predict import predict_file
 
@@ -60,6 +63,7 @@ def predict(
             device=device,
             precision=precision,
             threads=threads,
+            seconds=seconds,
         )
     )
 
@@ -71,8 +75,9 @@ def card(bundle: Path) -> None:
         bundle: the bundle, results/{study}/bundle/{study}.zip
     """
     from tmelt.bundle.archive import CARD, open_bundle
+    from tmelt.safe_text import for_terminal
 
-    print(open_bundle(bundle).text(CARD), end="")
+    print(for_terminal(open_bundle(bundle).text(CARD)), end="")
 
 
 def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None, proteins: int = 0) -> None:
