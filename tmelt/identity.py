@@ -22,6 +22,7 @@ SCORING_CODE = (
     "decision.py",
     "families.py",
     "harness/clock.py",
+    "harness/confined.py",
     "harness/inside.py",
     "harness/precision.py",
     "harness/predictions.py",

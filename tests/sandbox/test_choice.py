@@ -13,8 +13,7 @@ sys.path.append(str(HERE))
 
 from users import ROOT  # noqa: E402
 
-from tmelt.errors import InfrastructureError  # noqa: E402
-from tmelt.harness.sandbox import Sandbox, SandboxUnavailable, backends  # noqa: E402
+from tmelt.harness.sandbox import Accident, Sandbox, SandboxUnavailable, backends  # noqa: E402
 from tmelt.harness.sandbox import sandbox as module  # noqa: E402
 from tmelt.harness.sandbox.phase import Limits  # noqa: E402
 from tmelt.harness.sandbox.supervise import Shortage  # noqa: E402
@@ -46,7 +45,7 @@ def test_a_shortage_is_no_proof_and_chooses_no_weaker_backend(tmp_path, monkeypa
     need_backend("landlock")
     fake_bwrap(monkeypatch, tmp_path, f'echo "{words}" >&2\nexit 1')
     with (
-        pytest.raises(InfrastructureError, match=r"^sandbox bwrap: .*; this says nothing about the backend"),
+        pytest.raises(Accident, match=r"^sandbox bwrap: .*; this says nothing about the backend"),
         open_auto(),
     ):
         pass
@@ -66,7 +65,7 @@ def test_a_self_test_without_an_end_proves_nothing(monkeypatch):
     need_backend("landlock")
     no_disk = Limits(wall_s=60, memory_mb=4000, processes=64, file_mb=10, disk_mb=-1)
     monkeypatch.setattr(module, "_CANARY_LIMITS", no_disk)
-    with pytest.raises(InfrastructureError, match="its self-test ended as disk without a finding"), open_auto():
+    with pytest.raises(Accident, match="its self-test ended as disk without a finding"), open_auto():
         pass
 
 

@@ -17,9 +17,10 @@ from tmelt.bundle.embedding import write_pool
 from tmelt.config import Budget
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.clock import Clock
+from tmelt.harness.confined import Sandbox
 from tmelt.harness.predictions import Invalid, read_predictions
 from tmelt.harness.run import PRELOAD
-from tmelt.harness.sandbox import Limits, Phase, Sandbox
+from tmelt.harness.sandbox import Limits, Phase
 from tmelt.safe_text import one_line
 
 

@@ -22,10 +22,11 @@ from tmelt.errors import InfrastructureError
 from tmelt.files import write_text
 from tmelt.harness import journal
 from tmelt.harness.clock import NEARLY_OVER_NOTE, USED_UP, Clock
+from tmelt.harness.confined import Sandbox, refuse_exposed
 from tmelt.harness.cores import granted_cores
 from tmelt.harness.precision import ask_gpu, precision_in_use
 from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_parameter_count, read_predictions
-from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_exposed
+from tmelt.harness.sandbox import Limits, Outcome, Phase
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.protocol import check_inputs, processor

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tmelt.errors import InputError
 from tmelt.harness.sandbox import landlock
 from tmelt.harness.sandbox.confine import SYSTEM, gpu_nodes
+from tmelt.harness.sandbox.errors import Refusal
 from tmelt.harness.sandbox.phase import WORKER_KILLED, Settings
 
 # Strongest first; `none` is taken only when a person wrote it.
@@ -19,7 +19,7 @@ WITH_NAMESPACES = ("bwrap", "apptainer")
 
 # A used name would do, too; the number only has to belong to nobody.
 UNUSED_UID = 64321
-PACKAGE = Path(__file__).resolve().parents[2]  # the folder tmelt/
+PACKAGE = Path(__file__).resolve().parents[__package__.count(".")]  # the folder of the outermost package
 _USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 # How the kernel, the C library and Python tell of too little memory, too many processes, files or namespaces.
 _SHORTAGE = (
@@ -79,7 +79,7 @@ def _numbers(line: str) -> tuple[int, int, int]:
 
 
 def interpreter_paths() -> list[str]:
-    """What the worker needs to read of this Python and of tmelt."""
+    """What the worker needs to read of this Python and of this package."""
     # With and without links on the way: the interpreter finds its library through the path that it was started by.
     prefixes = (sys.prefix, sys.base_prefix)
     places = {*map(os.path.realpath, prefixes), *map(os.path.abspath, prefixes)}
@@ -93,14 +93,14 @@ def refuse_exposed(*hidden: Path) -> None:
         hidden: files or folders, and this user's home if Python was installed right into it.
 
     Raises:
-        InputError: the path and the place.
+        Refusal: the path and the place.
     """
     python = [os.path.realpath(place) for place in interpreter_paths()]
     home = Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111 - without an exception where there is none
     for path, places in [(home, python), *((path, [*map(os.path.realpath, SYSTEM), *python]) for path in hidden)]:
         for place in places:
             if Path(os.path.realpath(path)).is_relative_to(place):
-                raise InputError(
+                raise Refusal(
                     f"sandbox: {path} lies in {place}, which candidates may read (the system's files and Python's);"
                     " move the study, or use a Python environment in a folder of its own"
                 )
@@ -129,7 +129,7 @@ def python_command(python: str, flags: list[str], module: str, python_path: Iter
     """A command that calls `module.main(*arguments)` of this package, wherever the package is installed."""
     code = _BOOTSTRAP.format(
         path=[str(PACKAGE.parent), *python_path],
-        module=f"tmelt.harness.sandbox.{module}",
+        module=f"{__package__}.{module}",
         arguments=", ".join(map(repr, arguments)),
     )
     return [python, *flags, "-c", code]
