@@ -20,6 +20,7 @@ def predict(
     output: Path,
     level: float = 0.9,
     weights: Path | None = None,
+    embeddings: Path | None = None,
     sandbox: str = "auto",
     sandbox_image: str | None = None,
     device: str | None = None,
@@ -40,6 +41,8 @@ def predict(
         output: file to write, .parquet or .csv
         level: share of new proteins that the interval is to hold; 0.9 by default
         weights: checkpoint of the ESM-2 backbone, where it is not to be downloaded; its hash must be the bundle's
+        embeddings: embeddings of the proteins, where the study imported its own; a file or folder as in
+            design.backbone.path
         sandbox: what keeps the bundle's script in: auto (the first that works here), bwrap, apptainer, landlock, or
             none, which runs it with all of your rights
         sandbox_image: image of the Apptainer sandbox
@@ -58,6 +61,7 @@ def predict(
             output=output,
             level=level,
             weights=weights,
+            embeddings=embeddings,
             sandbox=sandbox,
             sandbox_image=sandbox_image,
             device=device,

@@ -181,9 +181,18 @@ class Data(Part):
 
 
 class Backbone(Part):
-    """The frozen ESM-2 that embeds every residue."""
+    """The frozen ESM-2 that embeds every residue, or embeddings that were computed elsewhere."""
 
-    name: str = Field("esm2_t30_150M_UR50D", description="fair-esm's name, or `tiny` for a toy architecture")
+    name: str = Field(
+        "esm2_t30_150M_UR50D",
+        description="fair-esm's name, `tiny` for a toy architecture, or `imported` for embeddings at `path`",
+    )
+    path: str | None = Field(
+        None,
+        min_length=1,
+        description="imported: HDF5 of biotrainer, bio_embeddings or scikit-bio, safetensors, or a folder of fair-esm's"
+        " .pt files; rows per residue, or one per protein",
+    )
     weights: str = Field(
         "download",
         min_length=1,
@@ -201,6 +210,10 @@ class Backbone(Part):
     def _sound(self) -> "Backbone":
         if self.sha256 is not None and self.weights == "random":
             raise ValueError("sha256: random weights have no file; leave it out")
+        if (self.name == "imported") != (self.path is not None):
+            raise ValueError("path: needed by, and only by, `name: imported`; it says where the embeddings are")
+        if self.path is not None and (self.weights != "download" or self.sha256 is not None):
+            raise ValueError("weights: imported embeddings have none here; leave weights and sha256 out")
         return self
 
 

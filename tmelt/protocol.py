@@ -35,6 +35,11 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
         "proteins": sha256_file(data / "proteins.parquet"),
         "embedding": read_json(embedding / "embedding.json"),
     }
+    if measured["embedding"].get("per_protein") and config.design.sequences != "none":
+        raise InputError(
+            "config: design.sequences: needs an embedding of every residue, and design.backbone.path has one row per"
+            " protein; write none"
+        )
     reference = REFERENCE.read_text(encoding="utf-8")
     write_json(
         path,

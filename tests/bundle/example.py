@@ -28,7 +28,7 @@ ABOUT = {
     "seeds": [7, 8],
     "backbone": {
         "name": "tiny", "weights": "random", "file": None, "seed": 0, "torch": "2.13.0+cpu",
-        "weights_sha256": "2" * 64, "untrained": True, "released": False, "layer": 4, "width": 64,
+        "weights_sha256": "2" * 64, "untrained": True, "released": False, "per_protein": False, "layer": 4, "width": 64,
         "precision": "fp32", "tokens": 4096,
     },
     "harness": {

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 SETTINGS = {
     "level": 0.9,
     "weights": None,
+    "embeddings": None,
     "sandbox": "auto",
     "sandbox_image": None,
     "device": None,

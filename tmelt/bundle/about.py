@@ -38,7 +38,7 @@ class _Budget(Budget):
 
 class _Backbone(_Part):
     name: Word
-    weights: Literal["download", "random", "file"]
+    weights: Literal["download", "random", "file", "imported"]
     file: Annotated[str, StringConstraints(max_length=255)] | None
     seed: Count
     torch: Word
@@ -47,7 +47,8 @@ class _Backbone(_Part):
     released: bool
     layer: int = Field(ge=0, le=1000)
     width: int = Field(ge=1, le=100_000)
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "imported"]
+    per_protein: bool
     tokens: int = Field(ge=512, le=1 << 20)
 
 

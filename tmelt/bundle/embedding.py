@@ -1,6 +1,6 @@
 """New sequences through the bundle's backbone, by the code that embedded the study's, into a view for `predict`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,59 @@ from tmelt.config import Backbone
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.cache import FLOAT16
 from tmelt.embed.forward import PackedESM2, choose_precision
+from tmelt.embed.imported import IMPORTED, open_source, read_embeddings
 from tmelt.embed.shard import choose_device, embedded_passes, to_float16
 from tmelt.embed.tokens import encode
 from tmelt.embed.views import SEQUENCES
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.proteins.composition import composition
+
+Embedder = Callable[[Sequence[str], Sequence[str]], list[np.ndarray]]  # sequences, names -> float16 (L, D) each
+
+
+def embedder_of(
+    about: dict[str, Any], weights: Path | None, embeddings: Path | None, device: str, precision: str
+) -> Embedder:
+    """What embeds new proteins as the study's were: its network, or a file of embeddings.
+
+    Args:
+        about: the bundle's `backbone` part.
+        weights, device, precision: see `load_embedder`.
+        embeddings: of the new proteins, where the study's were imported.
+
+    Raises:
+        InputError: see `load_embedder`; or embeddings that are missing or not like the study's.
+        InfrastructureError: the download failed.
+    """
+    imported = about["weights"] == IMPORTED
+    if imported != (embeddings is not None):
+        raise InputError(
+            "--embeddings: needed: the study imported its embeddings; give those of your proteins by the same network"
+            if imported
+            else "--embeddings: this bundle has a network of its own; leave it out"
+        )
+    if embeddings is None:
+        model = load_embedder(about, weights, device, precision)
+        return lambda sequences, names: embed(model, sequences, names)
+
+    def read(sequences: Sequence[str], names: Sequence[str]) -> list[np.ndarray]:
+        wanted: dict[str, list[str]] = {}
+        for sequence, name in zip(sequences, names, strict=True):
+            wanted.setdefault(sequence, []).append(name)
+        try:
+            with open_source(embeddings, about["layer"] or None) as source:
+                found = dict(read_embeddings(source, wanted))
+        except InputError as error:
+            raise InputError(str(error).replace("design.backbone.path", "--embeddings", 1)) from None
+        for sequence, rows in found.items():
+            if rows.shape[1] != about["width"] or (len(rows) != len(sequence)) != about["per_protein"]:
+                raise InputError(
+                    f"--embeddings: {embeddings}: {rows.shape} for {len(sequence)} residues, and the study had "
+                    f"{'one row' if about['per_protein'] else 'a row per residue'} of width {about['width']}"
+                )
+        return [found[sequence] for sequence in sequences]
+
+    return read
 
 
 def load_embedder(about: dict[str, Any], weights: Path | None, device: str, precision: str) -> PackedESM2:
@@ -82,7 +130,7 @@ def write_pool(folder: Path, residues: Sequence[np.ndarray], sequences: Sequence
     with (folder / "residues.f16").open("wb") as file:
         for protein in residues:
             file.write(np.ascontiguousarray(protein, dtype=FLOAT16).tobytes())
-    np.save(folder / "offsets.npy", np.cumsum([0, *map(len, sequences)]).astype("<i8"))
+    np.save(folder / "offsets.npy", np.cumsum([0, *map(len, residues)]).astype("<i8"))
     np.save(folder / "composition.npy", composition(sequences))
     if with_sequences:
         (folder / SEQUENCES).write_text("".join(sequence + "\n" for sequence in sequences), encoding="ascii")

@@ -37,13 +37,23 @@ def backbone_facts(backbone: Backbone, protocol: Mapping[str, Any]) -> dict[str,
     from_file = backbone.weights not in ("download", "random")
     return {
         "name": backbone.name,
-        "weights": "file" if from_file else backbone.weights,  # a path of this machine helps nobody elsewhere
-        "file": Path(backbone.weights).name if from_file else None,
+        # A path of this machine helps nobody elsewhere.
+        "weights": "imported" if backbone.path else "file" if from_file else backbone.weights,
+        "file": Path(backbone.path or backbone.weights).name if from_file or backbone.path else None,
         "seed": backbone.seed,
         "torch": protocol["environment"]["packages"]["torch"],
         **{
             key: embedding[key]
-            for key in ("weights_sha256", "untrained", "released", "layer", "width", "precision", "tokens")
+            for key in (
+                "weights_sha256",
+                "untrained",
+                "released",
+                "per_protein",
+                "layer",
+                "width",
+                "precision",
+                "tokens",
+            )
         },
     }
 

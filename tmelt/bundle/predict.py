@@ -41,6 +41,7 @@ def predict_file(
     output: Path,
     level: float,
     weights: Path | None,
+    embeddings: Path | None,
     sandbox: str,
     sandbox_image: str | None,
     device: str | None,
@@ -71,6 +72,7 @@ def predict_file(
         opened,
         answered,
         weights=weights,
+        embeddings=embeddings,
         sandbox=sandbox,
         sandbox_image=sandbox_image,
         device=device or harness["device"],
@@ -102,6 +104,7 @@ def predict_queries(
     queries: Sequence[Query],
     *,
     weights: Path | None,
+    embeddings: Path | None,
     sandbox: str,
     sandbox_image: str | None,
     device: str,
@@ -114,14 +117,14 @@ def predict_queries(
     Args:
         seconds: the most that one pass of the bundle's script may take, whatever the bundle asks for.
     """
-    from tmelt.bundle.embedding import embed, load_embedder
+    from tmelt.bundle.embedding import embedder_of
     from tmelt.bundle.ensemble import Ensemble
 
     about = bundle.about
     torch.set_num_threads(threads)
     if not queries:
         return np.empty((len(about["seeds"]), 0))
-    model = load_embedder(about["backbone"], weights, device, precision or about["backbone"]["precision"])
+    embed = embedder_of(about["backbone"], weights, embeddings, device, precision or about["backbone"]["precision"])
     parts = []
     with Ensemble(
         script=bundle.text(SCRIPT),
@@ -139,7 +142,7 @@ def predict_queries(
         done = 0
         for chunk in _chunks(queries):
             sequences = [query.masked or "" for query in chunk]
-            residues = embed(model, sequences, [query.protein_id for query in chunk])
+            residues = embed(sequences, [query.protein_id for query in chunk])
             parts.append(ensemble.predict(residues, sequences))
             done += len(chunk)
             print(f"{done} of {len(queries)} proteins predicted", file=sys.stderr, flush=True)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from tmelt.config import Backbone
 from tmelt.embed import plan
 from tmelt.embed.backbone import LoadedBackbone, load_backbone
 from tmelt.embed.cache import FLOAT16, Key, SegmentWriter, check_key, open_cache
+from tmelt.embed.degenerate import degenerate
 from tmelt.embed.forward import PackedESM2, choose_precision
+from tmelt.embed.imported import IMPORTED, hash_of, open_source, read_embeddings
 from tmelt.embed.tokens import encode
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import sha256_text
@@ -49,8 +51,11 @@ def embed_share(
     torch.set_num_threads(threads)
     keep_freed_memory()
     place = choose_device(device)
-    ids = _proteins_by_sequence(proteins)
-    mine = plan.share({sha256_text(sequence): sequence for sequence in ids}, shard, shards)
+    names = _proteins_by_sequence(proteins)
+    mine = plan.share({sha256_text(sequence): sequence for sequence in names}, shard, shards)
+    if backbone.name == IMPORTED:
+        return _import_share(names, mine, backbone, cache, shard, shards, tokens)
+    ids = {sequence: same[0] for sequence, same in names.items()}
     encoded = {name: torch.from_numpy(encode(sequence, ids[sequence])) for name, sequence in mine.items()}
     loaded = load_backbone(backbone)
     key = _key_of(loaded, choose_precision(backbone.precision, place), place, tokens)
@@ -91,6 +96,59 @@ def embed_share(
         "released": key.released,
         "torch": torch.__version__,
     }
+
+
+def _import_share(
+    names: Mapping[str, Sequence[str]],
+    mine: Mapping[str, str],
+    backbone: Backbone,
+    cache: Path,
+    shard: int,
+    shards: int,
+    tokens: int,
+) -> dict[str, Any]:
+    """Copy a share's embeddings from the file that the config names to the cache."""
+    path = Path(backbone.path or "")
+    start = time.perf_counter()
+    key = None
+    residues = 0
+    with open_source(path, backbone.layer) as source:
+        sha256 = hash_of(path)
+        stored = open_cache(cache)
+        missing = {sequence: names[sequence] for name, sequence in mine.items() if name not in stored.places}
+        writer = None
+        for sequence, rows in read_embeddings(source, missing):
+            if writer is None:
+                key = imported_key(sha256, rows.shape[1], backbone.layer, tokens)
+                check_key(stored, key)
+                writer = SegmentWriter(cache, key)
+            writer.add(sha256_text(sequence), rows)
+            residues += len(rows)
+        if writer is not None:
+            writer.close()
+        if stored.key is not None and stored.key.weights_sha256 != sha256:
+            raise InputError(
+                f"{path}: not the file that {cache} was filled from; restore it, or delete that folder and the data "
+                "set's folder of embeddings"
+            )
+    seconds = time.perf_counter() - start
+    print(f"embedding shard {shard} of {shards}: {len(missing)} imported from {path}", file=sys.stderr, flush=True)
+    return {
+        "shard": shard,
+        "shards": shards,
+        "proteins": len(mine),
+        "embedded": len(missing),
+        "residues": residues,
+        "seconds": round(seconds, 3),
+        "imported": source.kind,
+        "weights_sha256": sha256,
+        "damaged_segments": list(stored.damaged),
+    }
+
+
+def imported_key(sha256: str, width: int, layer: int | None, tokens: int) -> Key:
+    """What imported embeddings depend on: the file that they come from."""
+    return Key(IMPORTED, sha256, False, False, layer or 0, width, IMPORTED, "cpu", tokens)
 
 
 def _key_of(loaded: LoadedBackbone, precision: str, device: torch.device, tokens: int) -> Key:
@@ -166,19 +224,6 @@ def to_float16(
     return arrays
 
 
-def degenerate(residues: np.ndarray, kinds: int) -> str | None:
-    """Why an embedding (L, D) cannot come from a working network, or None.
-
-    Args:
-        kinds: different residues of the sequence; of one kind alone, rows may be equal.
-    """
-    if residues.shape[1] > 1 and (residues == residues[:, :1]).all():
-        return "all features of every residue are equal"
-    if kinds > 1 and (residues == residues[:1]).all():
-        return f"all {len(residues)} residues have one and the same embedding"
-    return None
-
-
 def _forward(model: PackedESM2, proteins: list[torch.Tensor], rows: int) -> list[torch.Tensor]:
     """One forward pass; where a GPU's memory is exhausted, a second try with an emptied allocator.
 
@@ -214,14 +259,14 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _proteins_by_sequence(path: Path) -> dict[str, str]:
-    """The first protein of each sequence: id by sequence."""
+def _proteins_by_sequence(path: Path) -> dict[str, list[str]]:
+    """The proteins of each sequence: ids by sequence, the first one first."""
     frame = read_table(path, PROTEINS)
     if frame["sequence"].null_count():
         raise InputError(f"{path}: row {frame['sequence'].is_null().arg_max() + 1} has no sequence; drop the protein")
-    ids: dict[str, str] = {}
+    ids: dict[str, list[str]] = {}
     for protein_id, sequence in zip(frame["protein_id"], frame["sequence"], strict=True):
-        ids.setdefault(sequence, protein_id)
+        ids.setdefault(sequence, []).append(protein_id)
     return ids
 
 

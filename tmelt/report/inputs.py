@@ -86,7 +86,12 @@ class Study:
     @property
     def other_weights(self) -> bool:
         """Whether the backbone's weights come from a file that is not known as the released one."""
-        return not self.untrained and self.embedding.get("released") is False
+        return not (self.untrained or self.imported) and self.embedding.get("released") is False
+
+    @property
+    def imported(self) -> bool:
+        """Whether the embeddings were computed elsewhere."""
+        return self.embedding.get("backbone") == "imported"
 
     @property
     def unconfined(self) -> bool:

@@ -36,6 +36,15 @@ def data(study: Study) -> Iterator[Caution]:
             title="Untrained backbone.",
             text=f"{name} has random weights: what a trained protein language model would add is not in these numbers.",
         )
+    if study.imported:
+        rows = "one row per residue"
+        if study.embedding.get("per_protein"):
+            rows = "one row per protein, so that knobs of pooling, crop and attention between residues do nothing"
+        yield _caution(
+            title="Imported embeddings.",
+            text=f"They were computed elsewhere, with {rows}. Which network made them, and what it was trained on, is "
+            "known to nobody here.",
+        )
     if study.other_weights:
         name = study.embedding.get("backbone", "the backbone")
         yield _caution(
