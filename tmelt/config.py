@@ -185,7 +185,8 @@ class Backbone(Part):
 
     name: str = Field(
         "esm2_t30_150M_UR50D",
-        description="fair-esm's name, `tiny` for a toy architecture, or `imported` for embeddings at `path`",
+        description="fair-esm's name; `tiny`, a toy architecture; `transformers` for a model in the folder `weights`;"
+        " or `imported` for embeddings at `path`",
     )
     path: str | None = Field(
         None,
@@ -210,6 +211,10 @@ class Backbone(Part):
     def _sound(self) -> "Backbone":
         if self.sha256 is not None and self.weights == "random":
             raise ValueError("sha256: random weights have no file; leave it out")
+        if self.name == "transformers" and self.weights in ("download", "random"):
+            raise ValueError("weights: name the folder of a model, with its config.json, weights and tokenizer")
+        if self.name == "transformers" and self.sha256 is not None:
+            raise ValueError("sha256: a folder holds several files; leave it out")
         if (self.name == "imported") != (self.path is not None):
             raise ValueError("path: needed by, and only by, `name: imported`; it says where the embeddings are")
         if self.path is not None and (self.weights != "download" or self.sha256 is not None):

@@ -13,12 +13,10 @@ import torch
 from tmelt.allocator import keep_freed_memory
 from tmelt.config import Backbone
 from tmelt.embed import plan
-from tmelt.embed.backbone import LoadedBackbone, load_backbone
 from tmelt.embed.cache import FLOAT16, Key, SegmentWriter, check_key, open_cache
 from tmelt.embed.degenerate import degenerate
-from tmelt.embed.forward import PackedESM2, choose_precision
+from tmelt.embed.embedder import Embedder, Loaded, embedder_of, encoder_of, load, precision_of, width_of
 from tmelt.embed.imported import IMPORTED, hash_of, open_source, read_embeddings
-from tmelt.embed.tokens import encode
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import sha256_text
 from tmelt.schema import PROTEINS, read_table
@@ -56,16 +54,17 @@ def embed_share(
     if backbone.name == IMPORTED:
         return _import_share(names, mine, backbone, cache, shard, shards, tokens)
     ids = {sequence: same[0] for sequence, same in names.items()}
-    encoded = {name: torch.from_numpy(encode(sequence, ids[sequence])) for name, sequence in mine.items()}
-    loaded = load_backbone(backbone)
-    key = _key_of(loaded, choose_precision(backbone.precision, place), place, tokens)
+    encode = encoder_of(backbone)
+    encoded = {name: encode(sequence, ids[sequence]) for name, sequence in mine.items()}
+    loaded = load(backbone)
+    key = _key_of(loaded, precision_of(backbone, place), place, tokens)
     stored = open_cache(cache)
     check_key(stored, key)
     missing = [name for name in mine if name not in stored.places]
     progress = _Progress(len(missing), sum(len(mine[name]) for name in missing), f"shard {shard} of {shards}")
     cpu_s = time.process_time()
     if missing:
-        model = PackedESM2(loaded, key.precision, place, tokens)
+        model = embedder_of(loaded, key.precision, place, tokens)
         del loaded  # its weights are in the model, once more
         writer = SegmentWriter(cache, key)
         protein_of = {name: ids[sequence] for name, sequence in mine.items()}
@@ -151,7 +150,7 @@ def imported_key(sha256: str, width: int, layer: int | None, tokens: int) -> Key
     return Key(IMPORTED, sha256, False, False, layer or 0, width, IMPORTED, "cpu", tokens)
 
 
-def _key_of(loaded: LoadedBackbone, precision: str, device: torch.device, tokens: int) -> Key:
+def _key_of(loaded: Loaded, precision: str, device: torch.device, tokens: int) -> Key:
     """What the embeddings depend on."""
     return Key(
         backbone=loaded.name,
@@ -159,21 +158,19 @@ def _key_of(loaded: LoadedBackbone, precision: str, device: torch.device, tokens
         untrained=loaded.untrained,
         released=loaded.released,
         layer=loaded.layer,
-        width=loaded.model.embed_dim,
+        width=width_of(loaded),
         precision=precision,
         device=device.type,
         tokens=tokens,
     )
 
 
-def embedded_passes(
-    model: PackedESM2, proteins: Mapping[str, torch.Tensor]
-) -> Iterator[list[tuple[str, torch.Tensor]]]:
+def embedded_passes(model: Embedder, proteins: Mapping[str, torch.Tensor]) -> Iterator[list[tuple[str, torch.Tensor]]]:
     """Embed proteins, forward pass by forward pass, the longest first.
 
     Args:
         model: the network.
-        proteins: tokens of each by its name, uint8 (L + 2,).
+        proteins: tokens of each by its name, (L + 2,).
 
     Yields:
         The proteins of one pass: name, and embedding in fp32 (L, D) on the model's device.
@@ -195,7 +192,7 @@ def to_float16(
 
     Args:
         embedded: embedding of each protein of the pass, fp32 (L, D).
-        tokens: of each protein, uint8 (L + 2,).
+        tokens: of each protein, (L + 2,).
         ids: of the proteins, for messages.
         layer: for messages.
 
@@ -224,7 +221,7 @@ def to_float16(
     return arrays
 
 
-def _forward(model: PackedESM2, proteins: list[torch.Tensor], rows: int) -> list[torch.Tensor]:
+def _forward(model: Embedder, proteins: list[torch.Tensor], rows: int) -> list[torch.Tensor]:
     """One forward pass; where a GPU's memory is exhausted, a second try with an emptied allocator.
 
     Fewer rows would save memory, but change the embeddings' last bits between companions: a person has to decide it.

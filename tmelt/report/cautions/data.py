@@ -46,11 +46,11 @@ def data(study: Study) -> Iterator[Caution]:
             "known to nobody here.",
         )
     if study.other_weights:
-        name = study.embedding.get("backbone", "the backbone")
         yield _caution(
             title="Other weights.",
-            text=f"The weights come from a file that is not known as the released {name}: they may be a conversion, "
-            "trained further, or not trained at all. What is said of this backbone elsewhere need not hold here.",
+            text="The backbone's weights come from a file that is not known as a released one: they may be a "
+            "conversion, trained further, or not trained at all. What is said of this backbone elsewhere need not hold "
+            "here.",
         )
     if study.scripted:
         names = listing(study.scripted)
