@@ -6,6 +6,7 @@ import pytest
 from example import ABOUT
 
 from tmelt.bundle.about import check_about
+from tmelt.bundle.card import write_card
 from tmelt.errors import InputError
 
 WHOLE = ABOUT | {"format": 1, "sha256": "3" * 64, "members": {"train.py": "4" * 64}}
@@ -90,3 +91,19 @@ def test_a_value_beyond_its_bounds_is_named(path, value):
     said = str(error.value)
     assert said.startswith("b.zip: bundle.json: ") and said.isprintable() and len(said) < 500
     assert path.split(".")[0] in said or "labels" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "command"),
+    [
+        ({}, "untrained tiny embeddings (layer 4, 64 features per residue)", "bundle.zip --output"),
+        (
+            {"name": "imported", "weights": "imported", "file": "x.h5", "untrained": False, "per_protein": True},
+            "embeddings that were computed elsewhere (`x.h5`, 64 features per protein)",
+            "bundle.zip --embeddings embeddings.h5 --output",
+        ),
+    ],
+)
+def test_a_card_says_where_embeddings_come_from(changes, said, command):
+    card = write_card(ABOUT | {"backbone": ABOUT["backbone"] | changes})
+    assert said in card and command in card
