@@ -9,12 +9,11 @@ import torch
 
 from tmelt.allocator import keep_freed_memory
 from tmelt.config import Backbone
-from tmelt.embed.cache import FLOAT16
 from tmelt.embed.embedder import Embedder, Encode, encoder_of, load, precision_of
 from tmelt.embed.embedder import embedder_of as ready
 from tmelt.embed.imported import IMPORTED, open_source, read_embeddings
 from tmelt.embed.shard import choose_device, embedded_passes, to_float16
-from tmelt.embed.views import SEQUENCES
+from tmelt.embed.view import View
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.proteins.composition import composition
 
@@ -124,14 +123,7 @@ def embed(model: Embedder, encode: Encode, sequences: Sequence[str], names: Sequ
 
 
 def write_pool(folder: Path, residues: Sequence[np.ndarray], sequences: Sequence[str], *, with_sequences: bool) -> Path:
-    """Write a view as `predict` reads it (tmelt.embed.views), for whichever user the sandbox runs as."""
-    folder.mkdir()
-    with (folder / "residues.f16").open("wb") as file:
-        for protein in residues:
-            file.write(np.ascontiguousarray(protein, dtype=FLOAT16).tobytes())
-    np.save(folder / "offsets.npy", np.cumsum([0, *map(len, residues)]).astype("<i8"))
-    np.save(folder / "composition.npy", composition(sequences))
-    if with_sequences:
-        (folder / SEQUENCES).write_text("".join(sequence + "\n" for sequence in sequences), encoding="ascii")
+    """Write a view as `predict` reads it (tmelt.embed.view), for whichever user the sandbox runs as."""
+    View.write(folder, residues, composition(sequences), sequences=sequences if with_sequences else None)
     folder.chmod(0o755)
     return folder

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from tmelt.embed.cache import FLOAT16
 from tmelt.embed.degenerate import degenerate
+from tmelt.embed.view import FLOAT16
 from tmelt.errors import InputError
 from tmelt.files import sha256_file, sha256_json, sha256_text
 from tmelt.safe_text import one_line
