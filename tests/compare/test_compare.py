@@ -1,7 +1,10 @@
 """Several finished studies to one page, and what is no comparison."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
+import study_records
 
 from tmelt.cli import main
 from tmelt.evidence import tables
@@ -37,9 +40,10 @@ def make(folder, *, proteins="a", data="meltome", offsets=(("bo", -0.5), ("ra", 
             frame = as_frame([blank | row for row in known], TABLES[name])
             (folder / "tables").mkdir(parents=True, exist_ok=True)
             tables.write(folder / "tables" / f"{name}.parquet", frame, TABLES[name])
-    write_json(
-        folder / "protocol.json", {"study": folder.name, "data": {"name": data}, "measured": {"proteins": proteins}}
-    )
+    base = study_records.protocol()
+    measured = replace(base.measured, proteins=proteins)
+    record = replace(base, study=folder.name, data=study_records.data_record(name=data), measured=measured)
+    record.write(folder / "protocol.json")
     for name, _ in offsets:
         (folder / name).mkdir(exist_ok=True)
         write_json(folder / name / "strategy.json", {"kind": name, "options": {"model": model}})

@@ -12,9 +12,9 @@ import pyarrow as pa
 import torch
 
 from tmelt.bundle.archive import SCRIPT, SEQUENCES, Bundle, open_bundle
-from tmelt.bundle.conformal import half_width
 from tmelt.bundle.sequences import Query, read_queries
 from tmelt.errors import InputError
+from tmelt.evidence.conformal import half_width
 from tmelt.export.csv_tables import write_csv
 from tmelt.safe_text import one_line
 from tmelt.schema import F, N, S, column, write_table

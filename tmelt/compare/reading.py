@@ -10,6 +10,7 @@ import polars as pl
 from tmelt.errors import InputError
 from tmelt.evidence.schema import TABLES
 from tmelt.files import read_json
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import read_table
 
 _READ = ("winners", "strategies", "comparison", "baseline")
@@ -70,16 +71,12 @@ def _read(folder: Path) -> Finished:
     missing = [path for path in (protocol, *(_table(folder, name) for name in _READ)) if not path.exists()]
     if missing:
         raise InputError(f"{missing[0]}: missing; {folder} is no finished study, run it to its report first")
-    described = read_json(protocol)
-    try:
-        name, data, proteins = described["study"], described["data"]["name"], described["measured"]["proteins"]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{protocol}: no {error}; delete it and run the study again") from error
+    described = read_protocol(protocol)
     tables = {table: read_table(_table(folder, table), TABLES[table]) for table in _READ}
     if not len(tables["baseline"]) or tables["baseline"]["test_mae"][0] is None:
         raise InputError(f"{folder}: its baseline has no confirmed test error, and scores are relative to it")
     settings = {path.parent.name: read_json(path) for path in sorted(folder.glob("*/strategy.json"))}
-    return Finished(folder, name, data, proteins, tables, settings)
+    return Finished(folder, described.study, described.data.name, described.measured.proteins, tables, settings)
 
 
 def _table(folder: Path, name: str) -> Path:
