@@ -155,7 +155,7 @@ def _ways(
     keys = [sha256_text(sequence) for sequence in sequences]
 
     def write_cache(folder: Path) -> None:
-        writer = SegmentWriter(folder, Key("benchmark", "0" * 64, True, 30, width, "fp32", "cpu", 4096))
+        writer = SegmentWriter(folder, Key("benchmark", "0" * 64, True, False, 30, width, "fp32", "cpu", 4096))
         for number, key in enumerate(keys):
             writer.add(key, protein(number))
         writer.close()

@@ -124,7 +124,7 @@ def _describe(ratios: list[float]) -> str:
 
 
 def _open(backend: str, warm: bool) -> Sandbox:
-    return Sandbox(backend, entry="entries:run", python_path=(RANGE,), warm=warm)
+    return Sandbox(backend, preload=("torch",), entry="entries:run", python_path=(RANGE,), warm=warm)
 
 
 def _time_job(backend: str, warm: bool, phases: int) -> tuple[float, float, list[float]]:

@@ -39,9 +39,10 @@ def data_record(**changes) -> DataRecord:
 def embedding_record(**changes) -> EmbeddingRecord:
     """An untrained backbone's."""
     fields = {
-        "backbone": "tiny", "id": "tiny-0", "weights_sha256": "e" * 64, "untrained": True, "layer": 2, "width": 16,
-        "precision": "fp32", "device": "cpu", "tokens": 4096, "proteins": {"fit": 60, "test": 40}, "decoys": 6,
-        "beyond_crop": 0, "views": {"fit": ViewRecord(60, 3600, 115_200, {"tm.npy": "b" * 64})}, "tables": {},
+        "backbone": "tiny", "id": "tiny-0", "weights_sha256": "e" * 64, "untrained": True, "released": False,
+        "layer": 2, "width": 16, "precision": "fp32", "device": "cpu", "tokens": 4096, "per_protein": False,
+        "proteins": {"fit": 60, "test": 40}, "decoys": 6, "beyond_crop": 0, "tables": {},
+        "views": {"fit": ViewRecord(60, 3600, 115_200, {"tm.npy": "b" * 64})},
     }  # fmt: skip
     return EmbeddingRecord(**(fields | changes))
 

@@ -99,7 +99,9 @@ def test_messages_name_keys_as_the_config_file_has_them(package):
     named = set()
     for path in (ROOT / "tmelt" / package).glob("*.py"):
         for text in _messages(path):
-            named |= set(re.findall(r"(?<![\w./{])(?:design|runtime|data|backbone|columns)(?:\.[a-z_]+)+", text))
+            named |= set(
+                re.findall(r"(?<![\w./{])(?:design|runtime|data|backbone|columns)(?:\.[a-z_][a-z0-9_]*)+", text)
+            )
     named -= {"data.json"}  # a file
     assert len(named) > 4
     for key in sorted(named):

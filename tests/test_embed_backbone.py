@@ -10,9 +10,11 @@ from tmelt.config import Backbone
 from tmelt.embed import backbone as loading
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.cache import open_cache
+from tmelt.embed.released import RELEASED
 from tmelt.embed.settings import parse_backbone
 from tmelt.embed.shard import embed_share
 from tmelt.errors import InfrastructureError, InputError
+from tmelt.files import sha256_file
 from tmelt.schema import PROTEINS, write_table
 
 TINY = Backbone(name="tiny", weights="random", seed=3)
@@ -183,14 +185,22 @@ def test_a_download_that_fails_without_words_is_named_by_its_kind(tmp_path, monk
         load_backbone(Backbone(name="esm2_t6_8M_UR50D"))
 
 
-def test_a_file_in_the_download_folder_is_used(tmp_path, monkeypatch):
+def test_a_file_in_the_download_folder_is_used_if_it_is_the_released_one(tmp_path, monkeypatch):
     name = "esm2_t6_8M_UR50D"
     original = load_backbone(Backbone(name=name, weights="random"))
     (tmp_path / "checkpoints").mkdir()
     write_checkpoint(tmp_path / "checkpoints" / f"{name}.pt", original.model, name)
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    with pytest.raises(InputError, match=rf"{name}.pt: not the released {name} .*; delete it to fetch it again"):
+        load_backbone(Backbone(name=name))
+    _call_released(monkeypatch, tmp_path / "checkpoints" / f"{name}.pt", name)
     loaded = load_backbone(Backbone(name=name))
-    assert loaded.weights_sha256 == original.weights_sha256 and not loaded.untrained
+    assert loaded.weights_sha256 == original.weights_sha256 and loaded.released and not loaded.untrained
+
+
+def _call_released(monkeypatch, path, name):
+    """Take a file for the released one of this name: the real one cannot be here."""
+    monkeypatch.setitem(RELEASED, sha256_file(path), name)
 
 
 def test_a_download_is_served_by_fair_esms_own_loader(tmp_path, monkeypatch):
@@ -203,7 +213,7 @@ def test_a_download_is_served_by_fair_esms_own_loader(tmp_path, monkeypatch):
     original = load_backbone(Backbone(name=name, weights="random"))
     served = tmp_path / "served"
     served.mkdir()
-    write_checkpoint(served / f"{name}.pt", original.model, name)
+    _call_released(monkeypatch, write_checkpoint(served / f"{name}.pt", original.model, name), name)
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -10,7 +10,7 @@ import pytest
 from tmelt.embed.cache import Key, SegmentWriter, check_key, open_cache
 from tmelt.errors import InfrastructureError, InputError
 
-KEY = Key("tiny", "ab" * 32, True, 4, 8, "fp32", "cpu", 4096)
+KEY = Key("tiny", "ab" * 32, True, False, 4, 8, "fp32", "cpu", 4096)
 
 
 def _sha(number: int) -> str:

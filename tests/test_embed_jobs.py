@@ -382,18 +382,19 @@ def test_bad_labels_and_splits_are_refused(tmp_path, position, change, message):
 
 
 def test_float16_overflow_and_nan_are_counted_and_refused():
-    other, sound = torch.ones(1, 3), torch.full((2, 3), 65504.0)
+    other, sound = torch.tensor([[1.0, 1.0, 2.0]]), torch.tensor([[65504.0] * 3, [1.0, 2.0, 3.0]])
     part, ids = [("a", other), ("b", sound)], {"a": "first", "b": "second"}
-    assert [(name, half.tolist()) for name, half in to_float16(part, ids, 4)] == [
-        ("a", [[1.0] * 3]),
-        ("b", [[65504.0] * 3] * 2),
+    tokens = {"a": torch.tensor([0, 5, 2]), "b": torch.tensor([0, 5, 6, 2])}
+    assert [(name, half.tolist()) for name, half in to_float16(part, tokens, ids, 4)] == [
+        ("a", [[1.0, 1.0, 2.0]]),
+        ("b", [[65504.0] * 3, [1.0, 2.0, 3.0]]),
     ]
     sound[1, 2] = 70000
     with pytest.raises(InputError, match=r"protein second: of 6 values of layer 4, 1 beyond float16's range"):
-        to_float16(part, ids, 4)
+        to_float16(part, tokens, ids, 4)
     sound[0, 0] = float("nan")
     with pytest.raises(InputError, match=r"protein second: .* 1 not finite"):
-        to_float16(part, ids, 4)
+        to_float16(part, tokens, ids, 4)
 
 
 def test_a_device_out_of_memory_is_tried_twice_then_named():

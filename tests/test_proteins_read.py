@@ -9,9 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from proteins_tables import data, row, rows, sequence, text, write
 
+from tmelt.bundle.sequences import read_queries
 from tmelt.errors import InputError
+from tmelt.proteins import text as files
 from tmelt.proteins.fasta import read_fasta
 from tmelt.proteins.read import read_records
+from tmelt.proteins.table import is_fasta
 
 A, B = sequence(1), sequence(2)
 HEAD = "protein_id,sequence,tm\n"
@@ -46,6 +49,29 @@ def test_lines_are_counted_as_an_editor_does_across_quoted_breaks(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_bytes(f'protein_id,sequence,tm\r\na,"{A[:30]}\r\n{A[30:]}",50\r\nb,{B},hot\r\n'.encode())
     assert "line 4, column tm: 'hot' is not a number" in fault(path)
+
+
+@pytest.mark.parametrize("name", ["mine.csv.gz", "mine.gz", "mine.csv"])
+def test_tables_and_fasta_files_in_gzip_are_read(tmp_path, name):
+    path, plain = tmp_path / name, tmp_path / "plain.csv"
+    plain.write_text("protein_id,tm\na,50\nb,61\n")
+    path.write_bytes(gzip.compress(plain.read_bytes()[:20]) + gzip.compress(plain.read_bytes()[20:]))  # as bgzip does
+    fasta = tmp_path / "mine.fasta.gz"
+    fasta.write_bytes(gzip.compress(f">a\n{A}\n>b\n{B}\n".encode()))
+    found = read(path, fasta=str(fasta), columns={"sequence": None})
+    assert found == read(plain, fasta=str(fasta), columns={"sequence": None})
+    assert [(record.protein_id, record.sequence, record.tm) for record in found] == [("a", A, 50.0), ("b", B, 61.0)]
+    assert is_fasta(fasta) and not is_fasta(tmp_path / "mine.csv.gz")
+    assert [query.sequence for query in read_queries(fasta, {"nonstandard": "mask", "length": [1, 999]}, set())] == [
+        A,
+        B,
+    ]
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_BYTES", 1 << 20)
+    (tmp_path / "bomb.csv").write_bytes(gzip.compress(HEAD.encode() + bytes(2 << 20)))
+    assert "when unpacked; is this the right file?" in fault(tmp_path / "bomb.csv")
 
 
 @pytest.mark.parametrize("delimiter, name", [("\t", "mine.tsv"), (",", "MINE.CSV")])
@@ -135,8 +161,10 @@ def test_further_faults_of_the_same_kind_are_counted(tmp_path):
         (b"<!DOCTYPE html><html>", "is a web page or XML, not a table"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (HEAD.encode("utf-16-le"), "line 1: holds a NUL byte"),
-        (gzip.compress(HEAD.encode(), mtime=0), "is compressed with gzip; unpack it first"),
-        (b"PK\x03\x04rest", "is a ZIP archive or an Excel workbook; save the sheet as CSV"),
+        (gzip.compress(gzip.compress(HEAD.encode(), mtime=0)), "is compressed with gzip twice; unpack it first"),
+        (gzip.compress(HEAD.encode(), mtime=0)[:-5], "damaged gzip file"),
+        (gzip.compress(b"PAR1" + bytes(50)), "not a readable Parquet file"),
+        (b"PK\x03\x04rest", "is an Excel workbook or a ZIP archive; save the sheet as CSV (UTF-8), or unpack"),
         (b'sequence,"t\nm"\nA,5\n', "the name of column 2 holds a line break"),
         (b"PAR1rest", "not a readable Parquet file"),
         (f">a\n{A}\n".encode(), "a FASTA file without labels; give a table in design.data.source"),

@@ -21,11 +21,13 @@ def predict(
     output: Path,
     level: float = 0.9,
     weights: Path | None = None,
+    embeddings: Path | None = None,
     sandbox: str = "auto",
     sandbox_image: str | None = None,
     device: str | None = None,
     precision: str | None = None,
     threads: int | None = None,
+    seconds: float = 3600.0,
 ) -> None:
     """Predict the melting temperatures of new proteins with a study's bundle.
 
@@ -40,12 +42,16 @@ def predict(
         output: file to write, .parquet or .csv
         level: share of new proteins that the interval is to hold; 0.9 by default
         weights: checkpoint of the ESM-2 backbone, where it is not to be downloaded; its hash must be the bundle's
+        embeddings: embeddings of the proteins, where the study imported its own; a file or folder as in
+            design.backbone.path
         sandbox: what keeps the bundle's script in: auto (the first that works here), bwrap, apptainer, landlock, or
             none, which runs it with all of your rights
         sandbox_image: image of the Apptainer sandbox
         device: cpu or cuda; the study's by default
         precision: fp32 or bf16; the study's by default
         threads: of torch; the study's by default
+        seconds: the most that the bundle's script may take for some hundred thousand residues, whatever the bundle
+            asks for; 3600 by default
     """
     from tmelt.bundle.predict import predict_file
 
@@ -56,11 +62,13 @@ def predict(
             output=output,
             level=level,
             weights=weights,
+            embeddings=embeddings,
             sandbox=sandbox,
             sandbox_image=sandbox_image,
             device=device,
             precision=precision,
             threads=threads,
+            seconds=seconds,
         )
     )
 
@@ -72,8 +80,9 @@ def card(bundle: Path) -> None:
         bundle: the bundle, results/{study}/bundle/{study}.zip
     """
     from tmelt.bundle.archive import CARD, open_bundle
+    from tmelt.safe_text import for_terminal
 
-    print(open_bundle(bundle).text(CARD), end="")
+    print(for_terminal(open_bundle(bundle).text(CARD)), end="")
 
 
 def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None, proteins: int = 0) -> None:

@@ -181,13 +181,45 @@ class Data(Part):
 
 
 class Backbone(Part):
-    """The frozen ESM-2 that embeds every residue."""
+    """The frozen ESM-2 that embeds every residue, or embeddings that were computed elsewhere."""
 
-    name: str = Field("esm2_t30_150M_UR50D", description="fair-esm's name, or `tiny` for a toy architecture")
-    weights: str = Field("download", description="`download` (by fair-esm), `random` (untrained), or a .pt file")
+    name: str = Field(
+        "esm2_t30_150M_UR50D",
+        description="fair-esm's name; `tiny`, a toy architecture; `transformers` for a model in the folder `weights`;"
+        " or `imported` for embeddings at `path`",
+    )
+    path: str | None = Field(
+        None,
+        min_length=1,
+        description="imported: HDF5 of biotrainer, bio_embeddings or scikit-bio, safetensors, or a folder of fair-esm's"
+        " .pt files; rows per residue, or one per protein",
+    )
+    weights: str = Field(
+        "download",
+        min_length=1,
+        description="`download` (by fair-esm), `random` (untrained), or where they are: fair-esm's .pt file, or a file"
+        " or folder in Hugging Face's layout",
+    )
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="of the file of weights; another one stops the study"
+    )
     seed: int = Field(0, ge=0, description="of random weights")
     layer: int | None = Field(None, ge=0, description="representation layer; null for the last")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the matrix products")
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Backbone":
+        if self.sha256 is not None and self.weights == "random":
+            raise ValueError("sha256: random weights have no file; leave it out")
+        if self.name == "transformers" and self.weights in ("download", "random"):
+            raise ValueError("weights: name the folder of a model, with its config.json, weights and tokenizer")
+        if self.name == "transformers" and self.sha256 is not None:
+            raise ValueError("sha256: a folder holds several files; leave it out")
+        if (self.name == "imported") != (self.path is not None):
+            raise ValueError("path: needed by, and only by, `name: imported`; it says where the embeddings are")
+        if self.path is not None and (self.weights != "download" or self.sha256 is not None):
+            raise ValueError("weights: imported embeddings have none here; leave weights and sha256 out")
+        return self
 
 
 class Budget(Part):

@@ -23,6 +23,7 @@ SCORING_CODE = (
     "embed/view.py",
     "families.py",
     "harness/clock.py",
+    "harness/confined.py",
     "harness/inside.py",
     "harness/precision.py",
     "harness/predictions.py",
@@ -75,6 +76,7 @@ def dataset_id(data: "Data") -> str:
 def backbone_id(backbone: "Backbone", tokens: int, device: str) -> str:
     """Folder name of a backbone: its name and a hash of everything that moves an embedding's bits."""
     described = backbone.model_dump(mode="json") | {"tokens": tokens, "device": device}
+    described.pop("sha256")  # it is compared with the file, and moves no bit
     if backbone.weights != "random":
         described.pop("seed")
     return f"{backbone.name}-{sha256_json(described)[:8]}"

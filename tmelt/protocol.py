@@ -50,6 +50,11 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
         proteins=sha256_file(data / "proteins.parquet"),
         embedding=read_embedding(embedding),
     )
+    if measured.embedding.per_protein and config.design.sequences != "none":
+        raise InputError(
+            "config: design.sequences: needs an embedding of every residue, and design.backbone.path has one row per"
+            " protein; write none"
+        )
     Protocol(
         study=config.study,
         title=config.title,

@@ -1,7 +1,7 @@
-"""Make text from outside (servers, models, files) safe to show: one function for a terminal, one for HTML.
+"""Make text from outside (servers, models, files) safe to show, in a terminal, in HTML and in a spreadsheet.
 
 What is unsafe differs: a terminal obeys control characters, a page obeys markup, and both are deceived by characters
-that reverse the direction of writing.
+that reverse the direction of writing. A spreadsheet takes a cell of text for a formula by its first character.
 """
 
 import unicodedata
@@ -9,6 +9,7 @@ import unicodedata
 from markupsafe import Markup, escape
 
 _LONGEST = 300
+_FORMULA = tuple("=+-@＝＋－＠|%")  # the wide ones are read alike; the last two begin commands of older programs
 # Control characters, characters without a glyph that reorder or hide text, halves of characters, private ones.
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -30,6 +31,12 @@ def one_line(text: object, longest: int = _LONGEST) -> str:
 def for_html(text: str) -> Markup:
     """Return `text` as the content of an HTML element or of a quoted attribute; Markup passes as it is."""
     return text if isinstance(text, Markup) else escape(for_terminal(text))
+
+
+def for_spreadsheet(text: str) -> str:
+    """Return `text` as a cell that a spreadsheet takes for text: one that could be a formula gets an apostrophe."""
+    safe = for_terminal(text)
+    return f"'{safe}" if safe.lstrip()[:1] in _FORMULA or text[:1] in ("\t", "\r", "\n") else safe
 
 
 def _escape(letter: str) -> str:

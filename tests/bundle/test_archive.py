@@ -1,10 +1,13 @@
 """A bundle is what was written, or one clear line."""
 
+import copy
 import json
 import zipfile
 
 import pytest
+from example import ABOUT as EXAMPLE
 
+from tmelt.bundle import archive as archive_module
 from tmelt.bundle.archive import ABOUT, CARD, RESIDUALS, SCRIPT, SEQUENCES, open_bundle, write_archive
 from tmelt.errors import InputError
 from tmelt.files import sha256_json
@@ -21,7 +24,7 @@ MEMBERS = {
 @pytest.fixture
 def written(tmp_path):
     path = tmp_path / "bundle.zip"
-    write_archive(path, {"seeds": [7, 8]}, MEMBERS)
+    write_archive(path, EXAMPLE, MEMBERS)
     return path
 
 
@@ -45,6 +48,7 @@ def about_with(members, /, **changes):
 def test_members_come_back(written, tmp_path):
     bundle = open_bundle(written)
     assert bundle.text(CARD) == "# card\n"
+    assert bundle.residuals() == [1.0]
     bundle.unpack_checkpoints(tmp_path / "out")
     assert (tmp_path / "out" / "checkpoints" / "s7" / "deep" / "model.pt").read_bytes() == bytes(1000)
     assert list((tmp_path / "out" / "checkpoints" / "s8").iterdir()) == []  # a script may leave nothing
@@ -53,13 +57,13 @@ def test_members_come_back(written, tmp_path):
 def test_the_same_contents_are_the_same_file(written, tmp_path):
     (tmp_path / "model.pt").write_bytes(bytes(1000))
     members = MEMBERS | {"checkpoints/s7/deep/model.pt": tmp_path / "model.pt"}
-    write_archive(tmp_path / "again.zip", {"seeds": [7, 8]}, dict(reversed(members.items())))
+    write_archive(tmp_path / "again.zip", EXAMPLE, dict(reversed(members.items())))
     first, again = (zipfile.ZipFile(path) for path in (written, tmp_path / "again.zip"))
     with first, again:
         assert {name: first.read(name) for name in first.namelist()} == {
             name: again.read(name) for name in again.namelist()
         }
-    write_archive(tmp_path / "third.zip", {"seeds": [7, 8]}, MEMBERS)
+    write_archive(tmp_path / "third.zip", EXAMPLE, MEMBERS)
     assert written.read_bytes() == (tmp_path / "third.zip").read_bytes()
 
 
@@ -103,7 +107,8 @@ def flip_a_byte(path):
         (lambda path: rewritten(path, lambda m: {k: v for k, v in m.items() if k != CARD}), "missing, added"),
         (
             lambda path: rewritten(
-                path, lambda m: about_with(m | {"../x": b""}, members={**json.loads(m[ABOUT])["members"], "../x": ""})
+                path,
+                lambda m: about_with(m | {"../x": b""}, members={**json.loads(m[ABOUT])["members"], "../x": "0" * 64}),
             ),
             "no member that a bundle has",
         ),
@@ -125,8 +130,71 @@ def test_a_bomb_is_not_unpacked(written):
                 archive.writestr(name, content)
 
     bomb(written)
-    with pytest.raises(InputError, match="no member that a bundle has"):
+    with pytest.raises(InputError, match="is compressed, and no member of a bundle is"):
         open_bundle(written)
+
+
+@pytest.mark.parametrize("name", [ABOUT, SCRIPT])
+def test_one_compressed_member_is_not_read(written, name):
+    """1.5 MB that would become 2 GB, as its own description or another member."""
+    with zipfile.ZipFile(written) as archive:
+        members = {key: archive.read(key) for key in archive.namelist()}
+    with zipfile.ZipFile(written, "w") as archive:
+        for key, content in members.items():
+            archive.writestr(key, bytes(1 << 20) if key == name else content, 8 if key == name else 0)
+    with pytest.raises(InputError, match=f"{name}' is compressed"):
+        open_bundle(written)
+
+
+def test_members_that_share_their_bytes_are_not_unpacked(written):
+    """The same stored bytes under many names: a bomb without compression."""
+    with zipfile.ZipFile(written, "a") as archive:
+        first = archive.getinfo("checkpoints/s7/deep/model.pt")
+        for number in range(200):
+            twin = copy.copy(first)
+            twin.filename = f"checkpoints/s7/{number}"
+            archive.filelist.append(twin)
+            archive.NameToInfo[twin.filename] = twin
+        archive._didModify = True
+    with pytest.raises(InputError, match="its members share their bytes"):
+        open_bundle(written)
+
+
+def test_a_description_beyond_its_size_is_not_read(written, monkeypatch):
+    monkeypatch.setitem(archive_module._MOST_BYTES, ABOUT, 100)
+    with pytest.raises(InputError, match=r"bundle.json has \d+ bytes"):
+        open_bundle(written)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[" * 100_000, "not a bundle of tmelt"),
+        (b'{"format": ' + b"9" * 5000 + b"}", "not a bundle of tmelt"),
+        (b'{"format": NaN}', "not a bundle of tmelt"),
+        (b"\xff", "not a bundle of tmelt"),
+    ],
+)
+def test_a_description_that_is_no_json_is_one_line(written, content, said):
+    rewritten(written, lambda members: members | {ABOUT: content})
+    with pytest.raises(InputError, match=said):
+        open_bundle(written)
+
+
+@pytest.mark.parametrize("name", ["checkpoints/s9/model.pt", "checkpoints/s7/../../x", "notes.txt", "checkpoints/s7"])
+def test_a_member_that_no_bundle_has_is_refused(tmp_path, name):
+    write_archive(tmp_path / "b.zip", EXAMPLE, MEMBERS | {name: b""})
+    with pytest.raises(InputError, match="no member that a bundle has"):
+        open_bundle(tmp_path / "b.zip")
+
+
+@pytest.mark.parametrize(
+    "content", [b"[2.0, 1.0]", b"[-1.0]", b"[NaN]", b"[true]", b'["1"]', b"{}", b"[", b"\xff", b"[1e999]"]
+)
+def test_residuals_that_are_no_errors_are_refused(tmp_path, content):
+    write_archive(tmp_path / "b.zip", EXAMPLE, MEMBERS | {RESIDUALS: content})
+    with pytest.raises(InputError, match=r"residuals.json (holds no ascending errors|is no text)"):
+        open_bundle(tmp_path / "b.zip").residuals()
 
 
 def test_nothing_half_written_stays(tmp_path):

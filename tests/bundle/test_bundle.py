@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tmelt.bundle.archive import ABOUT, CARD, RESIDUALS, SCRIPT, open_bundle, write_archive
+from tmelt.bundle.facts import SYNTHETIC
 from tmelt.bundle.predict import PREDICTED, predict_file
 from tmelt.errors import InputError
 from tmelt.evidence.conformal import half_width
@@ -24,11 +25,13 @@ pytestmark = pytest.mark.slow
 SETTINGS = {
     "level": 0.9,
     "weights": None,
+    "embeddings": None,
     "sandbox": "auto",
     "sandbox_image": None,
     "device": None,
     "precision": None,
     "threads": None,
+    "seconds": 600.0,
 }
 
 
@@ -290,7 +293,7 @@ def test_a_bundles_script_gets_nothing_of_the_persons(bundle, hidden, tmp_path, 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("raise ValueError('no idea')", r"with seed 1000000 \(ended as crash\); it said 'ValueError: no idea'"),
+        ("raise ValueError('no idea')", r"with seed 1000000 \(ended as crash\); it said ValueError: no idea"),
         ("return [1.0]", r"\(wrong_count\)"),
         ("return [float('nan')] * len(task.pool)", r"\(not_finite\)"),
     ],
@@ -301,6 +304,15 @@ def test_a_script_that_fails_is_one_line(bundle, hidden, tmp_path, body, said):
         predict_file(hidden, bundle=broken, output=tmp_path / "p.csv", **SETTINGS)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "p.csv").exists()
+
+
+def test_the_reader_sets_the_limits(bundle, hidden, tmp_path):
+    harness = about_of(bundle)["harness"]
+    greedy = harness | {"budget": harness["budget"] | {"predict_s": 600_000.0}, "pool_residues": 1}
+    script = "import time\ndef predict(task, checkpoint):\n    while True: pass\n"
+    endless = rebuilt(bundle, tmp_path / "endless.zip", script, harness=greedy)
+    with pytest.raises(InputError, match=r"\(ended as timeout\)"):
+        predict_file(hidden, bundle=endless, output=tmp_path / "p.csv", **SETTINGS | {"seconds": 1.0})
 
 
 def test_other_weights_are_refused(bundle, hidden, tmp_path):
@@ -326,7 +338,7 @@ def test_weights_from_a_file_are_asked_for_and_compared(bundle, hidden, predicte
     )
     torch.save({"cfg": {"model": settings}, "model": state}, tmp_path / "w.pt")
     backbone = about_of(bundle)["backbone"] | {"untrained": False, "weights": "file", "file": "w.pt"}
-    trained = rebuilt(bundle, tmp_path / "trained.zip", backbone=backbone)
+    trained = rebuilt(bundle, tmp_path / "trained.zip", backbone=backbone, labels=[SYNTHETIC])
     with pytest.raises(InputError, match=r"--weights: needed: the study took tiny from a file of its own, w\.pt"):
         predict_file(hidden, bundle=trained, output=tmp_path / "p.parquet", **SETTINGS)
     predict_file(hidden, bundle=trained, output=tmp_path / "p.parquet", **SETTINGS | {"weights": tmp_path / "w.pt"})

@@ -129,7 +129,7 @@ def test_a_sampler_can_go_on_from_the_export(tmp_path):
     assert 1e-5 <= asked.params["learning_rate"] <= 1e-2
 
 
-@pytest.mark.parametrize("text", ['say "a", b', "line\nbreak", "", "=1+1", "°C; Ä"])
+@pytest.mark.parametrize("text", ['say "a", b', "line\nbreak", "", "°C; Ä"])
 def test_csv_gives_back_every_number_and_word(tmp_path, text):
     frame = pl.DataFrame(
         {

@@ -89,3 +89,12 @@ def test_a_sequence_without_similar_letters_stays_as_it_is():
 def test_without_granted_sequences_none_is_swapped():
     found = variants(proteins(), with_sequences=False, random=np.random.default_rng(0))
     assert {variant.kind for variant in found} == {"same", "noise", "trimmed", "joined"}
+
+
+def test_proteins_of_one_row_lose_no_residue_and_are_joined_to_none():
+    """Imported embeddings may have one row per protein."""
+    random = np.random.default_rng(0)
+    proteins = [(row, random.normal(size=(1, 4)).astype(np.float16), "MKVLAAGIVG") for row in range(3)]
+    made = variants(proteins, with_sequences=False, random=random)
+    assert [variant.kind for variant in made] == ["same", "noise"] * 3
+    assert all(variant.residues.shape == (1, 4) for variant in made)

@@ -1,9 +1,15 @@
 """JSON, code and edits from replies: found exactly, or refused with a reason that a model can act on."""
 
+import json
+import time
+from contextlib import suppress
+
 import pytest
 
 from tmelt.llm import ReplyError, apply_edits, extract_code, extract_edits, extract_json
 from tmelt.llm.extract import Edit, has_edits, resembles_edits, without_edits
+from tmelt.report.code import diff_scripts
+from tmelt.text_diff import unified_lines
 
 WANTED = {"changes": {"learning_rate": 0.001}, "note": "a } in a string"}
 TEXT = '{"changes": {"learning_rate": 0.001}, "note": "a } in a string"}'
@@ -39,8 +45,13 @@ def test_json_is_found(reply):
         ('{"a": 1', "line 1"),
         ('{"a": NaN}', "NaN"),
         ('{"a": 1, "a": 2}', "'a' twice"),
-        ('{"a": 1} or rather {"a": 2}', "two JSON objects"),
-        ('```json\n{"a": 1}\n```\n```json\n{"a": 2}\n```', "2 JSON blocks"),
+        ('{"a": 1} or rather {"a": 2}', "two JSON objects that differ"),
+        ('{"a": 1} or {"a": 1} or {"a": true}', "two JSON objects that differ"),
+        ('{"a": 1} for {x}: {"a": 2}', "two JSON objects that differ"),
+        ('```json\n{"a": 1}\n```\n```json\n{"a": 2}\n```', r"2 JSON blocks that differ \(lines 1, 4\)"),
+        ('```json\n{"a": 1}\n```\n```json\n{"a": 1.0}\n```', "2 JSON blocks that differ"),
+        ('```json\n{"a": 1}\n```\n```json\n{"a": 1,}\n```', "2 JSON blocks that differ"),
+        ('```json\n{"a": 1}\n```\n```json\n{"a": 1} b\n```', "2 JSON blocks that differ"),
         ('```json\n{"a": 1}', "not closed"),
         ('```json\n{"a": 1} # comment\n```', "text after"),
         ('{"a":' * 100_000, "nested too deeply"),
@@ -51,6 +62,42 @@ def test_json_is_found(reply):
 def test_json_is_refused(reply, reason):
     with pytest.raises(ReplyError, match=reason):
         extract_json(reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"```json\n{TEXT}\n```\nonce more:\n```json\n{TEXT}\n```",
+        f"```json\n{TEXT}\n```\nonce more:\n```json\n\n{json.dumps(WANTED, indent=3)}\n```",
+        f"{TEXT}\nthat is, {TEXT}",
+        f"{TEXT} with {{x}} and {{{{ left as they are",
+    ],
+)
+def test_what_is_only_repeated_counts_once(reply):
+    assert extract_json(reply) == WANTED
+
+
+def test_a_script_that_is_only_repeated_counts_once():
+    assert extract_code("```python\na = 1\n```\nAgain:\n```python\na = 1\n```") == "a = 1\n"
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: extract_json(f"{TEXT} {'{' * 100_000}"),
+        lambda: extract_json(json.dumps({f"k{number}": 0 for number in range(50_000)})),
+        lambda: apply_edits("ab" * 50_000 + "\nx\n" * 500, [Edit("ba" * 50_000 + "\n", "")]),
+        lambda: apply_edits("".join(f"{'xy' * 90}{n % 7}\n" for n in range(500)), [Edit("yx" * 95 + "\n" * 9, "")]),
+        lambda: list(unified_lines(*(["a\n", "b\n"] * 4000, ["b\n", "b\n", "a\n"] * 3000), "a", "b")),
+        lambda: diff_scripts("a\nb\n" * 4000, "b\nb\na\n" * 3000, 100),
+    ],
+)
+def test_no_reply_takes_long(work):
+    """Each took tens of seconds in its first form."""
+    started = time.process_time()
+    with suppress(ReplyError):
+        work()
+    assert time.process_time() - started < 4
 
 
 def test_code_is_found_as_written():

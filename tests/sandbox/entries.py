@@ -1,5 +1,6 @@
 """Honest and clumsy entries for test_sandbox.py; each is called inside a sandbox as `run(spec)`."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -157,3 +158,11 @@ def count_cpu_s(spec):
 
 def nothing(spec):
     pass
+
+
+def tell_capabilities(spec):
+    from tmelt.harness.sandbox import kernel
+
+    header, halves = kernel._CapabilityHeader(0x20080522, 0), (kernel._CapabilitySet * 2)()
+    assert kernel.LIBC.capget(ctypes.byref(header), halves) == 0
+    print([half.effective for half in halves], [half.permitted for half in halves])

@@ -22,10 +22,11 @@ sys.path.append(str(HERE))
 
 from users import NO_PYTHON, ROOT, python_for, users  # noqa: E402
 
-from tmelt.errors import InfrastructureError, InputError  # noqa: E402
 from tmelt.harness.sandbox import (  # noqa: E402
+    Accident,
     Limits,
     Phase,
+    Refusal,
     Sandbox,
     SandboxUnavailable,
     backends,
@@ -268,7 +269,7 @@ def test_a_sandbox_killed_while_it_starts_is_no_reason_to_take_a_weaker_one(vict
 
     thread = threading.Thread(target=kill)
     thread.start()
-    with pytest.raises(InfrastructureError, match=rf"{victim} was killed while it started"), opening:
+    with pytest.raises(Accident, match=rf"{victim} was killed while it started"), opening:
         pass
     thread.join()
 
@@ -283,7 +284,7 @@ def test_a_supervisor_killed_before_it_is_told_anything_is_no_reason_either(monk
         return process
 
     monkeypatch.setattr(subprocess, "Popen", start_and_kill)
-    with pytest.raises(InfrastructureError, match="supervisor was killed while it started"), Sandbox(preload=()):
+    with pytest.raises(Accident, match="supervisor was killed while it started"), Sandbox(entry="entries:run"):
         pass
 
 
@@ -294,12 +295,15 @@ def test_bubblewrap_killed_while_it_says_what_it_can_do_makes_no_sandbox_with_fe
     dying.write_text(f'#!/bin/sh\n[ "$1" = --help ] && kill -9 $$\nexec {bwrap} "$@"\n')
     dying.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    with pytest.raises(InfrastructureError, match="worker was killed while it started"), Sandbox(preload=()):
+    with pytest.raises(Accident, match="worker was killed while it started"), Sandbox(entry="entries:run"):
         pass
 
 
 def test_an_entry_that_cannot_be_imported_is_named():
-    with pytest.raises(SandboxUnavailable, match="no_such_module"), Sandbox(preload=("no_such_module",)):
+    with (
+        pytest.raises(SandboxUnavailable, match="no_such_module"),
+        Sandbox(entry="entries:run", preload=("no_such_module",)),
+    ):
         pass
 
 
@@ -314,8 +318,8 @@ def test_a_worker_with_threads_is_refused():
 def test_refuses_rather_than_going_on_without():
     with pytest.raises(SandboxUnavailable, match="no Landlock"), open_sandbox("landlock", landlock_abi=0):
         pass
-    with pytest.raises(InputError, match="none of auto"):
-        Sandbox("chroot")
+    with pytest.raises(Refusal, match="none of auto"):
+        Sandbox("chroot", entry="entries:run")
 
 
 def test_the_canary_finds_the_holes_of_no_sandbox(tmp_path):
@@ -376,7 +380,7 @@ def test_a_tree_without_access_or_end_is_removed():
 def test_training_in_a_warm_worker_is_the_same_as_in_a_cold_one(backend):
     outputs = []
     for warm in (True, False):
-        with Sandbox(backend, entry="entries:run", python_path=(HERE,), warm=warm) as opened:
+        with Sandbox(backend, preload=("torch",), entry="entries:run", python_path=(HERE,), warm=warm) as opened:
             outcome = do(opened, "train", limits=limits(memory_mb=2000))
             assert outcome.status == "ok", outcome.output
             outputs.append(outcome.output.splitlines()[0])

@@ -9,11 +9,13 @@
 | `residuals.json` | absolute residuals on the proteins of select in °C, ascending: the intervals come from them |
 | `training_sequences.txt` | SHA-256 of each sequence of fit and stop, ascending |
 
-The hashes show damage and careless edits. They are no signature: the script is code to be run in a sandbox.
+The hashes show damage and careless edits. They are no signature: the script is code to be run in a sandbox, and what
+bundle.json says is believed only within the bounds of tmelt.bundle.about.
 """
 
 import hashlib
 import json
+import math
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tmelt.bundle.about import check_about
 from tmelt.errors import InputError
 from tmelt.files import atomic_path, sha256_json
 
@@ -28,6 +31,9 @@ FORMAT = 1
 ABOUT, CARD, SCRIPT = "bundle.json", "model_card.md", "train.py"
 RESIDUALS, SEQUENCES = "residuals.json", "training_sequences.txt"
 _NEEDED = {CARD, SCRIPT, RESIDUALS, SEQUENCES}
+# Larger ones are not read into memory. A million training proteins have 65 MB of hashes.
+_MOST_BYTES = {ABOUT: 32 << 20, CARD: 32 << 20, SCRIPT: 4 << 20, RESIDUALS: 256 << 20, SEQUENCES: 1 << 30}
+_MOST_MEMBERS = 100_000
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # one time for all members: the same contents are the same file
 
 
@@ -73,9 +79,34 @@ class Bundle:
     about: dict[str, Any]
 
     def text(self, name: str) -> str:
-        """A member's text."""
+        """A member's text.
+
+        Raises:
+            InputError: it is no text.
+        """
         with zipfile.ZipFile(self.path) as archive:
-            return archive.read(name).decode("utf-8")
+            content = archive.read(name)
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{self.path}: {name} is no text; copy the bundle again from its study") from None
+
+    def residuals(self) -> list[float]:
+        """Absolute residuals in °C, ascending.
+
+        Raises:
+            InputError: they are something else.
+        """
+        try:
+            found = json.loads(self.text(RESIDUALS))
+        except (ValueError, RecursionError):
+            found = None
+        sound = isinstance(found, list) and all(type(one) in (int, float) and 0 <= one < math.inf for one in found)
+        if not sound or found != sorted(found):
+            raise InputError(
+                f"{self.path}: {RESIDUALS} holds no ascending errors; copy the bundle again from its study"
+            )
+        return [float(one) for one in found]
 
     def unpack_checkpoints(self, folder: Path) -> None:
         """Write checkpoints/ below `folder`, readable for everybody."""
@@ -110,27 +141,52 @@ def open_bundle(path: Path) -> Bundle:
 
 def _checked(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     names = archive.namelist()
+    tampered = f"{path}: not as it was written ({{}}); copy it again from its study"
+    _check_sizes(path, archive, tampered)
     try:
-        about = json.loads(archive.read(ABOUT))
+        about = json.loads(archive.read(ABOUT), parse_constant=_no_constant)
         written = about["format"]
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise InputError(f"{path}: not a bundle of tmelt (no readable {ABOUT} in it)") from None
     if written != FORMAT:
         raise InputError(
             f"{path}: is of bundle format {written!r}, and this tmelt reads {FORMAT}; use the tmelt it names"
         )
-    tampered = f"{path}: not as it was written ({{}}); copy it again from its study"
     if about.get("sha256") != sha256_json({key: value for key, value in about.items() if key != "sha256"}):
         raise InputError(tampered.format(f"{ABOUT} was changed"))
+    check_about(about, path)
     if sorted(names) != sorted({*about["members"], ABOUT}) or not about["members"].keys() >= _NEEDED:
         raise InputError(tampered.format("members are missing, added or doubled"))
+    places = tuple(f"checkpoints/s{seed}/" for seed in about["seeds"])
     for name, sha256 in about["members"].items():
-        if _reaches_out(name) or archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        if _reaches_out(name) or not (name in _NEEDED or name.startswith(places)):
             raise InputError(tampered.format(f"{name!a} is no member that a bundle has"))
         with archive.open(name) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise InputError(tampered.format(f"{name} was changed"))
     return about
+
+
+def _check_sizes(path: Path, archive: zipfile.ZipFile, tampered: str) -> None:
+    """Refuse members that would take more memory or disk than the file itself, before any is read.
+
+    Raises:
+        InputError: a compressed or too large member, or too many.
+    """
+    members = archive.infolist()
+    if len(members) > _MOST_MEMBERS:
+        raise InputError(tampered.format(f"{len(members)} members, and {_MOST_MEMBERS} are the most"))
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise InputError(tampered.format(f"{member.filename!a} is compressed, and no member of a bundle is"))
+        if member.file_size > _MOST_BYTES.get(member.filename, member.file_size):
+            raise InputError(tampered.format(f"{member.filename} has {member.file_size} bytes"))
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise InputError(tampered.format("its members share their bytes"))
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def _reaches_out(name: str) -> bool:

@@ -40,11 +40,16 @@ def write_card(about: Mapping[str, Any]) -> str:
 def _what(about: Mapping[str, Any]) -> str:
     backbone = about["backbone"]
     trained = "untrained" if backbone["untrained"] else "frozen"
+    rows = "protein" if backbone["per_protein"] else "residue"
+    source = f"{trained} {backbone['name']} embeddings (layer {backbone['layer']}"
+    given = ""
+    if backbone["weights"] == "imported":
+        source, given = f"embeddings that were computed elsewhere (`{backbone['file']}`", " --embeddings embeddings.h5"
     return (
-        f"Predicts the melting temperature (Tm, °C) of a protein from its sequence: {trained} {backbone['name']} "
-        f"embeddings (layer {backbone['layer']}, {backbone['width']} features per residue), then `train.py` with "
+        f"Predicts the melting temperature (Tm, °C) of a protein from its sequence: {source}, "
+        f"{backbone['width']} features per {rows}), then `train.py` with "
         f"{_many(len(about['seeds']), 'checkpoint')}, one per training seed; the prediction is their mean.\n\n"
-        "    tmelt predict proteins.fasta --bundle bundle.zip --output predictions.csv"
+        f"    tmelt predict proteins.fasta --bundle bundle.zip{given} --output predictions.csv"
     )
 
 

@@ -4,6 +4,7 @@ The script may be a model's; whoever passed the bundle on may have changed it. S
 features, its checkpoint, no network, no file of the person's, and the limits of its budget.
 """
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,11 @@ from tmelt.config import Budget
 from tmelt.embed.view import View
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.clock import Clock
+from tmelt.harness.confined import Sandbox
 from tmelt.harness.predictions import Invalid, read_predictions
 from tmelt.harness.run import PRELOAD
-from tmelt.harness.sandbox import Limits, Phase, Sandbox
+from tmelt.harness.sandbox import Limits, Phase
+from tmelt.safe_text import one_line
 
 
 class Ensemble:
@@ -36,6 +39,7 @@ class Ensemble:
         device: cpu or cuda.
         precision: fp32 or bf16, of the candidate's matrix products.
         threads: of torch.
+        most_s: the most seconds of a pass, by the budget's clock; None for what the harness part says.
     """
 
     def __init__(
@@ -51,10 +55,12 @@ class Ensemble:
         device: str,
         precision: str,
         threads: int,
+        most_s: float | None = None,
     ):
         self.seeds, self.device, self.precision, self.threads = list(seeds), device, precision, threads
         self._script, self._place, self._knobs = script, place, dict(knobs)
         self._budget = Budget.model_validate(harness["budget"])
+        self._most_s = math.inf if most_s is None else most_s
         self._pool_residues = harness["pool_residues"]
         self._sequences = harness["sequences"] == "all"
         self._sandbox = Sandbox(sandbox, gpu=device == "cuda", image=image, preload=PRELOAD, threads=threads)
@@ -99,7 +105,7 @@ class Ensemble:
         checkpoint = self.folder / "checkpoints" / f"s{seed}"
         residues = View.open(view).residues
         share = len(residues) / max(1, self._pool_residues)
-        seconds = self._budget.predict_s * max(1.0, share)
+        seconds = min(self._budget.predict_s * max(1.0, share), self._most_s)
         outcome = self._sandbox.run(
             Phase(
                 spec={
@@ -138,7 +144,7 @@ class Ensemble:
                 raise Invalid(f"ended as {outcome.status}")
             return read_predictions(answer / "predictions.f64", count)
         except Invalid as invalid:
-            last = ascii(outcome.output.strip().rpartition("\n")[2][:200])  # the script's words, made harmless
+            last = one_line(outcome.output.strip().rpartition("\n")[2], 200)  # the script's words
             raise InputError(
                 f"the bundle's train.py made no predictions with seed {seed} ({invalid.reason}); it said {last}"
             ) from None

@@ -37,12 +37,15 @@ def backbone_facts(backbone: Backbone, protocol: Protocol) -> dict[str, Any]:
     from_file = backbone.weights not in ("download", "random")
     return {
         "name": backbone.name,
-        "weights": "file" if from_file else backbone.weights,  # a path of this machine helps nobody elsewhere
-        "file": Path(backbone.weights).name if from_file else None,
+        # A path of this machine helps nobody elsewhere.
+        "weights": "imported" if backbone.path else "file" if from_file else backbone.weights,
+        "file": Path(backbone.path or backbone.weights).name if from_file or backbone.path else None,
         "seed": backbone.seed,
         "torch": protocol.environment.packages["torch"],
         "weights_sha256": embedding.weights_sha256,
         "untrained": embedding.untrained,
+        "released": embedding.released,
+        "per_protein": embedding.per_protein,
         "layer": embedding.layer,
         "width": embedding.width,
         "precision": embedding.precision,

@@ -1,6 +1,6 @@
 """From a file of new proteins to a file of predictions: read, embed, predict per seed, put an interval around it."""
 
-import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,11 +11,12 @@ import polars as pl
 import pyarrow as pa
 import torch
 
-from tmelt.bundle.archive import RESIDUALS, SCRIPT, SEQUENCES, Bundle, open_bundle
+from tmelt.bundle.archive import SCRIPT, SEQUENCES, Bundle, open_bundle
 from tmelt.bundle.sequences import Query, read_queries
 from tmelt.errors import InputError
 from tmelt.evidence.conformal import half_width
-from tmelt.files import atomic_path
+from tmelt.export.csv_tables import write_csv
+from tmelt.safe_text import one_line
 from tmelt.schema import F, N, S, column, write_table
 
 PREDICTED = pa.schema([
@@ -40,11 +41,13 @@ def predict_file(
     output: Path,
     level: float,
     weights: Path | None,
+    embeddings: Path | None,
     sandbox: str,
     sandbox_image: str | None,
     device: str | None,
     precision: str | None,
     threads: int | None,
+    seconds: float,
 ) -> str:
     """Predict the proteins of a file with a bundle, and write `output`; see `tmelt.cli.predict`.
 
@@ -58,7 +61,7 @@ def predict_file(
     if output.suffix not in FORMATS:
         raise InputError(f"--output: {output}: the name should end in {' or '.join(FORMATS)}")
     opened = open_bundle(bundle)
-    half = half_width(json.loads(opened.text(RESIDUALS)), level)
+    half = half_width(opened.residuals(), level)
     training = opened.about["training"]
     queries = read_queries(proteins, training, set(opened.text(SEQUENCES).split()))
     for label in opened.about["labels"]:
@@ -69,11 +72,13 @@ def predict_file(
         opened,
         answered,
         weights=weights,
+        embeddings=embeddings,
         sandbox=sandbox,
         sandbox_image=sandbox_image,
         device=device or harness["device"],
         precision=precision,
-        threads=threads or harness["threads"],
+        threads=min(threads or harness["threads"], os.cpu_count() or 1),
+        seconds=seconds,
     )
     by_name = dict(zip((query.protein_id for query in answered), values.T, strict=True))  # names are distinct
     rows = [_row(query, by_name.get(query.protein_id), half, level, training["tm"]) for query in queries]
@@ -89,7 +94,7 @@ def _list_skipped(queries: Sequence[Query]) -> None:
     """Name on stderr the first entries that were not predicted; the file has them all."""
     skipped = [query for query in queries if query.masked is None]
     for query in skipped[:SKIPPED_SHOWN]:
-        print(f"skipped {query.protein_id!a}: {'; '.join(query.warnings)}", file=sys.stderr)
+        print(f"skipped {query.protein_id!a}: {one_line('; '.join(query.warnings))}", file=sys.stderr)
     if len(skipped) > SKIPPED_SHOWN:
         print(f"skipped {len(skipped) - SKIPPED_SHOWN} more: see the column `warning`", file=sys.stderr)
 
@@ -99,21 +104,27 @@ def predict_queries(
     queries: Sequence[Query],
     *,
     weights: Path | None,
+    embeddings: Path | None,
     sandbox: str,
     sandbox_image: str | None,
     device: str,
     precision: str | None,
     threads: int,
+    seconds: float,
 ) -> np.ndarray:
-    """Predicted tm in °C of each protein by each seed, (seeds, proteins)."""
-    from tmelt.bundle.embedding import embed, load_embedder
+    """Predicted tm in °C of each protein by each seed, (seeds, proteins).
+
+    Args:
+        seconds: the most that one pass of the bundle's script may take, whatever the bundle asks for.
+    """
+    from tmelt.bundle.embedding import embedder_of
     from tmelt.bundle.ensemble import Ensemble
 
     about = bundle.about
     torch.set_num_threads(threads)
     if not queries:
         return np.empty((len(about["seeds"]), 0))
-    model = load_embedder(about["backbone"], weights, device, precision or about["backbone"]["precision"])
+    embed = embedder_of(about["backbone"], weights, embeddings, device, precision or about["backbone"]["precision"])
     parts = []
     with Ensemble(
         script=bundle.text(SCRIPT),
@@ -126,11 +137,12 @@ def predict_queries(
         device=device,
         precision=precision or about["harness"]["precision"],
         threads=threads,
+        most_s=seconds,
     ) as ensemble:
         done = 0
         for chunk in _chunks(queries):
             sequences = [query.masked or "" for query in chunk]
-            residues = embed(model, sequences, [query.protein_id for query in chunk])
+            residues = embed(sequences, [query.protein_id for query in chunk])
             parts.append(ensemble.predict(residues, sequences))
             done += len(chunk)
             print(f"{done} of {len(queries)} proteins predicted", file=sys.stderr, flush=True)
@@ -174,9 +186,7 @@ def _write(output: Path, rows: list[dict[str, Any]]) -> None:
     if output.suffix == ".parquet":
         write_table(output, rows, PREDICTED)
         return
-    frame = pl.from_arrow(pa.Table.from_pylist(rows, schema=PREDICTED))
-    with atomic_path(output) as temporary:
-        frame.write_csv(temporary)
+    write_csv(pl.from_arrow(pa.Table.from_pylist(rows, schema=PREDICTED)), output)
 
 
 def _summary(output: Path, rows: list[dict[str, Any]], half: float, level: float) -> str:

@@ -1,4 +1,4 @@
-"""Load a frozen ESM-2 (fair-esm's own class): downloaded, from a checkpoint file, or untrained.
+"""Load a frozen ESM-2 (fair-esm's own class): downloaded, from a file or folder (checkpoint.py), or untrained.
 
 fair-esm 2.0.0 predates torch's `weights_only` loading and insists on a contact-regression file; what is done here
 instead needs neither, and maps the file into memory instead of reading it twice.
@@ -6,9 +6,8 @@ instead needs neither, and maps the file into memory instead of reading it twice
 
 import argparse
 import hashlib
-import pickle
+import os
 import sys
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from tmelt.config import Backbone
+from tmelt.embed.checkpoint import Weights, check_tensors, first_line, read_weights
+from tmelt.embed.released import is_released
 from tmelt.errors import InfrastructureError, InputError
+from tmelt.files import sha256_file
 
 if TYPE_CHECKING:
     from esm.model.esm2 import ESM2
@@ -42,6 +44,7 @@ class LoadedBackbone:
     layer: int
     weights_sha256: str
     untrained: bool
+    released: bool  # the file is known as the one that ESM-2's authors published
 
 
 def load_backbone(backbone: Backbone) -> LoadedBackbone:
@@ -59,15 +62,36 @@ def load_backbone(backbone: Backbone) -> LoadedBackbone:
         raise InputError(
             f"design.backbone.layer: {layer}, but {backbone.name} has layers 0 to {layers}; null is the last"
         )
-    untrained = backbone.weights == "random"
-    if untrained:
+    released = False
+    if backbone.weights == "random":
         model = _random_model(backbone.name, backbone.seed)
-    elif backbone.weights == "download":
-        model = _checkpoint_model(backbone.name, _downloaded(backbone.name))
     else:
-        model = _checkpoint_model(backbone.name, Path(backbone.weights))
+        download = backbone.weights == "download"
+        place = _downloaded(backbone.name) if download else Path(os.path.expanduser(backbone.weights))  # noqa: PTH111
+        weights = read_weights(place, backbone.name, ARCHITECTURES[backbone.name])
+        hashes = [sha256_file(file) for file in weights.files]
+        released = is_released(backbone.name, hashes)
+        _check_identity(backbone, place, hashes, released)
+        model = _checkpoint_model(backbone.name, weights, place)
     model = model.eval().requires_grad_(False)
-    return LoadedBackbone(backbone.name, model, layer, weights_hash(model), untrained)
+    untrained = backbone.weights == "random"
+    return LoadedBackbone(backbone.name, model, layer, weights_hash(model), untrained, released)
+
+
+def _check_identity(backbone: Backbone, place: Path, hashes: list[str], released: bool) -> None:
+    """Compare a file with what the config says it is.
+
+    Raises:
+        InputError: a download that is not the released file, or a file with another hash than the config's.
+    """
+    if backbone.weights == "download" and not released:
+        raise InputError(
+            f"design.backbone.weights: {place}: not the released {backbone.name} (its SHA-256 is {hashes[0][:12]}…); "
+            "delete it to fetch it again, or name the file in design.backbone.weights to use it as other weights"
+        )
+    if backbone.sha256 is not None and hashes != [backbone.sha256]:
+        found = f"its SHA-256 is {hashes[0]}" if len(hashes) == 1 else f"its weights are in {len(hashes)} files"
+        raise InputError(f"design.backbone.sha256: {place}: {found}, not {backbone.sha256}; correct one of the two")
 
 
 def weights_hash(model: torch.nn.Module) -> str:
@@ -113,7 +137,7 @@ def _downloaded(name: str) -> Path:
                 esm.pretrained.load_hub_workaround(url)
         except Exception as error:
             # fair-esm turns an HTTP status into a bare Exception; everything here is the transfer's fault.
-            reason = getattr(error, "reason", None) or _first_line(error)
+            reason = getattr(error, "reason", None) or first_line(error)
             raise InfrastructureError(
                 f"design.backbone.weights: cannot download {name} ({reason}); fetch {url} elsewhere and put it at"
                 f" {path}, or name the file in design.backbone.weights"
@@ -121,52 +145,30 @@ def _downloaded(name: str) -> Path:
     return path
 
 
-def _first_line(error: Exception) -> str:
-    """Of its message; the kind of error where it has none, as a time-out of a socket."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _checkpoint_model(name: str, path: Path) -> "ESM2":
-    """The network in a file of fair-esm's checkpoint format, its weights mapped from the file.
+def _checkpoint_model(name: str, weights: Weights, place: Path) -> "ESM2":
+    """fair-esm's network with these weights, which stay mapped from their file.
 
     Raises:
-        InputError: missing, damaged, in another format, or of another architecture.
+        InputError: of another architecture, incomplete, or not finite.
     """
-    import esm.pretrained
+    from esm.model.esm2 import ESM2
 
-    if not path.is_file():
+    layers, width, heads = weights.architecture
+    if weights.architecture != ARCHITECTURES[name]:
         raise InputError(
-            f"design.backbone.weights: {path}: no such file; a fair-esm checkpoint, `download` or `random`"
-        )
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-        with torch.device("meta"):
-            model, _, state = esm.pretrained._load_model_and_alphabet_core_v2(checkpoint)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"design.backbone.weights: {path}: not a checkpoint of fair-esm's ESM-2 ({_first_line(error)})"
-        ) from None
-    found = (model.num_layers, model.embed_dim, model.attention_heads)
-    if found != ARCHITECTURES[name]:
-        raise InputError(
-            f"design.backbone.weights: {path}: has {found[0]} layers of width {found[1]} with {found[2]} heads, "
+            f"design.backbone.weights: {place}: has {layers} layers of width {width} with {heads} heads, "
             f"but {name} has {', '.join(map(str, ARCHITECTURES[name]))}; correct design.backbone.name"
         )
-    # The contact head is not used, and its regression comes in a file of its own: both may be absent.
-    faults = [
-        f"{fault} {sorted(names)[0]} and {len(names) - 1} more" if len(names) > 1 else f"{fault} {names.pop()}"
-        for fault, names in (
-            ("lacks", {key for key in model.state_dict().keys() - state.keys() if not key.startswith("contact_head.")}),
-            ("has an unknown", state.keys() - model.state_dict().keys()),
-        )
-        if names
-    ]
-    if faults:
-        raise InputError(f"design.backbone.weights: {path}: {'; '.join(faults)}")
+    with torch.device("meta"):
+        model = ESM2(num_layers=layers, embed_dim=width, attention_heads=heads, token_dropout=weights.token_dropout)
+    check_tensors(place, model.state_dict(), weights.tensors)
     try:
         # Some checkpoints are stored in half precision; the forward pass starts from fp32, as fair-esm's does.
-        model.load_state_dict({key: value.float() for key, value in state.items()}, strict=False, assign=True)
+        tensors = {key: value.float() for key, value in weights.tensors.items()}
+        model.load_state_dict(tensors, strict=False, assign=True)
     except RuntimeError as error:
-        raise InputError(f"design.backbone.weights: {path}: {str(error).splitlines()[-1].strip()}") from None
+        raise InputError(f"design.backbone.weights: {place}: {str(error).splitlines()[-1].strip()}") from None
+    for key, value in tensors.items():
+        if not value.isfinite().all():
+            raise InputError(f"design.backbone.weights: {place}: {key} has values that are not finite; fetch it again")
     return model

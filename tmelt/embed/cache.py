@@ -37,6 +37,7 @@ class Key:
     backbone: str
     weights_sha256: str
     untrained: bool
+    released: bool
     layer: int
     width: int
     precision: str

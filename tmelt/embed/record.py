@@ -25,6 +25,8 @@ class EmbeddingRecord:
         id: name of the folder.
         weights_sha256: of the backbone's tensors.
         untrained: True for random weights.
+        released: True where the file is known as the one that the model's authors published.
+        per_protein: True for imported embeddings with one row per protein.
         width: features per residue.
         precision: of the matrix products, fp32 or bf16.
         tokens: of one forward pass, padding included.
@@ -39,11 +41,13 @@ class EmbeddingRecord:
     id: str
     weights_sha256: str
     untrained: bool
+    released: bool
     layer: int
     width: int
     precision: str
     device: str
     tokens: int
+    per_protein: bool
     proteins: Mapping[str, int]
     decoys: int
     beyond_crop: int

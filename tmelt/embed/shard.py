@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import torch
 from tmelt.allocator import keep_freed_memory
 from tmelt.config import Backbone
 from tmelt.embed import plan
-from tmelt.embed.backbone import LoadedBackbone, load_backbone
 from tmelt.embed.cache import Key, SegmentWriter, check_key, open_cache
-from tmelt.embed.forward import PackedESM2, choose_precision
-from tmelt.embed.tokens import encode
+from tmelt.embed.degenerate import degenerate
+from tmelt.embed.embedder import Embedder, Loaded, embedder_of, encoder_of, load, precision_of, width_of
+from tmelt.embed.imported import IMPORTED, hash_of, open_source, read_embeddings
 from tmelt.embed.view import FLOAT16
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import sha256_text
@@ -50,23 +50,27 @@ def embed_share(
     torch.set_num_threads(threads)
     keep_freed_memory()
     place = choose_device(device)
-    ids = _proteins_by_sequence(proteins)
-    mine = plan.share({sha256_text(sequence): sequence for sequence in ids}, shard, shards)
-    encoded = {name: torch.from_numpy(encode(sequence, ids[sequence])) for name, sequence in mine.items()}
-    loaded = load_backbone(backbone)
-    key = _key_of(loaded, choose_precision(backbone.precision, place), place, tokens)
+    names = _proteins_by_sequence(proteins)
+    mine = plan.share({sha256_text(sequence): sequence for sequence in names}, shard, shards)
+    if backbone.name == IMPORTED:
+        return _import_share(names, mine, backbone, cache, shard, shards, tokens)
+    ids = {sequence: same[0] for sequence, same in names.items()}
+    encode = encoder_of(backbone)
+    encoded = {name: encode(sequence, ids[sequence]) for name, sequence in mine.items()}
+    loaded = load(backbone)
+    key = _key_of(loaded, precision_of(backbone, place), place, tokens)
     stored = open_cache(cache)
     check_key(stored, key)
     missing = [name for name in mine if name not in stored.places]
     progress = _Progress(len(missing), sum(len(mine[name]) for name in missing), f"shard {shard} of {shards}")
     cpu_s = time.process_time()
     if missing:
-        model = PackedESM2(loaded, key.precision, place, tokens)
+        model = embedder_of(loaded, key.precision, place, tokens)
         del loaded  # its weights are in the model, once more
         writer = SegmentWriter(cache, key)
         protein_of = {name: ids[sequence] for name, sequence in mine.items()}
         for embedded in embedded_passes(model, {name: encoded[name] for name in missing}):
-            for name, residues in to_float16(embedded, protein_of, key.layer):
+            for name, residues in to_float16(embedded, encoded, protein_of, key.layer):
                 writer.add(name, residues)
             progress.add(len(embedded), sum(len(residues) for _, residues in embedded))
         writer.close()
@@ -89,32 +93,85 @@ def embed_share(
         "tokens": tokens,
         "weights_sha256": key.weights_sha256,
         "untrained": key.untrained,
+        "released": key.released,
         "torch": torch.__version__,
     }
 
 
-def _key_of(loaded: LoadedBackbone, precision: str, device: torch.device, tokens: int) -> Key:
+def _import_share(
+    names: Mapping[str, Sequence[str]],
+    mine: Mapping[str, str],
+    backbone: Backbone,
+    cache: Path,
+    shard: int,
+    shards: int,
+    tokens: int,
+) -> dict[str, Any]:
+    """Copy a share's embeddings from the file that the config names to the cache."""
+    path = Path(backbone.path or "")
+    start = time.perf_counter()
+    key = None
+    residues = 0
+    with open_source(path, backbone.layer) as source:
+        sha256 = hash_of(path)
+        stored = open_cache(cache)
+        missing = {sequence: names[sequence] for name, sequence in mine.items() if name not in stored.places}
+        writer = None
+        for sequence, rows in read_embeddings(source, missing):
+            if writer is None:
+                key = imported_key(sha256, rows.shape[1], backbone.layer, tokens)
+                check_key(stored, key)
+                writer = SegmentWriter(cache, key)
+            writer.add(sha256_text(sequence), rows)
+            residues += len(rows)
+        if writer is not None:
+            writer.close()
+        if stored.key is not None and stored.key.weights_sha256 != sha256:
+            raise InputError(
+                f"{path}: not the file that {cache} was filled from; restore it, or delete that folder and the data "
+                "set's folder of embeddings"
+            )
+    seconds = time.perf_counter() - start
+    print(f"embedding shard {shard} of {shards}: {len(missing)} imported from {path}", file=sys.stderr, flush=True)
+    return {
+        "shard": shard,
+        "shards": shards,
+        "proteins": len(mine),
+        "embedded": len(missing),
+        "residues": residues,
+        "seconds": round(seconds, 3),
+        "imported": source.kind,
+        "weights_sha256": sha256,
+        "damaged_segments": list(stored.damaged),
+    }
+
+
+def imported_key(sha256: str, width: int, layer: int | None, tokens: int) -> Key:
+    """What imported embeddings depend on: the file that they come from."""
+    return Key(IMPORTED, sha256, False, False, layer or 0, width, IMPORTED, "cpu", tokens)
+
+
+def _key_of(loaded: Loaded, precision: str, device: torch.device, tokens: int) -> Key:
     """What the embeddings depend on."""
     return Key(
         backbone=loaded.name,
         weights_sha256=loaded.weights_sha256,
         untrained=loaded.untrained,
+        released=loaded.released,
         layer=loaded.layer,
-        width=loaded.model.embed_dim,
+        width=width_of(loaded),
         precision=precision,
         device=device.type,
         tokens=tokens,
     )
 
 
-def embedded_passes(
-    model: PackedESM2, proteins: Mapping[str, torch.Tensor]
-) -> Iterator[list[tuple[str, torch.Tensor]]]:
+def embedded_passes(model: Embedder, proteins: Mapping[str, torch.Tensor]) -> Iterator[list[tuple[str, torch.Tensor]]]:
     """Embed proteins, forward pass by forward pass, the longest first.
 
     Args:
         model: the network.
-        proteins: tokens of each by its name, uint8 (L + 2,).
+        proteins: tokens of each by its name, (L + 2,).
 
     Yields:
         The proteins of one pass: name, and embedding in fp32 (L, D) on the model's device.
@@ -128,14 +185,20 @@ def embedded_passes(
 
 
 def to_float16(
-    embedded: list[tuple[str, torch.Tensor]], ids: Mapping[str, str], layer: int
+    embedded: list[tuple[str, torch.Tensor]], tokens: Mapping[str, torch.Tensor], ids: Mapping[str, str], layer: int
 ) -> list[tuple[str, np.ndarray]]:
     """Embeddings (L, D) of one pass as little-endian float16, its rounding error 2.5e-4 of a value.
 
     They leave the device in one piece: copied one by one, they would let a GPU wait each time.
 
+    Args:
+        embedded: embedding of each protein of the pass, fp32 (L, D).
+        tokens: of each protein, (L + 2,).
+        ids: of the proteins, for messages.
+        layer: for messages.
+
     Raises:
-        InputError: values that are not finite, or beyond float16's range of ±65,504; `ids` names the protein.
+        InputError: values that are not finite, beyond float16's range of ±65,504, or without information.
     """
     lengths = [len(residues) for _, residues in embedded]
     halves = torch.cat([residues.to(torch.float16) for _, residues in embedded]).cpu().split(lengths)
@@ -147,11 +210,19 @@ def to_float16(
                 f"protein {ids[name]}: of {residues.numel()} values of layer {layer}, {fault}; "
                 "check the weights, or choose another design.backbone.layer"
             )
-    names = [name for name, _ in embedded]
-    return [(name, half.numpy().astype(FLOAT16, copy=False)) for name, half in zip(names, halves, strict=True)]
+    arrays = [
+        (name, half.numpy().astype(FLOAT16, copy=False)) for (name, _), half in zip(embedded, halves, strict=True)
+    ]
+    for name, array in arrays:
+        if fault := degenerate(array, len(tokens[name][1:-1].unique())):
+            raise InputError(
+                f"protein {ids[name]}: {fault} in layer {layer}; these are no trained weights of this network: check "
+                "design.backbone.weights"
+            )
+    return arrays
 
 
-def _forward(model: PackedESM2, proteins: list[torch.Tensor], rows: int) -> list[torch.Tensor]:
+def _forward(model: Embedder, proteins: list[torch.Tensor], rows: int) -> list[torch.Tensor]:
     """One forward pass; where a GPU's memory is exhausted, a second try with an emptied allocator.
 
     Fewer rows would save memory, but change the embeddings' last bits between companions: a person has to decide it.
@@ -186,14 +257,14 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _proteins_by_sequence(path: Path) -> dict[str, str]:
-    """The first protein of each sequence: id by sequence."""
+def _proteins_by_sequence(path: Path) -> dict[str, list[str]]:
+    """The proteins of each sequence: ids by sequence, the first one first."""
     frame = read_table(path, PROTEINS)
     if frame["sequence"].null_count():
         raise InputError(f"{path}: row {frame['sequence'].is_null().arg_max() + 1} has no sequence; drop the protein")
-    ids: dict[str, str] = {}
+    ids: dict[str, list[str]] = {}
     for protein_id, sequence in zip(frame["protein_id"], frame["sequence"], strict=True):
-        ids.setdefault(sequence, protein_id)
+        ids.setdefault(sequence, []).append(protein_id)
     return ids
 
 

@@ -88,7 +88,9 @@ class View:
         rows, proteins = int(offsets[-1]), len(offsets) - 1
         counts = {proteins} | {len(part) for part in (letters, tm, is_stop) if part is not None}
         fits = rows > 0 and not flat.size % rows and len(counts) == 1 and composition.shape == (proteins, LETTERS)
-        if not fits or (letters is not None and np.diff(offsets).tolist() != [len(one) for one in letters]):
+        lengths = np.diff(offsets)
+        single = bool((lengths == 1).all())  # imported embeddings may have one row per protein
+        if not fits or (letters is not None and not single and lengths.tolist() != [len(one) for one in letters]):
             raise InputError(f"{folder}: its files do not fit each other; {_remedy(folder)}")
         return cls(flat.reshape(rows, -1), offsets, composition, letters, tm, is_stop)
 

@@ -125,6 +125,10 @@ def write_views(proteins: Path, backbone: Backbone, cache: Path, folder: Path, s
     record = EmbeddingRecord(
         **asdict(stored.key),
         id=folder.name,
+        per_protein=all(
+            stored.places[name].length < len(sequence)
+            for name, sequence in zip(frame["sequence_sha256"], frame["sequence"], strict=True)
+        ),
         proteins=dict(Counter(frame["split"])),
         decoys=int((pool["role"] == "decoy").sum()),
         beyond_crop=int((frame["sequence"].str.len_bytes() > TRAINED_LENGTH).sum()),

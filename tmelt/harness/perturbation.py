@@ -53,12 +53,15 @@ def variants(
             Variant(row, "same", None, residues, sequence),
             Variant(row, "noise", None, (residues.astype(np.float32) + noise).astype(np.float16), sequence),
         ]
-        if len(sequence) > 2:
+        whole = len(residues) != len(sequence)  # imported embeddings may have one row per protein
+        if len(sequence) > 2 and not whole:
             gone = int(random.integers(1, len(sequence) - 1))
             shorter = sequence[:gone] + sequence[gone + 1 :]
             made.append(Variant(row, "trimmed", None, np.delete(residues, gone, axis=0), shorter))
         if with_sequences:
             made.append(Variant(row, "swapped", None, residues, swap_alike(sequence, random)))
+        if whole:
+            continue
         other, others_residues, others_sequence = proteins[place - 1]  # the order is drawn: any other one will do
         joined = np.concatenate([residues, others_residues])
         made.append(Variant(row, "joined", other, joined, sequence + others_sequence))

@@ -25,11 +25,12 @@ from tmelt.files import write_text
 from tmelt.full_disk import full_temporary, machine_to_blame
 from tmelt.harness import journal
 from tmelt.harness.clock import NEARLY_OVER_NOTE, USED_UP, Clock
+from tmelt.harness.confined import Sandbox, refuse_exposed
 from tmelt.harness.cores import granted_cores
 from tmelt.harness.machine import blame, remedy
 from tmelt.harness.precision import ask_gpu, precision_in_use
 from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_parameter_count, read_predictions
-from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_exposed
+from tmelt.harness.sandbox import Limits, Outcome, Phase
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.knobs import Space, knobs_from_table

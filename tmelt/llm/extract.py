@@ -1,13 +1,15 @@
 """Find the JSON, the script or the edits in a model's reply: exactly as written, or refused with a reason.
 
 Nothing is repaired here. A trailing comma, a second candidate or an edit that fits in two places raises a ReplyError,
-whose text tells the model what to change.
+whose text tells the model what to change. A candidate that is only repeated counts once, because there is nothing to
+choose between.
 """
 
 import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,10 @@ _LIKE_AN_EDIT = re.compile(
     r"|\*\*\* (Begin Patch|Update File)|diff --git |@@ -\d+.*@@|--- a/|\+\+\+ b/)",
     re.MULTILINE | re.IGNORECASE,
 )
+
+
+_MOST_BRACES = 200  # that a reply may have after its JSON, for each of them is tried
+_ALIKE, _COMPARED, _MOST_EFFORT = 0.6, 200, 5_000_000  # similarity, characters of a line, about a second of comparing
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,12 @@ def extract_json(text: str) -> Any:
     fenced = [block for block in blocks if block.language in ("json", "jsonc", "json5")]
     if not fenced:
         fenced = [block for block in blocks if not block.language and block.text.lstrip()[:1] in ("{", "[")]
-    if len(fenced) > 1:
-        lines = ", ".join(str(block.line) for block in fenced)
-        raise ReplyError(f"{len(fenced)} JSON blocks (lines {lines}); give exactly one")
+    if len(fenced) > 1 and not _repeated(fenced):
+        lines = ", ".join(str(block.line) for block in fenced[:10])
+        raise ReplyError(
+            f"{len(fenced)} JSON blocks that differ (lines {lines}), and none of them is marked as the answer; give "
+            "exactly one"
+        )
     body = fenced[0].text if fenced else text
     first = body.lstrip()[:1]
     start = body.find(first) if first == "[" else body.find("{")
@@ -77,14 +86,42 @@ def extract_json(text: str) -> Any:
     after = body[end:]
     if fenced and after.strip():
         raise ReplyError(f"text after the JSON value inside its block: {_shorten(after.strip())}")
-    if "{" in after:
-        try:
-            other, _ = _decode(body, end + after.index("{"))
-        except ReplyError:
-            other = None
-        if other is not None:
-            raise ReplyError("two JSON objects; give exactly one, in a ```json block")
+    if any(_spelled(other) != _spelled(value) for other in _objects(body, end)):
+        raise ReplyError("two JSON objects that differ; give exactly one, in a ```json block")
     return value
+
+
+def _repeated(blocks: Sequence[_Block]) -> bool:
+    """Whether all blocks hold one and the same JSON value."""
+    found = set()
+    for block in blocks:
+        try:
+            value, end = _decode(block.text, len(block.text) - len(block.text.lstrip()))
+        except ReplyError:
+            return False
+        if block.text[end:].strip():
+            return False
+        found.add(_spelled(value))
+    return len(found) == 1
+
+
+def _spelled(value: Any) -> str:
+    """One spelling of a JSON value; Python's own equality takes 1 for true."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _objects(text: str, start: int) -> Iterator[Any]:
+    """The JSON objects in a text from `start` on; only so many braces are tried."""
+    for _ in range(_MOST_BRACES):
+        start = text.find("{", start)
+        if start < 0:
+            return
+        try:
+            value, start = _decode(text, start)
+        except ReplyError:
+            start += 1
+            continue
+        yield value
 
 
 def extract_code(text: str) -> str:
@@ -99,7 +136,7 @@ def extract_code(text: str) -> str:
         code = [block for block in blocks if not block.language]
     if not code:
         raise ReplyError("no ```python block in the reply; give the whole script in one")
-    if len(code) > 1:
+    if len({block.text for block in code}) > 1:
         lines = ", ".join(str(block.line) for block in code)
         raise ReplyError(f"{len(code)} code blocks (lines {lines}); give the whole script in exactly one")
     if not code[0].text.strip():
@@ -226,13 +263,35 @@ def _joined(lines: list[str]) -> str:
 
 def _nearest(lines: list[str], wanted: list[str]) -> str:
     """The passage that resembles `wanted` most, with line numbers; empty when none does."""
+    effort = _MOST_EFFORT
     for offset, line in enumerate(wanted):
-        close = difflib.get_close_matches(line, lines, n=1, cutoff=0.6) if line.strip() else []
-        if close:
-            start = max(0, lines.index(close[0]) - offset)
+        close, effort = _closest(line, lines, effort) if line.strip() else (None, effort)
+        if close is not None:
+            start = max(0, close - offset)
             passage = [f"{start + i + 1}: {text}" for i, text in enumerate(lines[start : start + len(wanted)][:20])]
             return "; the nearest are\n" + "\n".join(passage)
     return ""
+
+
+def _closest(line: str, lines: list[str], effort: int) -> tuple[int | None, int]:
+    """The place of the line that resembles `line` most, and what is left of the effort.
+
+    Comparing two texts takes up to the cube of their lengths, and both may be made to take long.
+    """
+    matcher = difflib.SequenceMatcher(None, autojunk=False)
+    matcher.set_seq2(line[:_COMPARED])
+    best, place = _ALIKE, None
+    for number, other in enumerate(lines):
+        matcher.set_seq1(other[:_COMPARED])
+        effort -= len(matcher.a) + len(matcher.b)
+        if effort <= 0:
+            break
+        if matcher.real_quick_ratio() < best or matcher.quick_ratio() < best:
+            continue
+        effort -= len(matcher.a) * len(matcher.b) * min(len(matcher.a), len(matcher.b)) // 10
+        if effort > 0 and (ratio := matcher.ratio()) >= best and (place is None or ratio > best):
+            best, place = ratio, number
+    return place, effort
 
 
 def _blocks(text: str) -> list[_Block]:
@@ -258,9 +317,9 @@ def _decode(text: str, start: int) -> tuple[Any, int]:
     """The JSON value that begins at `start`, and where it ends."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        for key in keys:
-            if keys.count(key) > 1:
+        counts = Counter(key for key, _ in pairs)
+        for key, count in counts.items():
+            if count > 1:
                 raise ReplyError(f"the JSON has the key {key!r} twice in one object")
             if any("\ud800" <= letter <= "\udfff" for letter in key):  # a message that quotes it could not be recorded
                 raise ReplyError(f"the JSON has the key {key!r}, which holds half a character")

@@ -14,6 +14,7 @@ import yaml
 
 from tmelt.config import Columns, Data
 from tmelt.errors import InputError
+from tmelt.export.csv_tables import write_csv
 from tmelt.files import atomic_path
 from tmelt.proteins.audit import Audited, Subject, audit, stop_line
 from tmelt.proteins.clean import DROPPED, Cleaning, Protein, clean_records
@@ -169,8 +170,11 @@ def write_cleaned(checked: Checked, path: Path) -> str:
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     frame = frame.drop([key for key in ("organism", "split") if frame[key].null_count() == len(frame)])
     try:
-        with atomic_path(path) as temporary:
-            frame.write_csv(temporary) if path.suffix == ".csv" else frame.write_parquet(temporary)
+        if path.suffix == ".csv":
+            write_csv(frame, path)
+        else:
+            with atomic_path(path) as temporary:
+                frame.write_parquet(temporary)
     except OSError as error:
         raise InputError(f"--cleaned: {path}: cannot be written ({error.strerror or error})") from None
     faulty = len(checked.faults.rows)

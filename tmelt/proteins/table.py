@@ -49,7 +49,9 @@ def read_table_file(path: Path, wanted: Collection[str | None] = (), faults: Fau
         InputError: no such file, or it is no table.
     """
     head = read_bytes(path)[:4] if path.is_file() else b""
-    if head == b"PAR1" or (path.suffix.lower() == ".parquet" and not head.startswith(b">")):
+    if head == b"PAR1" or (_suffix(path) == ".parquet" and not head.startswith(b">")):
+        if path.suffix.lower() == ".gz":
+            raise InputError(f"{path}: a Parquet file in gzip; unpack it first")
         return _read_parquet(path, wanted)
     text = read_text(path, faults)
     if text.lstrip().startswith(">"):
@@ -61,7 +63,12 @@ def read_table_file(path: Path, wanted: Collection[str | None] = (), faults: Fau
 def is_fasta(path: Path) -> bool:
     """A file that begins with a FASTA header, or whose name is not that of a table."""
     raw = read_bytes(path)[:4096].removeprefix(b"\xef\xbb\xbf").lstrip() if path.is_file() else b""
-    return raw.startswith(b">") or not (raw.startswith(b"PAR1") or path.suffix.lower() in SUFFIXES)
+    return raw.startswith(b">") or not (raw.startswith(b"PAR1") or _suffix(path) in SUFFIXES)
+
+
+def _suffix(path: Path) -> str:
+    """The ending of a file's name, that before .gz if it is compressed."""
+    return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
 
 
 def is_comment(line: str) -> bool:

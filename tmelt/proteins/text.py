@@ -1,36 +1,52 @@
 """The text of a file, or one line that says what else it is."""
 
 import codecs
+import gzip
+import io
+import zlib
 from pathlib import Path
 
 from tmelt.errors import InputError
 from tmelt.proteins.faults import Faults
 
 FOREIGN = (
-    (b"PK\x03\x04", "is a ZIP archive or an Excel workbook; save the sheet as CSV (UTF-8)"),
+    (b"PK\x03\x04", "is an Excel workbook or a ZIP archive; save the sheet as CSV (UTF-8), or unpack the archive"),
     (b"\xd0\xcf\x11\xe0", "is an Excel workbook; save the sheet as CSV (UTF-8)"),
-    (b"\x1f\x8b", "is compressed with gzip; unpack it first"),
+    (b"\x1f\x8b", "is compressed with gzip twice; unpack it first"),
     (b"BZh", "is compressed with bzip2; unpack it first"),
     (b"\xfd7zXZ", "is compressed with xz; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "is compressed with zstd; unpack it first"),
     (b"%PDF", "is a PDF; give the table itself as CSV"),
     (b"version https://git-lfs", "is a Git LFS pointer; fetch the file itself with `git lfs pull`"),
 )
+MOST_BYTES = 2 << 30  # of an unpacked file
 HTML = (b"<!doctype html", b"<html", b"<?xml")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file.
+    """The bytes of a file, unpacked if it is compressed with gzip.
 
     Raises:
-        InputError: no such file, or it cannot be read.
+        InputError: no such file, it cannot be read, or it is damaged or too large when unpacked.
     """
     try:
-        return path.read_bytes()
+        raw = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    return _unpacked(path, raw) if raw.startswith(b"\x1f\x8b") else raw
+
+
+def _unpacked(path: Path, raw: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: damaged gzip file ({error}); fetch it again") from None
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{path}: more than {MOST_BYTES >> 30} GB when unpacked; is this the right file?")
+    return content
 
 
 def read_text(path: Path, faults: Faults | None = None) -> str:

@@ -1,6 +1,5 @@
 """Scripts as people read them: differences with syntax colours, every character of the source escaped."""
 
-import difflib
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -9,6 +8,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from tmelt.safe_text import for_html, for_terminal
+from tmelt.text_diff import LineMatcher
 
 CONTEXT = 3  # unchanged lines around a change
 _LONGEST = 200_000  # characters; a longer script is shown without colours
@@ -32,7 +32,7 @@ def diff_scripts(before: str, after: str, limit: int) -> Diff:
     old, new = before.splitlines(), after.splitlines()
     rows: list[tuple[str, Markup]] = []
     added = removed = 0
-    groups = list(difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(CONTEXT))
+    groups = list(LineMatcher(old, new).get_grouped_opcodes(CONTEXT))
     if not groups:
         return Diff(0, 0, ())
     old_html, new_html = _coloured(before, len(old)), _coloured(after, len(new))

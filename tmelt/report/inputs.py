@@ -105,6 +105,16 @@ class Study:
         return self.embedding.untrained
 
     @property
+    def other_weights(self) -> bool:
+        """Whether the backbone's weights come from a file that is not known as the released one."""
+        return not (self.untrained or self.imported) and not self.embedding.released
+
+    @property
+    def imported(self) -> bool:
+        """Whether the embeddings were computed elsewhere."""
+        return self.embedding.backbone == "imported"
+
+    @property
     def unconfined(self) -> bool:
         """Whether candidates ran without a sandbox."""
         return "none" in self["runs"]["sandbox"].to_list() or self.protocol.design.sandbox == "none"

@@ -8,6 +8,7 @@ import polars as pl
 import vl_convert as vlc
 from markupsafe import Markup
 
+from tmelt.export.csv_tables import write_csv
 from tmelt.files import atomic_path, write_text
 from tmelt.report.figures.theme import COLOURS, PAPER, Figure, styled
 
@@ -69,8 +70,7 @@ def write_files(figure: Figure, svg: str, folder: Path) -> None:
     for name, frame in figure.data.items():
         with atomic_path(folder / f"{name}.parquet") as temporary:
             frame.write_parquet(temporary, compression="zstd")
-        with atomic_path(folder / f"{name}.csv") as temporary:
-            _flat(frame).write_csv(temporary)
+        write_csv(_flat(frame), folder / f"{name}.csv")
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:

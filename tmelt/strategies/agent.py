@@ -49,7 +49,7 @@ class Reply(BaseModel):
     hypothesis: str = Field(min_length=1, max_length=2000, description="what should happen, and why")
     rationale: str = Field(min_length=1, max_length=4000, description="what in the history speaks for it")
     expected_effect: float | None = Field(
-        None, allow_inf_nan=False, description="expected change of the validation error in °C; negative is better"
+        None, ge=-1000, le=1000, description="expected change of the validation error in °C; negative is better"
     )
     look_up: tuple[int, ...] = Field((), max_length=LOOK_UP_MAX, description="trials to see in full next time")
 

@@ -1,10 +1,10 @@
 """Compare two pages: texts and drawings, section by section. Style sheet and script are no part of the comparison."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
+from tmelt.text_diff import LineMatcher
 from tmelt.verify.group import Group, same_text
 
 _UNCOMPARED = {"style", "script"}
@@ -88,7 +88,7 @@ def _pairs(stored: Sequence[str], recomputed: Sequence[str]) -> Iterator[tuple[i
     if len(stored) == len(recomputed):
         yield from ((number, *pair) for number, pair in enumerate(zip(stored, recomputed, strict=True), 1))
         return
-    for tag, low, high, start, end in difflib.SequenceMatcher(None, stored, recomputed, autojunk=False).get_opcodes():
+    for tag, low, high, start, end in LineMatcher(stored, recomputed).get_opcodes():
         if tag == "equal":
             continue
         for step in range(max(high - low, end - start)):

@@ -1,6 +1,6 @@
 """Runs code that nobody trusts: candidates written by a model, beside people's keys, labels and results.
 
-    with Sandbox("auto", read=(fit_view, pool_view), folder=job_folder) as sandbox:
+    with Sandbox("auto", entry="module:function", read=(fit_view, pool_view), folder=job_folder) as sandbox:
         outcome = sandbox.run(Phase(spec, read=(script, fit_view), write=(checkpoint,), limits=Limits(...)))
 
 Who starts whom, from trusted to not:
@@ -14,18 +14,21 @@ Who starts whom, from trusted to not:
           └ child       a fork; confines itself (confine.py, landlock.py, seccomp.py), then calls the entry with the
                               phase's spec
 
-Everything here needs the standard library alone.
+Everything here needs the standard library alone, and nothing else of tmelt: tmelt.harness.confined is its user.
 """
 
 from tmelt.harness.sandbox.backends import refuse_exposed
 from tmelt.harness.sandbox.disk import remove_tree
+from tmelt.harness.sandbox.errors import Accident, Refusal, SandboxUnavailable
 from tmelt.harness.sandbox.phase import Limits, Outcome, Phase
-from tmelt.harness.sandbox.sandbox import Sandbox, SandboxUnavailable, choose_backend
+from tmelt.harness.sandbox.sandbox import Sandbox, choose_backend
 
 __all__ = [
+    "Accident",
     "Limits",
     "Outcome",
     "Phase",
+    "Refusal",
     "Sandbox",
     "SandboxUnavailable",
     "choose_backend",

@@ -1,5 +1,6 @@
 """How each backend starts a worker: the command line, and what lies around the worker."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -7,9 +8,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tmelt.errors import InputError
 from tmelt.harness.sandbox import landlock
 from tmelt.harness.sandbox.confine import SYSTEM, gpu_nodes
+from tmelt.harness.sandbox.errors import Refusal
 from tmelt.harness.sandbox.packages import outside_packages, search_path
 from tmelt.harness.sandbox.phase import WORKER_KILLED, Settings
 
@@ -19,7 +20,15 @@ WITH_NAMESPACES = ("bwrap", "apptainer")
 
 # A used name would do, too; the number only has to belong to nobody.
 UNUSED_UID = 64321
-PACKAGE = Path(__file__).resolve().parents[2]  # the folder tmelt/
+PACKAGE = Path(__file__).resolve().parents[__package__.count(".")]  # the folder of the outermost package
+_USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
+# How the kernel, the C library and Python tell of too little memory, too many processes, files or namespaces.
+_SHORTAGE = (
+    *map(os.strerror, (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT)),
+    "MemoryError",
+    "memory allocation",
+    "out of memory",
+)
 # Without these an interpreter or a driver may not start; nothing else of the harness' environment gets in.
 _PASSED_ON = ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
 _BOOTSTRAP = "import sys; sys.path += {path!r}; from {module} import main; main({arguments})"
@@ -38,13 +47,40 @@ def missing(backend: str, image: str | None) -> str | None:
     return None
 
 
+def is_shortage(words: str) -> bool:
+    """Whether an error tells of a machine that lacks something just now, and nothing about a backend."""
+    if "namespace" in words and _USER_NAMESPACES.exists() and _USER_NAMESPACES.read_text().strip() == "0":
+        return False  # switched off, which the kernel calls "No space left on device"
+    return any(sign.lower() in words.lower() for sign in _SHORTAGE)
+
+
 def child_uid(backend: str) -> int | None:
-    """The identity for candidate code: an unused one where we are root, else our own."""
-    return UNUSED_UID if os.geteuid() == 0 and backend in ("bwrap", "landlock") else None
+    """The identity for candidate code: an unused one where we are root, else our own.
+
+    Root of a user namespace (`unshare -Ur`, rootless containers) is an ordinary user outside, and there may be no
+    other identity to take on.
+    """
+    return UNUSED_UID if os.geteuid() == 0 and backend in ("bwrap", "landlock") and _can_become(UNUSED_UID) else None
+
+
+def _can_become(number: int) -> bool:
+    """Whether this user namespace has user and group `number`, and lets processes leave their groups."""
+    try:
+        groups = Path("/proc/self/setgroups").read_text().strip()
+    except FileNotFoundError:  # a kernel without user namespaces
+        return True
+    maps = [Path(f"/proc/self/{kind}_map").read_text().splitlines() for kind in ("uid", "gid")]
+    mapped = [any(first <= number < first + count for first, _, count in map(_numbers, lines)) for lines in maps]
+    return groups == "allow" and all(mapped)
+
+
+def _numbers(line: str) -> tuple[int, int, int]:
+    first, outside, count = map(int, line.split())
+    return first, outside, count
 
 
 def interpreter_paths() -> list[str]:
-    """What the worker needs to read of this Python and of tmelt."""
+    """What the worker needs to read of this Python and of this package."""
     # With and without links on the way: the interpreter finds its library through the path that it was started by.
     prefixes = (sys.prefix, sys.base_prefix)
     places = {*map(os.path.realpath, prefixes), *map(os.path.abspath, prefixes)}
@@ -58,14 +94,14 @@ def refuse_exposed(*hidden: Path) -> None:
         hidden: files or folders, and this user's home if Python was installed right into it.
 
     Raises:
-        InputError: the path and the place.
+        Refusal: the path and the place.
     """
     python = [os.path.realpath(place) for place in interpreter_paths()]
     home = Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111 - without an exception where there is none
     for path, places in [(home, python), *((path, [*map(os.path.realpath, SYSTEM), *python]) for path in hidden)]:
         for place in places:
             if Path(os.path.realpath(path)).is_relative_to(place):
-                raise InputError(
+                raise Refusal(
                     f"sandbox: {path} lies in {place}, which candidates may read (the system's files and Python's);"
                     " move the study, or use a Python environment in a folder of its own"
                 )
@@ -95,7 +131,7 @@ def python_command(python: str, flags: list[str], module: str, python_path: Iter
     """A command that calls `module.main(*arguments)` of this package, wherever the package is installed."""
     code = _BOOTSTRAP.format(
         path=[str(PACKAGE.parent), *python_path],
-        module=f"tmelt.harness.sandbox.{module}",
+        module=f"{__package__}.{module}",
         arguments=", ".join(map(repr, arguments)),
     )
     return [python, *flags, "-c", code]

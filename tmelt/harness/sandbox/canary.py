@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 NO_CUDA = "CUDA does not work inside"
+HOLE = "it could "
 
 
 def run(spec: dict[str, Any]) -> int:
@@ -34,7 +35,7 @@ def run(spec: dict[str, Any]) -> int:
             attempt()
         except OSError:
             continue
-        print(f"it could {what}")
+        print(f"{HOLE}{what}")
         holes += 1
     if spec["cuda"]:
         holes += not _cuda_works()

@@ -68,6 +68,8 @@ def confine(rules: Confinement) -> None:
 def _leave_root(rules: Confinement) -> None:
     """uid 0 ignores RLIMIT_NPROC and file permissions: take on the unused uid."""
     if rules.uid is None:
+        if os.geteuid() == 0:  # of a user namespace without another identity: an ordinary user but for capabilities
+            kernel.keep_capabilities()
         return
     # Under Landlock alone the interpreter may lie in root's home, which others cannot enter. To search and read
     # past permissions is then kept; Landlock still allows the listed paths only, as it does for an ordinary user.
@@ -78,7 +80,7 @@ def _leave_root(rules: Confinement) -> None:
     os.setresgid(rules.uid, rules.uid, rules.uid)
     os.setresuid(rules.uid, rules.uid, rules.uid)
     if keep_search:
-        kernel.keep_only_capability(kernel.CAP_DAC_READ_SEARCH)
+        kernel.keep_capabilities(kernel.CAP_DAC_READ_SEARCH)
 
 
 def _others_can_reach(path: str) -> bool:

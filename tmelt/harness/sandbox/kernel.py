@@ -53,13 +53,14 @@ class _CapabilitySet(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint32) for name in ("effective", "permitted", "inheritable")]
 
 
-def keep_only_capability(number: int) -> None:
-    """Drop every capability of this thread but one.
+def keep_capabilities(*numbers: int) -> None:
+    """Drop every capability of this thread but these, which are below 32.
 
     Raises:
         OSError: the kernel refused.
     """
     header = _CapabilityHeader(0x20080522, 0)  # version 3: two 32-bit halves
-    halves = (_CapabilitySet * 2)(_CapabilitySet(1 << number, 1 << number, 0), _CapabilitySet(0, 0, 0))
+    kept = sum(1 << number for number in numbers)
+    halves = (_CapabilitySet * 2)(_CapabilitySet(kept, kept, 0), _CapabilitySet(0, 0, 0))
     if LIBC.capset(ctypes.byref(header), halves):
         raise kernel_error("capset")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 WORKER_KILLED = "the sandbox's worker was killed"
+WORKER_LATE = "the sandbox's worker did not start in time"
 DISMISSED = b"d"  # the harness' last word to its supervisor; without it, the harness was killed
 Status = Literal["ok", "crash", "timeout", "oom", "disk", "error"]
 

@@ -13,21 +13,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.sandbox import backends, landlock
-from tmelt.harness.sandbox.canary import NO_CUDA
+from tmelt.harness.sandbox.canary import HOLE, NO_CUDA
 from tmelt.harness.sandbox.channel import Channel, pair
 from tmelt.harness.sandbox.disk import remove_tree
-from tmelt.harness.sandbox.phase import DISMISSED, WORKER_KILLED, Limits, Outcome, Phase, Request, Settings
+from tmelt.harness.sandbox.errors import Accident, Refusal, SandboxUnavailable
+from tmelt.harness.sandbox.phase import (
+    DISMISSED,
+    WORKER_KILLED,
+    WORKER_LATE,
+    Limits,
+    Outcome,
+    Phase,
+    Request,
+    Settings,
+)
 from tmelt.harness.sandbox.temporary import TemporaryFolder
 
 _CANARY_LIMITS = Limits(wall_s=60, memory_mb=4000, processes=64, file_mb=10, disk_mb=10)
 _END_PATIENCE_S = 2.0
-_CANARY_ENTRY = "tmelt.harness.sandbox.canary:run"
-
-
-class SandboxUnavailable(InputError):
-    """No backend keeps candidate code in on this host; the message has each one's reason."""
+_CANARY_ENTRY = f"{__package__}.canary:run"
 
 
 class _Refused(Exception):
@@ -45,7 +50,7 @@ class Sandbox:
         entry: "module:function" that each phase calls with its spec; it returns the phase's exit code.
         read: paths that phases may be granted to read; a phase sees only those that it names.
         folder: the job's folder: whatever phases write, and whatever else they read, lies in it. None makes one.
-        python_path: folders to import `entry` from, besides tmelt's; readable in every phase.
+        python_path: folders to import `entry` from, besides this package's; readable in every phase.
         threads: of numerical libraries.
         warm: fork all phases from one worker, else start one for each. None: warm where Landlock can keep phases that
             share a worker apart.
@@ -53,7 +58,7 @@ class Sandbox:
 
     Raises:
         SandboxUnavailable: on entry, when no backend, or not the one asked for, works on this host.
-        InfrastructureError: on entry, when the sandbox was killed while it started: that says nothing about a backend.
+        Accident: on entry, when the sandbox was killed while it started: that says nothing about a backend.
     """
 
     def __init__(
@@ -62,8 +67,8 @@ class Sandbox:
         *,
         gpu: bool = False,
         image: str | None = None,
-        preload: Iterable[str] = ("torch", "torch._dynamo"),
-        entry: str = "tmelt.harness.inside:run_phase",
+        preload: Iterable[str] = (),
+        entry: str,
         read: Iterable[Path] = (),
         folder: Path | None = None,
         python_path: Iterable[Path] = (),
@@ -72,7 +77,7 @@ class Sandbox:
         landlock_abi: int | None = None,
     ):
         if backend not in (*backends.ORDER, "auto", "none"):
-            raise InputError(f"sandbox: {backend!r} is none of auto, {', '.join(backends.ORDER)}, none")
+            raise Refusal(f"sandbox: {backend!r} is none of auto, {', '.join(backends.ORDER)}, none")
         self.backend = backend
         self.gpu, self.image, self.preload, self.entry, self.threads = gpu, image, tuple(preload), entry, threads
         self.warm = warm
@@ -143,6 +148,8 @@ class Sandbox:
                 self._start(backend)
                 if backend != "none" or self.gpu:
                     self._release_canary()
+                if reasons:
+                    print(f"sandbox: {backend} is used, because {'; '.join(reasons)}", file=sys.stderr, flush=True)
                 return
             except _Refused as refusal:
                 self._end_supervisor()
@@ -153,8 +160,8 @@ class Sandbox:
                 " design.device to cpu"
             )
         raise SandboxUnavailable(
-            f"sandbox: nothing on this host keeps candidate code in ({'; '.join(reasons)}); "
-            "install bubblewrap, or accept the risk with `sandbox: none`"
+            f"sandbox: no usable backend on this host ({'; '.join(reasons)}); install bubblewrap, or Apptainer and "
+            "name its image by `sandbox_image` (made from envs/apptainer.def), or accept the risk with `sandbox: none`"
         )
 
     def _start(self, backend: str) -> None:
@@ -182,21 +189,26 @@ class Sandbox:
             self._channel.send(dataclasses.asdict(settings))
         answer = self._channel.receive() or {"error": "the supervisor ended"}
         if "error" in answer:
-            self._forbid_kill(answer["error"])
+            self._forbid_chance(answer["error"])
             raise _Refused(answer["error"])
 
-    def _forbid_kill(self, error: str) -> None:
-        """Do not take a sandbox that was killed for one that does not work here: the next backend may be a weaker one.
+    def _forbid_chance(self, error: str) -> None:
+        """Take no accident for proof that a backend does not work here: the next one may be weaker.
 
         Raises:
-            InfrastructureError: it was killed.
+            Accident: it was killed, was late, or this machine lacked memory or the like.
         """
         status = None
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = self._supervisor.wait(_END_PATIENCE_S) if self._supervisor is not None else None
         if status == -signal.SIGKILL or error == WORKER_KILLED:
             victim = "supervisor" if status == -signal.SIGKILL else "worker"
-            raise InfrastructureError(f"sandbox {self.backend}: its {victim} was killed while it started")
+            raise Accident(f"sandbox {self.backend}: its {victim} was killed while it started")
+        if error == WORKER_LATE or backends.is_shortage(error):
+            raise Accident(
+                f"sandbox {self.backend}: {error}; this says nothing about the backend: free memory, processes or disk "
+                "of this machine and run again"
+            )
 
     def _settings(self, backend: str) -> Settings:
         warm = self.warm
@@ -226,7 +238,8 @@ class Sandbox:
         """Try to get out of the sandbox that was just started, and with `gpu` to use CUDA inside.
 
         Raises:
-            _Refused: it could, or could not even run.
+            _Refused: it could, or the kernel refuses a step of the confinement.
+            Accident: it did not come to its end, which proves nothing.
         """
         listener = socket.create_server(("127.0.0.1", 0))
         with tempfile.TemporaryDirectory(prefix="tmelt-canary-") as outside, listener:
@@ -242,10 +255,19 @@ class Sandbox:
                 "cuda": self.gpu,
             }
             outcome = self._run(Phase(spec, (), (), _CANARY_LIMITS), canary=True)
+        if outcome.status == "ok":
+            return
         if outcome.status == "error":
-            self._forbid_kill(outcome.error)
-        if outcome.status != "ok":
-            raise _Refused(outcome.error or " ".join(outcome.output.split()) or outcome.status)
+            self._forbid_chance(outcome.error)
+            raise _Refused(outcome.error)
+        found = [line for line in outcome.output.splitlines() if line.startswith((HOLE, NO_CUDA))]
+        if outcome.status != "crash" or not found:
+            words = outcome.output.strip().rpartition("\n")[2]
+            raise Accident(
+                f"sandbox {self.backend}: its self-test ended as {outcome.status} without a finding ({words[:200]}); "
+                "is this machine short of memory or overloaded?"
+            )
+        raise _Refused(" ".join(found))
 
     def _ask(self, request: Request) -> Outcome:
         """Send a request with a socket of its own to the supervisor; wait for the outcome."""

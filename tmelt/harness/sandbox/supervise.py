@@ -16,6 +16,7 @@ _LOOK_AT_DISK_S = 1.0
 _SET_UP_PATIENCE_S = 60.0
 _RESERVE_MB = 256  # below this the machine itself is in danger
 _SIGKILL = 9
+_held: dict[int, float] = {}  # MB of each phase that this process watches just now, by its keeper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ def supervise(worker: WorkerProcess, request: Request, connection: Channel) -> O
     """
     launched = worker.launch()
     kills_before = processes.oom_kills()
-    leaf = None
+    leaf = keeper = None
     try:
         launched.control.send(dataclasses.asdict(worker.job(request)))
         keeper = worker.host_pid(_expect(launched.control, "keeper"))
@@ -59,6 +60,8 @@ def supervise(worker: WorkerProcess, request: Request, connection: Channel) -> O
             watch.verdict = Verdict("oom", "the kernel ended it: out of memory")
         return _outcome(worker.settings.backend, watch, output, code, cpu_s)
     finally:
+        if keeper is not None:
+            _held.pop(keeper, None)
         if leaf is not None:
             leaf.remove()
         launched.control.close()
@@ -126,6 +129,29 @@ def _outcome(backend: str, watch: "_Watch", output: "_Output", code: int, cpu_s:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Shortage:
+    """Who is to blame when the machine's memory runs out: the candidate, or something else."""
+
+    available_mb: float  # when the phase started
+    held_mb: float  # by the phases of this job that ran already
+
+    def verdict(self, available_mb: float, mine_mb: float, held_mb: list[float]) -> Verdict | None:
+        """The end of a phase that runs while the machine is short of memory, if it is the one to end.
+
+        Args:
+            available_mb: now.
+            mine_mb: what this phase holds.
+            held_mb: what each phase of this job holds, this one among them. They run one candidate.
+        """
+        gone, taken = self.available_mb - available_mb, sum(held_mb) - self.held_mb
+        if taken < gone / 2:
+            return Verdict("error", f"the machine ran out of memory while this phase held {mine_mb:.0f} MB")
+        if mine_mb < max(held_mb):
+            return None  # the one beside it ends first, and may be enough
+        return Verdict("oom", f"it took {mine_mb:.0f} MB, and with that the machine ran out of memory")
+
+
 class _Watch:
     """Compares what a phase uses with its limits."""
 
@@ -141,6 +167,7 @@ class _Watch:
         self._memfds = processes.MemfdWatch() if gpu else None
         self._next_disk = self.started + _LOOK_AT_DISK_S
         self._next_look = self.started
+        self._shortage = Shortage(processes.available_mb(), sum(_held.values()))
 
     def look(self) -> bool:
         """Whether a limit is passed; `verdict` then says which."""
@@ -170,8 +197,9 @@ class _Watch:
             return Verdict("oom", f"more than {limits.memory_mb} MB of memory")
         if usage.tasks > limits.processes:
             return Verdict("crash", f"more than {limits.processes} processes and threads")
-        if processes.available_mb() < _RESERVE_MB:
-            return Verdict("error", f"the machine ran out of memory while this phase held {memory_mb:.0f} MB")
+        _held[self.keeper] = memory_mb
+        if (available := processes.available_mb()) < _RESERVE_MB:
+            return self._shortage.verdict(available, memory_mb, list(_held.values()))
         if now > self._next_disk:
             used_mb = disk.used_mb(self._folders)
             self._next_disk = time.monotonic() + _LOOK_AT_DISK_S

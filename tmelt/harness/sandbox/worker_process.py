@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tmelt.harness.sandbox import processes
 from tmelt.harness.sandbox.backends import WITH_NAMESPACES, worker_command
 from tmelt.harness.sandbox.channel import Channel, pair
-from tmelt.harness.sandbox.phase import WORKER_KILLED, Confinement, Job, Request, Settings
+from tmelt.harness.sandbox.phase import WORKER_KILLED, WORKER_LATE, Confinement, Job, Request, Settings
 
 _START_PATIENCE_S = 300.0  # importing torch from a cold network file system
 _END_PATIENCE_S = 1.0
@@ -63,7 +63,8 @@ class WorkerProcess:
         try:
             message = self._channel.receive(_START_PATIENCE_S)
         except TimeoutError:
-            message = None
+            self.end()
+            raise RuntimeError(WORKER_LATE) from None
         if message is None:
             words = WORKER_KILLED if self.killed() else f"the worker did not start: {self._last_words()}"
             self.end()

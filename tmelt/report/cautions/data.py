@@ -36,6 +36,22 @@ def data(study: Study) -> Iterator[Caution]:
             title="Untrained backbone.",
             text=f"{name} has random weights: what a trained protein language model would add is not in these numbers.",
         )
+    if study.imported:
+        rows = "one row per residue"
+        if study.embedding.per_protein:
+            rows = "one row per protein, so that knobs of pooling, crop and attention between residues do nothing"
+        yield _caution(
+            title="Imported embeddings.",
+            text=f"They were computed elsewhere, with {rows}. Which network made them, and what it was trained on, is "
+            "known to nobody here.",
+        )
+    if study.other_weights:
+        yield _caution(
+            title="Other weights.",
+            text="The backbone's weights come from a file that is not known as a released one: they may be a "
+            "conversion, trained further, or not trained at all. What is said of this backbone elsewhere need not hold "
+            "here.",
+        )
     if study.scripted:
         names = listing(study.scripted)
         who = f"agents of {names} are scripted playbooks"

@@ -146,6 +146,8 @@ def _backbone(study: Study) -> str:
         f"width {embedding.width}",
         embedding.precision,
         "random weights (untrained)" if study.untrained else None,
+        "other weights than the released ones" if study.other_weights else None,
+        "the released weights" if embedding.released else None,
         f"weights SHA-256 {embedding.weights_sha256}",
     )
 

@@ -1,0 +1,63 @@
+"""A whole study on imported embeddings, to its page, its bundle, and predictions of new proteins."""
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+from workflow import Workspace, study
+
+from tmelt.bundle.predict import PREDICTED, predict_file
+from tmelt.errors import InputError
+from tmelt.files import sha256_text
+from tmelt.schema import read_table
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = {"level": 0.5, "weights": None, "sandbox": "auto", "sandbox_image": None, "device": None}
+SETTINGS |= {"precision": None, "threads": None, "seconds": 600.0}
+
+
+def write_embeddings(path, sequences, whole):
+    """One row per residue or protein that tells its composition, so that something can be learnt."""
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    with h5py.File(path, "w") as file:
+        for number, text in enumerate(sequences):
+            rows = np.array([[letter == one for one in letters] for letter in text], dtype=np.float32)
+            place = 0.01 * np.arange(len(text), dtype=np.float32)[:, None]
+            rows = np.hstack([rows, place])
+            file[str(number)] = rows.mean(axis=0) if whole else rows
+            file[str(number)].attrs["original_id"] = sha256_text(text)
+    return path
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_study_on_imported_embeddings(tmp_path, whole):
+    config = study(confirm_seeds=2, strategies={"random": {"kind": "random"}})
+    config["design"]["data"]["synthetic"]["proteins"] = 100
+    config["design"]["backbone"] = {"name": "imported", "path": "embeddings.h5"}
+    config["design"]["precision"] = "fp32"
+    space = Workspace(tmp_path / "space", config)
+    folder = tmp_path / "space"
+    space.run("--until", "prepare_proteins", targets=[f"{space.study.relative_to(folder)}/protocol.json"])
+    (table,) = folder.glob("results/data/*/proteins.parquet")
+    frame = pl.read_parquet(table)
+    write_embeddings(folder / "embeddings.h5", frame["sequence"], whole)
+    space.run(targets=["all"])
+    page = (space.study / "report" / "report.html").read_text()
+    assert "Imported embeddings." in page and "Other weights." not in page
+    assert ("one row per protein" if whole else "one row per residue") in page
+
+    new = ["MKVLAAGIVGLLLAQWERTYHPNDC" * 2, "ACDEFGHIKLMNPQRSTVWY" * 2]
+    (tmp_path / "new.fasta").write_text("".join(f">n{number}\n{text}\n" for number, text in enumerate(new)))
+    asked = {"bundle": space.study / "bundle" / "smallest.zip", "output": tmp_path / "p.parquet", **SETTINGS}
+    with pytest.raises(InputError, match="--embeddings: needed: the study imported its embeddings"):
+        predict_file(tmp_path / "new.fasta", embeddings=None, **asked)
+    given = write_embeddings(tmp_path / "new.h5", new, whole)
+    predict_file(tmp_path / "new.fasta", embeddings=given, **asked)
+    assert read_table(tmp_path / "p.parquet", PREDICTED)["tm"].is_finite().all()
+    other = write_embeddings(tmp_path / "other.h5", new, not whole)
+    with pytest.raises(InputError, match=r"^--embeddings: .*other.h5: \(.*and the study had"):
+        predict_file(tmp_path / "new.fasta", embeddings=other, **asked)
+    lacking = write_embeddings(tmp_path / "lacking.h5", new[:1], whole)
+    with pytest.raises(InputError, match=r"^--embeddings: .*lacks 1 of 2 proteins: n1"):
+        predict_file(tmp_path / "new.fasta", embeddings=lacking, **asked)
