@@ -3,6 +3,7 @@
 import os
 import time
 
+import hypothesis
 import pytest
 
 CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 4, 3
@@ -43,6 +44,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one misses any
+    hypothesis.settings.load_profile("any machine")
     if config.getoption("limit_s"):
         config.pluginmanager.register(TimeLimit(config.getoption("limit_s")), "time-limit")
     config.pluginmanager.register(CpuLimit(config.getoption("limit_cpu_s")), "cpu-limit")
