@@ -42,8 +42,8 @@ test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a mis
 test: setup $(VENV)/test-ready packages lint  ## every check and test
 	@tests/run_all.sh
 
-check: lint  ## lint and the fast tests: what to run before a commit
-	@pytest -q -m "not slow and not slurm and not chaos" --limit-s 5 --numprocesses 2 --dist loadgroup
+check: setup  ## lint and the fast tests in less than a minute: what to run before a commit
+	@tests/run_fast.sh
 
 lint: setup  ## ruff, snakefmt, snakemake --lint, mypy on the modules that pyproject.toml names
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile rules workflow && snakemake --lint && mypy

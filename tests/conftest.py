@@ -3,11 +3,22 @@
 import os
 import time
 
+import hypothesis
 import pytest
 
-CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 8, 3
+CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 4, 3
 SLOW_S = 3600  # a backstop: slow tests have limits of their own, which a busy machine does not use up (patience.py)
-STUDIES = ("simulated", "whole")  # fixtures that take some ten CPU seconds: written once per run, not per process
+SANDBOXED = ("tmelt.harness.run", "tmelt.bundle.ensemble")  # what opens sandboxes
+# Files whose tests take minutes, longest first, and those whose tests go to any process.
+FIRST = (
+    "test_real_model.py",
+    "test_workflow.py",
+    "test_verify.py",
+    "test_growth.py",
+    "test_bundle.py",
+    "test_attacks.py",
+)
+ALONE = ("test_attacks.py",)
 UNLIMITED = ("slow", "slurm", "chaos")  # what `make check` leaves out
 
 
@@ -24,11 +35,20 @@ def pytest_addoption(parser):
         metavar="SECONDS",
         help="fail a test that takes longer without one of the marks " + ", ".join(UNLIMITED),
     )
+    parser.addoption(
+        "--limit-cpu-s",
+        type=float,
+        metavar="SECONDS",
+        help="fail the run if it takes more CPU seconds in all, its processes and their children together",
+    )
 
 
 def pytest_configure(config):
+    hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one misses any
+    hypothesis.settings.load_profile("any machine")
     if config.getoption("limit_s"):
         config.pluginmanager.register(TimeLimit(config.getoption("limit_s")), "time-limit")
+    config.pluginmanager.register(CpuLimit(config.getoption("limit_cpu_s")), "cpu-limit")
 
 
 def pytest_generate_tests(metafunc):
@@ -42,13 +62,49 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """With `--dist loadgroup` the tests of a file share a process and its fixtures; chaos tests go where there is room,
-    for they are slow, and what they share lies on disk."""
+    """With `--dist loadgroup` the tests of a file share a process and its fixtures. Chaos tests and attacks go where
+    there is room: they are slow, and what they share lies on disk. What takes longest begins first, so that all
+    processes end together."""
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_S))
-        if not item.get_closest_marker("chaos"):
+        if not item.get_closest_marker("chaos") and item.path.name not in ALONE:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: (order.get(item.path.name, len(FIRST)), item.path not in slow))
+
+
+class CpuLimit:
+    """Adds up the CPU time of all of pytest's processes, and fails a run that takes more than it may.
+
+    Where processes wait for a core, caches are cold and a test takes up to twice the CPU time: the limit grows alike.
+    """
+
+    def __init__(self, limit_s):
+        self.limit_s, self.of_workers = limit_s, 0.0
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node):
+        self.of_workers += getattr(node, "workeroutput", {}).get("cpu_s", 0.0)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session):
+        own = sum(os.times()[:4])
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["cpu_s"] = own
+            return
+        # A worker that was waited for is among the children.
+        self.cpu_s = max(own, sum(os.times()[:2]) + self.of_workers)
+        if self.limit_s:
+            self.limit_s *= min(2.0, max(1.0, os.getloadavg()[1] / (os.cpu_count() or 1)))
+        if self.limit_s and self.cpu_s > self.limit_s and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter):
+        if self.limit_s:
+            over = f", over {self.limit_s:.0f} s: make tests faster, or mark some slow" * (self.cpu_s > self.limit_s)
+            terminalreporter.line(f"CPU time: {self.cpu_s:.0f} s{over}", red=bool(over))
 
 
 class TimeLimit:
@@ -101,3 +157,53 @@ class TimeLimit:
                 pytrace=False,
             )
         return result
+
+
+@pytest.fixture(scope="session")
+def ci(tmp_path_factory):
+    """The finished study of studies/ci.yaml, to read or to copy."""
+    from finished_studies import ci_study
+
+    return ci_study(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def minimal(tmp_path_factory):
+    """A finished study of two strategies, to read or to copy."""
+    from finished_studies import minimal_study
+
+    return minimal_study(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def grown(minimal, tmp_path_factory):
+    """The same after it has grown in every direction, to read or to copy."""
+    from finished_studies import grown_study
+
+    return grown_study(tmp_path_factory, minimal)
+
+
+@pytest.fixture(scope="module")
+def shared_sandboxes():
+    """Open sandboxes of this file."""
+    from warm import SharedSandboxes
+
+    shared = SharedSandboxes()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def warm_sandbox(shared_sandboxes, monkeypatch):
+    """This test's runs and predictions share a sandbox with others of its file."""
+    for module in SANDBOXED:
+        monkeypatch.setattr(f"{module}.Sandbox", shared_sandboxes)
+
+
+@pytest.fixture
+def own_sandbox(warm_sandbox, monkeypatch):
+    """They have sandboxes of their own after all."""
+    from tmelt.harness.sandbox import Sandbox
+
+    for module in SANDBOXED:
+        monkeypatch.setattr(f"{module}.Sandbox", Sandbox)

@@ -10,7 +10,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import benchmark_table
 import embedding
-import head
 import tables
 
 from tmelt.harness import inside
@@ -38,8 +37,11 @@ def test_every_table_is_written_and_joined_into_one_page(tmp_path):
     assert "| peer | 123 |  |" in page
 
 
+@pytest.mark.slow
 def test_training_padded_and_packed_has_the_same_losses():
     """Three steps from the same weights on the same batches; the second and third follow the first one's gradients."""
+    import head  # it imports torch._dynamo, which takes 2 CPU seconds
+
     script, knobs = inside.load_script(head.SCRIPT), Space().complete({"dropout": 0.0, "head_dropout": 0.0})
     task = Task(seed=0, device=torch.device("cpu"), precision="fp32", seconds=1e6, output=Path())
     lengths = [[30, 7, 55], [12, 80], [41, 41, 9, 1]]

@@ -216,6 +216,7 @@ def test_the_model_is_a_padded_transformer_with_gradients(script):
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
 def test_predictions_are_row_by_row_to_the_bit(tmp_path, precision, pooling):

@@ -42,6 +42,7 @@ def make_spec(folder, view, source, **changes):
     } | changes
 
 
+@pytest.mark.slow
 def test_it_imports_torch_but_nothing_of_the_workflow():
     code = "import sys, tmelt.harness.inside; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()

@@ -150,6 +150,7 @@ def test_seed_noise_is_right_on_average():
         assert seed_noise(rows) == pytest.approx(0.2, rel=0.08)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("z", "most"), [(0.0, 6.0), (1.0, 2.5), (2.0, 1.0)])
 def test_false_keeps_under_pure_noise_are_few(z, most):
     """100 candidates that are all the same, 20 searches: the mean number of keeps, and what is left of the lead."""
@@ -258,6 +259,7 @@ WORLDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WORLDS)
 def test_no_more_than_one_in_twenty_useless_candidates_is_kept(kind):
     """At the default rule; benchmarks/decide.py has more kinds. 8 %: 5 and three Monte Carlo errors of 400 trials."""

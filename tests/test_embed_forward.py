@@ -88,6 +88,7 @@ def test_every_layer_equals_fair_esm(layer):
         assert _relative_error(mine, theirs) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_amx)])
 def test_companions_order_and_position_change_no_bit(backbone, precision):
     model = PackedESM2(backbone, precision, CPU, 1024)

@@ -19,6 +19,7 @@ def imported(code):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["propose", "train_run", "score_trial", "close_block", "gather_trajectory"])
 def test_scripts_of_a_trial_start_without_what_they_may_never_need(script):
     assert imported(f"import sys; sys.path.insert(0, 'scripts'); import {script}") == []

@@ -1,5 +1,6 @@
 """Which options are in force with each profile: Snakemake lays profiles/default over any other."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ print(json.dumps({name: getattr(args, name, None) for name in names}, default=pl
 """
 
 
+@functools.cache
 def options(*arguments: str, folder: Path = REPOSITORY) -> dict:
     """Snakemake's options for a command line in a folder with profiles."""
     done = subprocess.run([sys.executable, "-c", PARSE, *arguments], cwd=folder, capture_output=True, text=True)

@@ -293,6 +293,7 @@ def stop_rate(draw, runs=300):
     return levels.count("stop") / runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proteins", [3, 10, 30, 200])
 @pytest.mark.parametrize("repeats", [2, 4])
 def test_repeats_within_the_worst_known_noise_do_not_stop(proteins, repeats):

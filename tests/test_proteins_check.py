@@ -1,24 +1,34 @@
 """`tmelt check`: everything about a table at once, and a config and a cleaned copy that a study takes as they are."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from unittest import mock
 
 import polars as pl
 import pytest
 import yaml
 from proteins_tables import data, row, rows, sequence, text, write
 
+from tmelt.cli import main
 from tmelt.errors import InputError
 from tmelt.proteins.check import check_table, data_block, describe, settings_for, write_cleaned
 from tmelt.proteins.prepare import parse_data_config, prepare
 
 
-def tmelt(*arguments, **environment):
-    command = [sys.executable, "-m", "tmelt", "check", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, timeout=120, check=False, env=os.environ | environment, encoding="utf-8"
-    )
+def tmelt(*arguments):
+    """Exit status, output and complaints of `tmelt check`."""
+    output, complaints, status = io.StringIO(), io.StringIO(), 0
+    command = mock.patch.object(sys, "argv", ["tmelt", "check", *map(str, arguments)])
+    with command, contextlib.redirect_stdout(output), contextlib.redirect_stderr(complaints):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+    return SimpleNamespace(returncode=status, stdout=output.getvalue(), stderr=complaints.getvalue())
 
 
 def checked(table, fasta=None, columns=()):
@@ -77,6 +87,7 @@ def test_all_faults_of_a_sheet_in_one_round(tmp_path):
     assert facts.proteins == 84
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_any_terminal_can_show_it(tmp_path, encoding):
     path = write(tmp_path, [row(number, organism="Émile α") for number in range(80)])

@@ -75,6 +75,7 @@ def test_sealed_measurements_are_not_in_the_cleaning_tables(tmp_path):
     assert repeated.filter(split="fit")["before"].str.contains(";").all()
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_bytes_in_a_new_process(tmp_path):
     prepare(data(), tmp_path / "here")
     done = script("--settings", data().model_dump_json(), "--folder", tmp_path / "there")
@@ -153,6 +154,7 @@ def script(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_the_script_by_hand(tmp_path):
     config = tmp_path / "mine.json"
     config.write_text(json.dumps({"name": "mine", "source": str(write(tmp_path, rows(100)))}))

@@ -150,6 +150,7 @@ def test_a_subset_has_the_size_asked_for(size, splits):
     assert all(abs(taken[name] - size * whole[name] / 150) < 1 for name in whole)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.integers(1, 12), min_size=15, max_size=40),

@@ -126,6 +126,7 @@ def test_motifs_matter_by_presence_and_not_by_share(large):
     assert explained > 0.3 and explained > by_composition + 0.05
 
 
+@pytest.mark.slow
 def test_families_are_found_by_clustering(large):
     labels = cluster_homologues(len(large.sequences), find_homologues(large.sequences))
     sizes = np.bincount(labels)

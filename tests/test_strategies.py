@@ -49,10 +49,16 @@ ARMS = {
 }
 
 
+SLOW_ARMS = {"tpe_univariate", "tpe_near", "gp", "gp_near", "nsga2"}  # what `make check` leaves to `make test`
+
+
 class TestContract(StrategyContract):
     """Every strategy that asks no LLM."""
 
-    @pytest.fixture(scope="class", params=ARMS)
+    @pytest.fixture(
+        scope="class",
+        params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW_ARMS else name for name in ARMS],
+    )
     @classmethod
     def arm(cls, request) -> Arm:
         return ARMS[request.param]
@@ -93,7 +99,7 @@ def test_local_search_moves_one_to_three_knobs_of_the_incumbent():
 
 
 def test_bo_near_the_best_moves_few_knobs_and_starts_at_the_baseline():
-    searched = simulate("bo", 40, landscape=Landscape(Space(), seed=3), options={"moves": 2, "startup": 3})
+    searched = simulate("bo", 20, landscape=Landscape(Space(), seed=3), options={"moves": 2, "startup": 3})
     for trial in searched[1:]:
         best = min(searched[: trial.iteration], key=lambda other: (other.val_mae, other.iteration))
         assert 1 <= len(moved_knobs(searched, trial, best)) <= 2
@@ -159,6 +165,7 @@ class Cliff(Landscape):
         return knobs["learning_rate"] > 1e-3
 
 
+@pytest.mark.slow
 def test_samplers_learn_from_failures_unless_told_to_ignore_them():
     """A sampler that ignores failures guesses again and again what just failed."""
 
@@ -188,7 +195,7 @@ def test_what_a_study_is_told_of_failed_and_foreign_trials():
     assert [trial.value for trial in study.trials] == [trial.val_mae if trial.ok else worst for trial in known]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow), "cmaes"])
 def test_a_subspace_is_warmed_by_the_history_that_lies_in_it(sampler):
     searched = simulate("random", 60, landscape=Landscape(Space(), seed=2))
     subspace = Space().subspace({

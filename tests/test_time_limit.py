@@ -1,8 +1,9 @@
-"""The limit of `make check` on unmarked tests, tried on tests of its own."""
+"""The limits of `make check` on unmarked tests and on all of them, tried on tests of its own."""
 
 import subprocess
 import sys
 
+import pytest
 from test_config import ROOT
 
 TESTS = """
@@ -24,7 +25,7 @@ def test_marked(): subprocess.run([sys.executable, "-c", BURN])
 
 
 def outcome(folder, *arguments):
-    """The last lines of a run of TESTS: failures and errors by name, and their count."""
+    """Exit status of a run of TESTS, and its output's lines: failures and errors by name, at the end their count."""
     (folder / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    slow: x\n    chaos: x\n")
     # A clock that runs ahead of sleeps: a minute of waiting is tested in no time.
@@ -33,11 +34,13 @@ def outcome(folder, *arguments):
     (folder / "clock.py").write_text(fake)
     (folder / "test_it.py").write_text("import clock\n" + TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout.splitlines()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return done.returncode, done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_slow_tests_without_a_mark_fail(tmp_path):
-    lines = outcome(tmp_path, "--limit-s", "0.3")
+    _, lines = outcome(tmp_path, "--limit-s", "0.3")
     assert [line.split(" ")[1] for line in lines if line.startswith("ERROR ")] == [
         "test_it.py::test_computes",
         "test_it.py::test_waits",
@@ -45,5 +48,14 @@ def test_slow_tests_without_a_mark_fail(tmp_path):
     assert "4 passed, 2 errors" in lines[-1]
 
 
+@pytest.mark.slow
 def test_without_the_option_there_is_no_limit(tmp_path):
-    assert "4 passed" in outcome(tmp_path)[-1]
+    status, lines = outcome(tmp_path)
+    assert status == 0 and "4 passed" in lines[-1]
+
+
+@pytest.mark.slow
+def test_a_run_of_all_fast_tests_has_a_limit_too(tmp_path):
+    status, lines = outcome(tmp_path, "--limit-cpu-s", "0.5")
+    assert status == 1 and "4 passed" in lines[-1]
+    assert any(line.startswith("CPU time: ") and ", over " in line for line in lines), lines

@@ -13,6 +13,8 @@ from llm.server import ChatServer, Reply
 from small_data import RIDGE
 from test_cheaters import ANSWER, cheat
 
+from tmelt.verify.run import EQUAL, verify_study
+
 pytestmark = pytest.mark.slow
 
 
@@ -38,7 +40,7 @@ def unleashed(folder, server, iterations, **options):
         "price": {"input": 2.0, "output": 10.0},
         "repairs": 1,
     } | options
-    config = study(iterations=iterations, confirm_seeds=1, strategies={"ua": agent})
+    config = study(iterations=iterations, strategies={"ua": agent})
     config["design"]["budget"] |= {"fit_s": 8, "predict_s": 5}
     return Workspace(folder / "space", config)
 
@@ -73,11 +75,20 @@ def test_a_study_of_cheaters(tmp_path, server):
             assert b"sk-planted-secret" not in path.read_bytes(), path
 
 
-def test_a_crash_is_repaired_and_a_spent_budget_can_be_raised(tmp_path, server):
-    crashing = RIDGE.replace("np.linalg.solve", "np.linalg.sovle")
-    server.will(written(crashing), written(RIDGE), written(RIDGE.replace("1e-2", "1e-1")))
-    space = unleashed(tmp_path, server, iterations=3, budget={"calls": 2})
-    space.run()
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A search to its report: a crash, its repair, then the budget is spent. Beside it the port that its server had."""
+    with pytest.MonkeyPatch.context() as patch, ChatServer() as server:
+        patch.setenv("TEST_LLM_KEY", "sk-planted-secret")
+        server.will(written(RIDGE.replace("np.linalg.solve", "np.linalg.sovle")), written(RIDGE))
+        space = unleashed(tmp_path_factory.mktemp("stopped"), server, iterations=3, budget={"calls": 2})
+        space.run(targets=["all"], timeout=1100)
+        assert server.paid == 2
+        return space, server.port
+
+
+def test_a_crash_is_repaired_until_the_budget_is_spent(stopped):
+    space, _ = stopped
     trials = space.trials()
     assert trials["status"].to_list() == ["ok", "crash", "ok"]  # and there the search stopped
     assert "has no attribute 'sovle'" in trials["error"][1]
@@ -89,7 +100,19 @@ def test_a_crash_is_repaired_and_a_spent_budget_can_be_raised(tmp_path, server):
         if "stopped" in path.read_text()
     ]
     assert (marker["status"], marker["stopped_at"]) == ("stopped", 3)
-    assert server.paid == 2
+
+
+def test_a_stopped_search_verifies_without_its_server(stopped):
+    """A real LLM's transcripts over HTTP, a crash, a spent budget, no confirmation."""
+    lines: list[str] = []
+    assert verify_study(stopped[0].study, cores=2, say=lines.append) == EQUAL, lines
+    assert any("were not replayed: 1" in line for line in lines), lines
+
+
+def test_a_spent_budget_can_be_raised(stopped, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_LLM_KEY", "sk-planted-secret")
+    finished, port = stopped
+    space = Workspace.copy_of(finished, tmp_path / "space")
     before = space.hashes("ua/t0/i[0-2]/**/*.parquet")
 
     assert "Nothing to be done" in space.run()  # the same budget: still stopped
@@ -99,8 +122,10 @@ def test_a_crash_is_repaired_and_a_spent_budget_can_be_raised(tmp_path, server):
     for looking in (["--dry-run"], ["--summary"], ["--unlock"], ["--lint"]):
         space.attempt(*looking)
         assert space.hashes("**/*") == everything, looking
-    space.run()
+    with ChatServer(port) as server:
+        server.will(written(RIDGE.replace("1e-2", "1e-1")))
+        space.run()
+        assert server.paid == 1
     assert space.trials()["status"].to_list() == ["ok", "crash", "ok", "ok"]
-    assert server.paid == 3
     assert space.hashes("ua/t0/i[0-2]/**/*.parquet") == before
     assert pl.read_parquet(space.study / "ua/t0/i3/trial.parquet")["llm_calls"].item() == 1

@@ -7,7 +7,6 @@ space.outcome()                      # everything that must be equal however oft
 """
 
 import copy
-import fcntl
 import hashlib
 import os
 import shutil
@@ -23,6 +22,7 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from once import made_once
 from patience import Patience, wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -247,21 +247,11 @@ class Workspace:
         return self.hashes("*/t*/i*/llm/*.json")
 
 
-def made_once(
-    factory: pytest.TempPathFactory, name: str, config: Mapping[str, Any], make: Callable[[Workspace], None]
+def study_once(
+    factory: pytest.TempPathFactory, name: str, config: Mapping[str, Any], make: Callable[[Workspace], object]
 ) -> Workspace:
-    """A study that all of pytest's workers start from: the first one makes it, the others wait for it."""
-    base = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-    made = base / f"{name}.made"
-    with (base / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        space = Workspace(base / name, config)
-        if not made.exists():
-            make(space)
-            made.touch()
-    return space
+    """A study that all of pytest's processes start from."""
+    return Workspace(made_once(factory, name, lambda folder: make(Workspace(folder, config))), config)
 
 
 def processes_in(folder: Path) -> list[int]:

@@ -21,7 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FAILING = Landscape(Space(), seed=1, failing=0.3)
 
 
-@pytest.fixture(scope="module", params=sorted(agent_kinds()))
+FAST = {"ra", "ua_bo"}  # `make check` has one agent that changes knobs, and one that writes scripts, with BO in it
+
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in sorted(agent_kinds())],
+)
 def kind(request) -> str:
     return request.param
 

@@ -104,6 +104,7 @@ def gains(*, coarse: bool) -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.slow
 def test_the_decoder_gains_less_by_what_agents_are_told_and_nothing_on_select():
     before, after = gains(coarse=False).mean(axis=0), gains(coarse=True).mean(axis=0)
     print(f"gain on val, select in °C: by seed in hundredths {before.round(2)}, as agents are told {after.round(2)}")

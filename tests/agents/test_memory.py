@@ -55,6 +55,7 @@ def test_a_thousand_trials_fit_the_budget(tokens):
     assert tokens // 2 < estimate_tokens(text) <= tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ra", "ua"])
 def test_the_whole_prompt_stays_bounded(kind, tmp_path):
     """What an agent is sent at 1,000 trials is what it is sent at 100, but for the history, which has its budget."""

@@ -1,7 +1,7 @@
 """A real small study, run by Snakemake to its bundle and its Optuna storage; tests work on copies of it."""
 
 import pytest
-from workflow import Workspace, study
+from workflow import Workspace, study, study_once
 
 
 def bundle_study():
@@ -19,10 +19,9 @@ def bundle_study():
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The study's workspace."""
-    space = Workspace(tmp_path_factory.mktemp("take_home") / "space", bundle_study())
     names = ("bundle/take_home.zip", "export/optuna.db", "tables/winners.parquet")
-    space.run(targets=[f"results/take_home/{name}" for name in names])
-    return space
+    targets = [f"results/take_home/{name}" for name in names]
+    return study_once(tmp_path_factory, "take_home", bundle_study(), lambda space: space.run(targets=targets))
 
 
 @pytest.fixture

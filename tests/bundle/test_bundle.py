@@ -20,7 +20,7 @@ from tmelt.errors import InputError
 from tmelt.evidence.conformal import half_width
 from tmelt.schema import HIDDEN, read_table
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 
 SETTINGS = {
     "level": 0.9,
@@ -265,7 +265,7 @@ def rebuilt(bundle, path, script=None, **changes):
     return path
 
 
-def test_a_bundles_script_gets_nothing_of_the_persons(bundle, hidden, tmp_path, monkeypatch):
+def test_a_bundles_script_gets_nothing_of_the_persons(bundle, hidden, tmp_path, monkeypatch, own_sandbox):
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-planted")
@@ -397,27 +397,6 @@ def test_a_model_that_was_not_measured_is_not_packed(copy):
     output = copy.run("--forcerun", "write_bundle", targets=TARGET, fails=True)
     assert "it is not the model that was measured then" in output
     assert not (copy.study / "bundle" / "take_home.zip").exists()
-
-
-def test_a_larger_study_has_another_bundle(copy):
-    """Searches that go on, and a strategy more: bundle and exports are made again, from all of it."""
-    copy.config["extent"]["iterations"] = 3
-    copy.config["extent"]["strategies"]["bo_qmc"] = {"kind": "bo", "sampler": "qmc"}
-    copy.write_config()
-    before = {path: path.stat().st_mtime_ns for path in copy.study.glob("*/take_home.zip")}
-    planned = copy.run("--dry-run", targets=["all"])
-    for rule in ("tabulate_trials", "write_bundle", "export_optuna", "export_csv", "write_report"):
-        assert rule in planned, planned
-    copy.run(targets=[*copy.searches, *TARGET, "results/take_home/export/optuna.db"])
-    assert all(path.stat().st_mtime_ns > then for path, then in before.items())
-    import optuna
-
-    names = optuna.get_all_study_names(f"sqlite:///{copy.study}/export/optuna.db")
-    assert sorted(names) == ["bo/t0", "bo_qmc/t0", "random/t0"]
-    again = about_of(copy.study / "bundle" / "take_home.zip")
-    runs = pl.read_parquet(copy.study / "tables" / "confirmed_runs.parquet")
-    means = dict(runs.group_by("candidate").agg(pl.col("select_mae").mean()).iter_rows())
-    assert means[again["winner"]["candidate"]] == min(means.values())
 
 
 def test_the_card_beside_the_bundle_is_the_one_inside(finished, bundle):

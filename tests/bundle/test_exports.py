@@ -113,6 +113,7 @@ def test_knobs_that_scripts_declare_are_parameters_like_others(tmp_path):
     assert [one.user_attrs["reference_script"] for one in study.trials] == [True] + [False] * 5
 
 
+@pytest.mark.slow
 def test_the_same_tables_give_the_same_studies(tmp_path):
     rows = [trial(0), trial(1, "timeout"), trial(0, strategy="ra")]
     first, again = (exported(rows, tmp_path / name) for name in ("a", "b"))
@@ -121,6 +122,7 @@ def test_the_same_tables_give_the_same_studies(tmp_path):
         assert ours == theirs
 
 
+@pytest.mark.slow
 def test_a_sampler_can_go_on_from_the_export(tmp_path):
     """What a lab may want to do with it: search on, with Optuna alone."""
     (study,) = exported([trial(number) for number in range(12)], tmp_path).values()

@@ -4,19 +4,19 @@ import shutil
 
 import pytest
 from survival import STRATEGIES
-from workflow import Workspace, end_processes_in, made_once, study
+from workflow import Workspace, end_processes_in, study, study_once
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> Workspace:
     """Data, embedding and protocol are there; no search has begun."""
-    return made_once(tmp_path_factory, "prepared", study(strategies=STRATEGIES), Workspace.prepare)
+    return study_once(tmp_path_factory, "prepared", study(strategies=STRATEGIES), Workspace.prepare)
 
 
 @pytest.fixture(scope="session")
 def undisturbed(prepared, tmp_path_factory) -> Workspace:
     """The whole study, run once without any fault."""
-    return made_once(tmp_path_factory, "undisturbed", prepared.config, lambda space: space.run_like(prepared))
+    return study_once(tmp_path_factory, "undisturbed", prepared.config, lambda space: space.run_like(prepared))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("searches", [1, 2, 3, 5, 10])
 @pytest.mark.parametrize("pearson", [0.0, 0.7])
 def test_intervals_of_the_correlation_cover_it(searches, pearson):
@@ -32,6 +33,7 @@ def test_intervals_of_the_correlation_cover_it(searches, pearson):
     assert held / WORLDS >= 0.92
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, 5, 10])
 @pytest.mark.parametrize("draw", ["normal", "heavy"])
 def test_equal_spreads_are_called_different_in_at_most_a_twentieth(count, draw):

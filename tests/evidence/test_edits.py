@@ -243,6 +243,7 @@ def test_a_value_in_place_of_a_knob_is_a_change_of_the_knob(name):
     assert (change.kind, dict(change.knobs), change.functions) == ("in_space", effect, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_change_stays_out_of_space(name):
     change = judged(REAL[name])
@@ -277,6 +278,7 @@ def _names(script: str) -> list[str]:
     return sorted(found - quoted - named - {"fit", "predict"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_random_renaming_and_reordering_is_no_change(seed):
     drawn = random.Random(seed)
@@ -291,6 +293,7 @@ def test_random_renaming_and_reordering_is_no_change(seed):
     assert change.kind == "none", change.functions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_a_random_literal_is_a_change(seed):
     drawn = random.Random(seed)

@@ -106,6 +106,7 @@ def test_leaving_one_out_misses_what_shapley_values_show():
             assert not found.interval()[0] < -0.5 < found.interval()[1]
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_true_values():
     """Three changes with every interaction, 150 worlds, three seeds: coverage within three standard errors of 95 %."""
     effects = {(A,): -0.8, (B,): -0.5, (C,): 0.2, (A, B): 0.4, (B, C): -0.3, (A, B, C): -0.6}

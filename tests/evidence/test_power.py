@@ -50,6 +50,7 @@ def _judged(effect, n, arms, rng, noise, primary=None, share=1.0):
     return with_verdicts(rows, primary, share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("effect", "n", "arms"), [(1.0, 6, 3), (0.7, 7, 2), (0.0, 6, 2)])
 def test_power_is_that_of_the_verdict(effect, n, arms):
     """Brute force: every error of every protein drawn, the error model, permutations and Holm as in the tables."""
@@ -145,6 +146,7 @@ def test_a_design_that_can_establish_nothing_is_warned_of(raw):
     assert warnings(parse_config(raw)) == []
 
 
+@pytest.mark.slow
 def test_a_registered_effect_that_would_be_missed_is_warned_of(raw):
     raw["hypothesis"] = {"a": "a", "b": "b", "effect": 0.3, "searches": 5}
     (line,) = warnings(parse_config(raw))

@@ -15,6 +15,7 @@ def families(rng: np.random.Generator, count: int, largest: int) -> np.ndarray:
     return np.repeat(np.arange(count), sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "largest"), [(12, 1), (12, 4), (40, 3)])
 @pytest.mark.parametrize("share", [0.6, 0.9])
 @pytest.mark.parametrize("alike", [0.0, 0.5])

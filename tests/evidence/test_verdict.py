@@ -77,6 +77,7 @@ def test_worlds_without_an_effect_yield_no_statement(name):
     assert np.mean(covered) > 0.92
 
 
+@pytest.mark.slow
 def test_a_large_effect_is_found_and_its_interval_holds():
     world, found, covered = World(arms=3, searches=6, effect=1.5, proteins=200), 0, []
     for number in range(60):

@@ -13,7 +13,7 @@ from tmelt.harness.run import run_key, train_runs
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 
-pytestmark = pytest.mark.slow  # sandboxes of their own for most tests: 3 CPU seconds each
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 
 
 @pytest.fixture

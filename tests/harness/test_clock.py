@@ -21,7 +21,7 @@ from tmelt.history import Proposal
 from tmelt.knobs import Space
 from tmelt.protocol import REFERENCE
 
-pytestmark = pytest.mark.slow  # sandboxes of their own for most tests: 3 CPU seconds each
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 
 KNOBS = Space().complete(
     {"width": 64, "feed_forward": 256, "head_width": 128, "epochs": 20, "patience": 20, "heads": 2, "crop": 256}

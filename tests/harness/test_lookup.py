@@ -20,7 +20,7 @@ from tmelt.history import Proposal
 from tmelt.integrity import integrity_of
 from tmelt.schema import HIDDEN
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 SEED = 1_000_000
 
 

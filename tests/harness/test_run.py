@@ -19,7 +19,7 @@ from tmelt.protocol import REFERENCE
 from tmelt.schema import LABELS, PREDICTIONS, RUN, read_table
 from tmelt.scoring import validation_errors
 
-pytestmark = pytest.mark.slow  # sandboxes of their own for most tests: 3 CPU seconds each
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 
 
 def train(script, small, tmp_path, seeds=(0,), variation=None, knobs=None, **changes):
@@ -35,7 +35,7 @@ def train(script, small, tmp_path, seeds=(0,), variation=None, knobs=None, **cha
     )
 
 
-def test_an_honest_candidate_is_measured(small, tmp_path):
+def test_an_honest_candidate_is_measured(small, tmp_path, own_sandbox):
     data, embedding = small
     (row,) = train(RIDGE, small, tmp_path)
     assert row["status"] == "ok"

@@ -1,5 +1,7 @@
 """A server per test, and settings that point at it."""
 
+from pathlib import Path
+
 import pytest
 
 from tmelt.llm import Conversation, LLMSettings, Spent
@@ -7,6 +9,15 @@ from tmelt.llm import Conversation, LLMSettings, Spent
 from .server import ChatServer
 
 KEY = "sk-test-THISKEYMUSTNEVERLEAK-0123456789"
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items):
+    """`make check` asks by OpenAI's client alone; to import Anthropic's takes 2 CPU seconds."""
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if item.path.is_relative_to(Path(__file__).parent) and "anthropic" in parameters:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

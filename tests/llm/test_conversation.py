@@ -99,6 +99,7 @@ def test_an_empty_reply_is_asked_again(talk, server, provider):
     assert "it is empty" in json.dumps(server.requests[1]["body"])
 
 
+@pytest.mark.slow
 def test_thinking_blocks_become_text_and_are_kept(talk, server, tmp_path):
     thought = {"type": "thinking", "thinking": "hmm {", "signature": "s"}
     blocks = [thought, {"type": "text", "text": '{"knob"'}, {"type": "text", "text": ": 1}"}]

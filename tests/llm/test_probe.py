@@ -84,14 +84,16 @@ def sound(request):
     ("model", "expected"),
     [
         (sound, {"usage": "reported", "cap_obeyed": True}),
-        (stream_only, {"stream": True, "usage": "reported"}),
-        (streams_without_usage, {"stream": True, "stream_usage": False, "usage": "unknown"}),
-        (old_name_only, {"cap": "max_tokens", "cap_obeyed": True}),
-        (ignores_new_name, {"cap": "max_tokens", "cap_obeyed": True}),
-        (all_in_reasoning, {"answer": "reasoning"}),
-        (thinks_in_a_field, {"reasoning": "field"}),
-        (thinks_in_text, {"reasoning": "</think>"}),
-        (no_usage, {"usage": "unknown"}),
+        pytest.param(stream_only, {"stream": True, "usage": "reported"}, marks=pytest.mark.slow),
+        pytest.param(
+            streams_without_usage, {"stream": True, "stream_usage": False, "usage": "unknown"}, marks=pytest.mark.slow
+        ),
+        pytest.param(old_name_only, {"cap": "max_tokens", "cap_obeyed": True}, marks=pytest.mark.slow),
+        pytest.param(ignores_new_name, {"cap": "max_tokens", "cap_obeyed": True}, marks=pytest.mark.slow),
+        pytest.param(all_in_reasoning, {"answer": "reasoning"}, marks=pytest.mark.slow),
+        pytest.param(thinks_in_a_field, {"reasoning": "field"}, marks=pytest.mark.slow),
+        pytest.param(thinks_in_text, {"reasoning": "</think>"}, marks=pytest.mark.slow),
+        pytest.param(no_usage, {"usage": "unknown"}, marks=pytest.mark.slow),
     ],
 )
 def test_the_dialect_is_found_used_and_replayed(tmp_path, model, expected):
@@ -112,6 +114,7 @@ def test_the_dialect_is_found_used_and_replayed(tmp_path, model, expected):
     assert probe_model(settings, LONGEST, tmp_path / "probe", "strict") == dialect  # without a server
 
 
+@pytest.mark.slow
 def test_anthropic_is_probed_as_well(tmp_path):
     with ChatServer(model=sound) as server:
         settings = settings_for(server, model="anthropic:test-model", base_url=server.url)

@@ -20,7 +20,7 @@ sys.path.append(str(REPOSITORY / "tests" / "agents"))
 from .llama import LlamaServer, stretched, weights
 
 pytestmark = [pytest.mark.llama, pytest.mark.slow, pytest.mark.timeout(1800)]
-LONGEST = 3_000  # tokens of a prompt
+LONGEST = 1_500  # tokens of a prompt: some hundred a second are read
 
 
 @pytest.fixture(scope="module")

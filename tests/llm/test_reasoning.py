@@ -157,6 +157,7 @@ def test_a_script_in_the_reasoning_is_no_script():
         assert not has_edits(text) and visible(text).strip() == "I keep it as it is."
 
 
+@pytest.mark.slow
 def test_hostile_repetition_is_read_in_bounded_time():
     began = time.process_time()
     for piece in (

@@ -247,6 +247,7 @@ def wait_for(condition, process, seconds=60):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_kill_between_reply_and_use_costs_nothing(talk, server, tmp_path, child):
     server.will(Reply(GOOD))
     process = child()
@@ -259,6 +260,7 @@ def test_a_kill_between_reply_and_use_costs_nothing(talk, server, tmp_path, chil
     assert (restarted.calls, restarted.prompt_tokens) == (1, 100)
 
 
+@pytest.mark.slow
 def test_a_kill_between_request_and_reply_is_seen_and_counted(talk, server, tmp_path, child):
     server.will(Reply(GOOD, delay_s=600), Reply(GOOD))
     process = child()
@@ -281,6 +283,7 @@ def test_a_kill_between_request_and_reply_is_seen_and_counted(talk, server, tmp_
     assert sorted(content(tmp_path / "llm")) == ["01.json"]
 
 
+@pytest.mark.slow
 def test_an_orphan_and_its_successor_pay_once(talk, server, tmp_path, child):
     """Snakemake may be killed while its job lives on, and start the same job again."""
     server.will(Reply(GOOD, delay_s=1.0))

@@ -1,6 +1,7 @@
 """Simulated studies for the report: whole ones by the project's own scripts, and ones of which parts are missing."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,12 +91,27 @@ def make_study(
         make_tables(simulated)
     else:
         make_tables(simulated, tuple(tables))
+    fill_up(made)
+    return made
+
+
+def copy_study(simulated: SimulatedStudy, root: Path) -> Made:
+    """A copy of a simulated study that has its tables, with settings and cleaning."""
+    study = shutil.copytree(simulated.study, root / "study")
+    data = shutil.copytree(simulated.data, root / simulated.data.name)
+    add_settings(replace(simulated, study=study, data=data))
+    made = Made(study, data)
+    fill_up(made)
+    return made
+
+
+def fill_up(made: Made) -> None:
+    """Write the tables that are missing, empty."""
     for name, schema in TABLES.items():
-        path = simulated.study / "tables" / f"{name}.parquet"
+        path = made.study / "tables" / f"{name}.parquet"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             pq.write_table(schema.empty_table(), path)
-    return made
 
 
 def add_settings(simulated: SimulatedStudy) -> None:

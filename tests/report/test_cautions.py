@@ -30,14 +30,14 @@ def with_origins(study: Study, name: str, kind: str, origin: str, **options) -> 
 
 def test_a_hybrid_whose_inner_trials_were_all_random_is_named(whole, found):
     study = with_origins(whole.read(), "ua", "ua_bo", "startup")
-    assert "No inner trial of ua (12 of 12 inner trials)" in found(study)["Hybrids without BO."].text
+    assert "No inner trial of ua (16 of 16 inner trials)" in found(study)["Hybrids without BO."].text
     assert "Hybrids without BO." not in found(with_origins(whole.read(), "ua", "ua_bo", "sampler"))
     assert "Hybrids without BO." not in found(whole.read())
 
 
 def test_bo_with_fewer_model_based_trials_than_knobs_is_named(whole, found):
     study = with_origins(whole.read(), "random", "bo", "sampler", sampler="tpe")
-    assert "random (at most 6) are fewer than the" in found(study)["Little BO."].text
+    assert "random (at most 8) are fewer than the" in found(study)["Little BO."].text
     design = replace(study.protocol.design, knobs=study.protocol.design.knobs[:6])
     few = replace(study.protocol, design=design)
     assert "Little BO." not in found(replace(study, protocol=few))
@@ -143,6 +143,7 @@ def test_what_the_label_audit_found_is_a_caution_and_a_table(whole, found):
     assert [row[:2] for row in audit_table(audited).rows] == [[row["check"], row["level"]] for row in rows]
 
 
+@pytest.mark.slow
 def test_the_label_audit_is_on_the_page(whole, tmp_path):
     path = whole.data / "audit.parquet"
     row = {"check": "tied", "level": "caution", "measured": 0.33, "threshold": 0.05, "text": "a third is tied <b>"}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import polars as pl
+import pytest
 
 from tmelt.report.sections.behaviour import integrity_table
 from tmelt.report.sections.winners import robustness_table
@@ -52,6 +53,7 @@ def test_a_trials_section_shows_its_label_unless_it_is_clean(whole):
         assert said == (["table like"] if section.iteration == 2 else [])
 
 
+@pytest.mark.slow
 def test_the_page_has_both_tables(page):
     text = page.read_text(encoding="utf-8")
     assert "Integrity labels of trials" in text

@@ -195,7 +195,7 @@ def test_methods_name_the_config_and_how_to_run_it(whole):
     assert "make study CONFIG=studies/mine.yaml" in described["Commands"]
     assert "Config file" not in dict(methods(whole.read()))
     told = methods_paragraph(study)
-    assert "3 strategies (random, ra and ua)" in told and "2 fresh seeds" in told and "6 trials" in told
+    assert "3 strategies (random, ra and ua)" in told and "3 fresh seeds" in told and "8 trials" in told
 
 
 def test_the_same_candidate_has_no_difference_of_zero(whole):

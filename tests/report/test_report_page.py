@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from small_studies import edit_facts, edit_json, edit_table, make_study
+from small_studies import Made, edit_facts, edit_json, edit_table, make_study
 from study_records import embedding_record, revision
 
 from tmelt.errors import InputError
@@ -25,6 +25,19 @@ from tmelt.report.sections.methods import methods
 pytestmark = pytest.mark.slow  # each test draws a page: 3 CPU seconds
 
 SCRIPTS_UNTIL_SCORED = ("tabulate_trials",)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Made:
+    """Three strategies, one search of two trials each, confirmed."""
+    return make_study(tmp_path_factory.mktemp("tiny"), trajectories=1, iterations=2, purposes=("winner", "baseline"))
+
+
+@pytest.fixture
+def edited(tiny, tmp_path) -> Made:
+    """A copy of it, to be edited."""
+    study = shutil.copytree(tiny.study, tmp_path / "study")
+    return Made(study, shutil.copytree(tiny.data, tmp_path / tiny.data.name))
 
 
 def words_of(page) -> str:
@@ -72,8 +85,7 @@ def test_finding_says_the_numbers_of_the_tables_and_claims_no_ranking(whole):
     assert "the scripted ra and ua" in said
 
 
-def test_an_established_difference_is_stated_and_only_that(tmp_path):
-    made = make_study(tmp_path, trajectories=1, iterations=2, purposes=("winner", "baseline"))
+def test_an_established_difference_is_stated_and_only_that(edited):
     told = {"difference": -1.25, "low": -1.9, "high": -0.6, "p_value": 0.004, "p_adjusted": 0.012}
 
     def decided(row):
@@ -83,16 +95,15 @@ def test_an_established_difference_is_stated_and_only_that(tmp_path):
             return row | turned | {"verdict": "a better" if sign == 1 else "b better"}
         return row | {"p_adjusted": 0.5, "verdict": "undecided"}
 
-    edit_table(made, "comparison", decided)
-    main, _ = finding(made.read())
+    edit_table(edited, "comparison", decided)
+    main, _ = finding(edited.read())
     assert "ua over random by 1.25 °C (0.60 to 1.90; p = 0.012)" in main
     assert "2 pairs of 3 remain undecided" in main and "no ranking" not in main
 
 
-def test_without_a_verdict_no_difference_is_stated(tmp_path):
-    made = make_study(tmp_path, trajectories=1, iterations=2, purposes=("winner", "baseline"))
-    edit_table(made, "comparison", lambda row: row | {"p_adjusted": 0.5, "verdict": "undecided"})
-    main, _ = finding(made.read())
+def test_without_a_verdict_no_difference_is_stated(edited):
+    edit_table(edited, "comparison", lambda row: row | {"p_adjusted": 0.5, "verdict": "undecided"})
+    main, _ = finding(edited.read())
     assert "No difference between strategies is established" in main and not re.search(r"over \w+ by", main)
 
 
@@ -115,12 +126,11 @@ def test_cautions_follow_the_study(tmp_path):
     assert "untrained backbone (tiny)" in finding(made.read())[0]
 
 
-def test_an_impossible_study_says_so_and_an_improvement_in_it_is_an_alarm(tmp_path):
-    made = make_study(tmp_path, trajectories=1, iterations=2, purposes=("winner", "baseline"))
+def test_an_impossible_study_says_so_and_an_improvement_in_it_is_an_alarm(edited):
     alarm = "Improvement where there is nothing to learn."
-    assert not {alarm, "Impossible study.", "Validation was overfitted."} & {c.title for c in cautions(made.read())}
-    edit_facts(made, shuffled_labels=True)
-    edit_table(made, "floors", lambda row: row | {"val_mae": 0.1, "test_mae": 9.0})
+    assert not {alarm, "Impossible study.", "Validation was overfitted."} & {c.title for c in cautions(edited.read())}
+    edit_facts(edited, shuffled_labels=True)
+    edit_table(edited, "floors", lambda row: row | {"val_mae": 0.1, "test_mae": 9.0})
 
     def against_reference(low, high):
         def change(row):
@@ -129,33 +139,32 @@ def test_an_impossible_study_says_so_and_an_improvement_in_it_is_an_alarm(tmp_pa
         return change
 
     def levels(high):
-        edit_table(made, "strategies", lambda row: row | {"test_high": high if row["strategy"] == "ua" else 20.0})
+        edit_table(edited, "strategies", lambda row: row | {"test_high": high if row["strategy"] == "ua" else 20.0})
 
-    edit_table(made, "comparison", against_reference(-2.5, 0.5))
+    edit_table(edited, "comparison", against_reference(-2.5, 0.5))
     levels(9.5)
-    quiet = {caution.title: caution for caution in cautions(made.read())}
+    quiet = {caution.title: caution for caution in cautions(edited.read())}
     assert "Impossible study." in quiet and alarm not in quiet and "Validation was overfitted." not in quiet
     levels(8.5)
-    edit_table(made, "floors", lambda row: row | {"val_mae": 99.0})
-    loud = {caution.title: caution for caution in cautions(made.read())}
+    edit_table(edited, "floors", lambda row: row | {"val_mae": 99.0})
+    loud = {caution.title: caution for caution in cautions(edited.read())}
     assert loud[alarm].level == "danger" and "of ua and its 95 % interval" in loud[alarm].text
     assert "a constant prediction" in loud["Validation was overfitted."].text
     levels(9.5)
-    edit_table(made, "comparison", against_reference(-1.5, -0.5))
-    assert alarm in {caution.title for caution in cautions(made.read())}
+    edit_table(edited, "comparison", against_reference(-1.5, -0.5))
+    assert alarm in {caution.title for caution in cautions(edited.read())}
 
 
-def test_what_agents_are_told_stands_on_the_page(tmp_path):
-    made = make_study(tmp_path, trajectories=1, iterations=1, purposes=("winner", "baseline"))
-    told = dict(methods(made.read()))["What agents are told"]
+def test_what_agents_are_told_stands_on_the_page(edited):
+    told = dict(methods(edited.read()))["What agents are told"]
     assert "Agents (ra and ua) are also told the meaning of each knob" in told
     assert "ua see and write the training script" in told and "authors' knowledge" in told
-    quiet = {caution.title for caution in cautions(made.read())}
+    quiet = {caution.title for caution in cautions(edited.read())}
     assert not {"Control arms.", "Trial 0 is not the published one."} & quiet
-    edit_json(made.study / "random" / "strategy.json", kind="local")
-    design = replace(made.read().protocol.design, baseline={"planted": 3, "seed": 7})
-    edit_json(made.paths["protocol"], design=to_json(design))
-    found = {caution.title: caution.text for caution in cautions(made.read())}
+    edit_json(edited.study / "random" / "strategy.json", kind="local")
+    design = replace(edited.read().protocol.design, baseline={"planted": 3, "seed": 7})
+    edit_json(edited.paths["protocol"], design=to_json(design))
+    found = {caution.title: caution.text for caution in cautions(edited.read())}
     assert found["Control arms."] == "random makes the restricted agent's moves at random, without an LLM."
     assert "3 other faults were planted in it (seed 7)" in found["Trial 0 is not the published one."]
 

@@ -175,6 +175,7 @@ def test_a_link_in_the_job_folder_leads_nowhere(sandbox, tmp_path):
     link.unlink()
 
 
+@pytest.mark.slow
 def test_a_killed_harness_takes_everything_along(backend):
     script = f"""
         import sys

@@ -9,7 +9,7 @@ import pytest
 from needs import need
 from on_slurm import on_slurm, queued
 from survival import STRATEGIES
-from workflow import Workspace, end_processes_in, made_once, study
+from workflow import Workspace, end_processes_in, study, study_once
 
 BO = {"bo": STRATEGIES["bo"]}
 
@@ -27,20 +27,20 @@ def cluster():
 @pytest.fixture(scope="session")
 def prepared(cluster, tmp_path_factory) -> Workspace:
     """Data, embedding and protocol, made on this machine."""
-    return made_once(tmp_path_factory, "prepared", study(strategies=BO), Workspace.prepare)
+    return study_once(tmp_path_factory, "prepared", study(strategies=BO), Workspace.prepare)
 
 
 @pytest.fixture(scope="session")
 def undisturbed(prepared, tmp_path_factory) -> Workspace:
     """The study of the fault tests, run on this machine without SLURM and without faults."""
-    return made_once(tmp_path_factory, "undisturbed", prepared.config, lambda space: space.run_like(prepared))
+    return study_once(tmp_path_factory, "undisturbed", prepared.config, lambda space: space.run_like(prepared))
 
 
 @pytest.fixture(scope="session")
 def undisturbed_pair(undisturbed, tmp_path_factory) -> Workspace:
     """The same with an agent's search beside it."""
     config = study(strategies=STRATEGIES)
-    return made_once(tmp_path_factory, "undisturbed_pair", config, lambda space: space.run_like(undisturbed))
+    return study_once(tmp_path_factory, "undisturbed_pair", config, lambda space: space.run_like(undisturbed))
 
 
 @pytest.fixture

@@ -1,43 +1,34 @@
-"""Finished small studies to verify, and copies of them to alter."""
+"""Copies of finished studies to alter, and what is made again from one of them."""
 
 import os
 
 import pytest
-from workflow import Workspace, made_once, study
+from workflow import Workspace
 
 from tmelt.verify.again import Again
 from tmelt.verify.place import Place
 from tmelt.verify.run import verify_study
 
-STRATEGIES = {
-    "random": {"kind": "random"},
-    "bo": {"kind": "bo", "startup": 1},
-    "ra": {"kind": "ra", "model": "playbook"},
-    "ua": {"kind": "ua", "model": "playbook"},
-}
-
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Workspace:
-    """Four strategies with two seeds, confirmed, with bundle and report."""
-    config = study(iterations=2, seeds=[0, 1], confirm_seeds=1, strategies=STRATEGIES)
-    config["evidence"] = {"purposes": ["winner", "baseline"]}
-    return made_once(tmp_path_factory, "finished", config, lambda space: space.run(targets=["all"], timeout=1100))
-
-
-@pytest.fixture(scope="session")
-def again(finished, tmp_path_factory) -> Again:
+def again(ci, tmp_path_factory) -> Again:
     """Its tables and its page, made again."""
-    made = Again(Place.of(finished.study), tmp_path_factory.mktemp("again"), 2)
+    made = Again(Place.of(ci.study), tmp_path_factory.mktemp("again"), 2)
     made.make_tables()
     made.make_report()
     return made
 
 
 @pytest.fixture
-def copy(finished, tmp_path) -> Workspace:
+def copy(ci, tmp_path) -> Workspace:
     """A copy of the finished study, to alter."""
-    return Workspace.copy_of(finished, tmp_path / "space")
+    return Workspace.copy_of(ci, tmp_path / "space")
+
+
+@pytest.fixture
+def minimal_copy(minimal, tmp_path) -> Workspace:
+    """A copy of a smaller one, for what takes the whole verification."""
+    return Workspace.copy_of(minimal, tmp_path / "space")
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ import sys
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from llm.server import ChatServer
-from test_unleashed_study import RIDGE, unleashed, written
 from workflow import REPOSITORY
 
 from tmelt.evidence.schema import TABLES
@@ -19,8 +17,9 @@ from tmelt.history import chain_of
 from tmelt.llm.transcript import write_record
 from tmelt.schema import TRIAL, write_table
 from tmelt.verify.again import allowed_rules, compare_made
+from tmelt.verify.bundle import check_bundle
 from tmelt.verify.group import Group
-from tmelt.verify.hashes import check_data, check_runs, check_transcripts
+from tmelt.verify.hashes import check_data, check_protocol, check_runs, check_transcripts
 from tmelt.verify.place import Place
 from tmelt.verify.replay import check_proposals
 from tmelt.verify.run import DIFFERENT, EQUAL, UNVERIFIED
@@ -63,31 +62,34 @@ def everything(space):
     }
 
 
-def test_a_finished_study_is_equal_and_is_only_read(finished, tmp_path):
-    before = everything(finished)
-    command = [sys.executable, "-m", "tmelt", "verify", finished.study, "--json", tmp_path / "out.json"]
-    done = subprocess.run(command, cwd=tmp_path, env=finished.environment(), capture_output=True, text=True)
+def test_a_finished_study_that_has_grown_is_equal_and_is_only_read(grown, tmp_path):
+    assert len(read_json(grown.study / "vault_log.json")) == 2
+    before = everything(grown)
+    command = [sys.executable, "-m", "tmelt", "verify", grown.study, "--json", tmp_path / "out.json"]
+    done = subprocess.run(command, cwd=tmp_path, env=grown.environment(), capture_output=True, text=True)
     assert done.returncode == EQUAL, done.stdout + done.stderr
     assert "every value is as recomputed" in done.stdout
-    assert everything(finished) == before
+    assert everything(grown) == before
     told = json.loads((tmp_path / "out.json").read_text())
     assert told["status"] == "equal"
     assert [group["name"] for group in told["groups"] if not group["checked"]] == []
     assert [note for group in told["groups"] for note in group["notes"]] == []
 
 
-def test_every_table_figure_and_export_is_made_again(finished, again):
+def test_every_kind_of_strategy_is_recomputed_and_replayed(ci):
+    checks = (check_protocol, check_data, check_runs, check_bundle, check_transcripts, check_proposals, check_trials)
+    assert found(ci, *checks) == (set(), [])
+
+
+def test_every_table_figure_and_export_is_made_again(ci, again):
     parts = ("tables", "evidence", "report", "export")
     made = {name for name, _ in again.made(*parts)}
     stored = {
-        str(path.relative_to(finished.study))
-        for part in parts
-        for path in (finished.study / part).rglob("*")
-        if path.is_file()
+        str(path.relative_to(ci.study)) for part in parts for path in (ci.study / part).rglob("*") if path.is_file()
     }
     assert stored - made == {"export/optuna.db"}
     assert {f"tables/{name}.parquet" for name in TABLES} <= made
-    assert compared(finished, again) == []
+    assert compared(ci, again) == []
 
 
 def test_no_rule_that_trains_or_asks_may_run_again():
@@ -105,25 +107,43 @@ def test_an_altered_prediction_is_found(copy):
     run = copy.study / "random/t0/i1/s0"
     rewrite(run / "predictions.parquet", lambda frame: frame.with_columns(pl.col("prediction") + 5.0))
     differences, lines = found(copy, check_runs)
-    assert differences == {("smallest/random/t0/i1/s0/predictions.parquet", "sha256")}
+    assert differences == {("ci/random/t0/i1/s0/predictions.parquet", "sha256")}
     differences, lines = found(copy, check_trials)
-    assert ("smallest/random/t0/i1/trial.parquet", "val_mae") in differences
+    assert ("ci/random/t0/i1/trial.parquet", "val_mae") in differences
     assert any(re.search(r"val_mae: stored \d+\.\d+, recomputed \d+\.\d+", line) for line in lines)
-    assert {file for file, _ in differences} <= {f"smallest/random/t0/i{number}/trial.parquet" for number in (1, 2)}
+    assert {file for file, _ in differences} <= {f"ci/random/t0/i{number}/trial.parquet" for number in (1, 2, 3)}
 
 
-def test_an_altered_prediction_reaches_tables_and_page(copy, verify):
-    """A hundredth of a degree on one test protein, in a run of the confirmation."""
-    (run, *_) = sorted(copy.study.glob("confirm/c*/s*/predictions.parquet"))
+def test_an_altered_prediction_reaches_tables_and_page(minimal_copy, verify):
+    """A hundredth of a degree on one test protein, in a run of the confirmation.
+
+    Embedding, bundle, exports and a table are absent: that is said, and is no difference.
+    """
+    study = minimal_copy.study
+    (run, *_) = sorted(study.glob("confirm/c*/s*/predictions.parquet"))
     first = pl.col("split").eq("test") & pl.col("split").eq("test").cum_sum().eq(1)
     rewrite(run, lambda frame: frame.with_columns(pl.col("prediction") + first.cast(pl.Float64) * 0.01))
-    status, lines = verify(copy, shown=1000)
+    for folder in (study.parent / "embeddings", study / "bundle", study / "export"):
+        shutil.rmtree(folder)
+    (study / "tables" / "spread.parquet").unlink()
+    status, lines = verify(minimal_copy, shown=1000)
     assert status == DIFFERENT
     text = "\n".join(lines)
-    assert f"{run.relative_to(copy.study.parent)} sha256" in text
+    assert f"{run.relative_to(study.parent)} sha256" in text
     assert "evidence/confirmed_predictions.parquet" in text
     assert re.search(r"tables/confirmed_runs\.parquet \[candidate=\w+ seed=\d+.*\] test_mae: stored", text)
     assert "report/report.html [" in text
+    for name in ("bundle/smallest.zip", "export/winners.csv", "tables/spread.parquet"):
+        assert f"note: smallest/{name}: absent" in text, name
+    assert "note: embeddings/" in text
+
+
+def test_an_absent_journal_is_noted(copy):
+    shutil.rmtree(copy.study / "journal")
+    place = Place.of(copy.study)
+    group = Group("test", place.results)
+    check_runs(group, place)
+    assert not group.differences and any("ci/journal/runs: absent" in note for note in group.notes)
 
 
 def test_an_altered_label_is_found(copy):
@@ -143,7 +163,7 @@ def test_an_altered_table_cell_is_found(copy, again, name):
     first = pl.int_range(pl.len()).eq(0).cast(pl.Float64)
     rewrite(path, lambda frame: frame.with_columns(pl.col(column) + first * 1e-6))
     (line,) = compared(copy, again)
-    assert line.startswith(f"smallest/tables/{name}.parquet [")
+    assert line.startswith(f"ci/tables/{name}.parquet [")
     assert f"] {column}: stored" in line
     assert compared(copy, again, tolerance=1e-3) == []
 
@@ -152,8 +172,8 @@ def test_a_missing_row_is_named(copy, again):
     path = copy.study / "tables" / "trials.parquet"
     rewrite(path, lambda frame: frame.head(len(frame) - 1))
     one, other = compared(copy, again)
-    assert one == "smallest/tables/trials.parquet number of rows: stored 11, recomputed 12"
-    assert other.startswith("smallest/tables/trials.parquet [strategy=ua trajectory=0 iteration=2")
+    assert one == "ci/tables/trials.parquet number of rows: stored 23, recomputed 24"
+    assert other.startswith("ci/tables/trials.parquet [strategy=ua_bo trajectory=0 iteration=3")
     assert other.endswith("row: stored absent, recomputed present")
 
 
@@ -162,7 +182,7 @@ def test_an_altered_transcript_is_found(copy):
     record = read_json(path)
     write_json(path, record | {"reply": record["reply"] | {"text": record["reply"]["text"] + " "}})
     differences, lines = found(copy, check_transcripts)
-    assert differences == {("smallest/ra/t0/i1/llm", "seals")}
+    assert differences == {("ci/ra/t0/i1/llm", "seals")}
     assert "changed after it was written" in lines[0]
 
 
@@ -174,42 +194,42 @@ def test_an_altered_transcript_with_a_new_seal_is_found(copy):
     write_record(path, record | {"reply": reply})
     assert found(copy, check_transcripts)[0] == set()
     differences, _ = found(copy, check_proposals)
-    assert ("smallest/ra/t0/i1/proposal.json", "strict replay") in differences
+    assert ("ci/ra/t0/i1/proposal.json", "strict replay") in differences
     request = record["request"] | {"model": "another"}
     write_record(path, record | {"request": request, "usage": record["usage"] | {"prompt_tokens": 1}})
     differences, _ = found(copy, check_transcripts)
     assert differences == {
-        ("smallest/ra/t0/i1/llm/01.json", "request_hash"),
-        ("smallest/ra/t0/i1/proposal.json", "prompt_tokens"),
+        ("ci/ra/t0/i1/llm/01.json", "request_hash"),
+        ("ci/ra/t0/i1/proposal.json", "prompt_tokens"),
     }
     write_record(path, record | {"request": request, "request_hash": sha256_json(request)})
-    assert ("smallest/ra/t0/i1/proposal.json", "strict replay") in found(copy, check_proposals)[0]
+    assert ("ci/ra/t0/i1/proposal.json", "strict replay") in found(copy, check_proposals)[0]
 
 
 def test_an_altered_script_is_found(copy):
     path = copy.study / "ua/t0/i2/train.py"
     path.write_text(path.read_text() + "\n# altered\n")
-    assert found(copy, check_runs)[0] == {("smallest/ua/t0/i2/train.py", "script")}
+    assert found(copy, check_runs)[0] == {("ci/ua/t0/i2/train.py", "script")}
     fields = read_json(path.parent / "proposal.json")
     write_json(path.parent / "proposal.json", fields | {"script": sha256_file(path)})
     differences, _ = found(copy, check_runs, check_trials, check_proposals)
-    assert ("smallest/ua/t0/i2/trial.parquet", "script") in differences
-    assert any(file == "smallest/ua/t0/i2/train.py" for file, _ in differences)
+    assert ("ci/ua/t0/i2/trial.parquet", "script") in differences
+    assert any(file == "ci/ua/t0/i2/train.py" for file, _ in differences)
 
 
 def test_a_swapped_incumbent_with_a_new_chain_is_found(copy):
     search = copy.study / "random/t0"
     rows, chain = [], ""
-    for row in pl.read_parquet(search / "i2/history.parquet").iter_rows(named=True):
-        if row["iteration"] == 2:
+    for row in pl.read_parquet(search / "i3/history.parquet").iter_rows(named=True):
+        if row["iteration"] == 3:
             row |= {"incumbent": 1 if row["incumbent"] != 1 else 2, "decision": "keep"}
         chain = chain_of(chain, row)
         rows.append(row | {"chain": chain})
-    write_table(search / "i2/history.parquet", rows, TRIAL)
-    write_table(search / "i2/trial.parquet", rows[2:], TRIAL)
-    write_table(search / "trials_n2_s2.parquet", rows, TRIAL)
+    write_table(search / "i3/history.parquet", rows, TRIAL)
+    write_table(search / "i3/trial.parquet", rows[3:], TRIAL)
+    write_table(search / "trials_n3_s2.parquet", rows, TRIAL)
     differences, _ = found(copy, check_trials)
-    assert ("smallest/random/t0/i2/trial.parquet", "incumbent") in differences
+    assert ("ci/random/t0/i3/trial.parquet", "incumbent") in differences
     assert not any(column == "chain" for _, column in differences)
 
 
@@ -220,7 +240,7 @@ def test_an_altered_number_on_the_page_is_found(copy, again):
     altered = f"{float(number[1]) - 1:.2f}"
     page.write_text(text[: number.start(1)] + altered + text[number.end(1) :])
     (line,) = compared(copy, again)
-    assert line.startswith("smallest/report/report.html [result] text ")
+    assert line.startswith("ci/report/report.html [result] text ")
     assert line.endswith(f"stored “{altered}”, recomputed “{number[1]}”")
 
 
@@ -230,52 +250,16 @@ def test_an_altered_place_in_a_drawing_is_found(copy, again):
     circle = re.search(r'<path transform="translate\((\d+)', text)
     page.write_text(text[: circle.start(1)] + str(int(circle[1]) + 9) + text[circle.end(1) :])
     (line,) = compared(copy, again)
-    assert line.startswith("smallest/report/report.html [figure-")
+    assert line.startswith("ci/report/report.html [figure-")
 
 
-def test_missing_files_are_named_and_cannot_be_verified(copy, verify):
-    (copy.study / "random/t0/i1/s1/predictions.parquet").unlink()
-    status, lines = verify(copy)
+def test_missing_files_are_named_and_cannot_be_verified(minimal_copy, verify):
+    (minimal_copy.study / "random/t0/i1/s0/predictions.parquet").unlink()
+    status, lines = verify(minimal_copy)
     assert status == UNVERIFIED, lines
-    assert "missing smallest/random/t0/i1/s1/predictions.parquet" in lines[-1]
-    (copy.study / "report" / "config.json").unlink()
-    command = [sys.executable, "-m", "tmelt", "verify", copy.study]
-    done = subprocess.run(command, env=copy.environment(), capture_output=True, text=True)
+    assert "missing smallest/random/t0/i1/s0/predictions.parquet" in lines[-1]
+    (minimal_copy.study / "report" / "config.json").unlink()
+    command = [sys.executable, "-m", "tmelt", "verify", minimal_copy.study]
+    done = subprocess.run(command, env=minimal_copy.environment(), capture_output=True, text=True)
     assert done.returncode == UNVERIFIED
     assert re.fullmatch(r"error: .*config\.json: no such file; run the study to its report.*\n", done.stderr)
-
-
-def test_an_extended_study_is_equal_and_optional_parts_may_be_absent(copy, verify):
-    """Without the embedding, the journal, the bundle, the exports and a table: said, and no fault."""
-    extent = copy.config["extent"]
-    extent |= {"iterations": 3, "seeds": [0, 1, 2], "confirm_seeds": 2}
-    extent["strategies"] = {name: extent["strategies"][name] for name in ("random", "bo", "ra", "ua")}
-    copy.write_config()
-    copy.run(targets=["all"], timeout=1100)
-    assert len(json.loads((copy.study / "vault_log.json").read_text())) == 2
-    shutil.rmtree(copy.folder / "results" / "embeddings")
-    for name in ("journal", "bundle", "export"):
-        shutil.rmtree(copy.study / name)
-    (copy.study / "tables" / "spread.parquet").unlink()
-    status, lines = verify(copy, shown=50)
-    assert status == EQUAL, lines
-    text = "\n".join(lines)
-    for name in ("journal/runs", "bundle/smallest.zip", "export/winners.csv", "tables/spread.parquet"):
-        assert f"note: smallest/{name}: absent" in text, name
-    assert "note: embeddings/" in text
-
-
-def test_failed_and_stopped_searches_without_confirmation_are_equal(tmp_path, monkeypatch, verify):
-    """A real LLM's transcripts over HTTP, a crash, a spent budget, and a server that is gone."""
-    monkeypatch.setenv("TEST_LLM_KEY", "sk-planted-secret")
-    with ChatServer() as server:
-        server.will(written(RIDGE.replace("np.linalg.solve", "np.linalg.sovle")), written(RIDGE))
-        space = unleashed(tmp_path, server, iterations=3, budget={"calls": 2})
-        space.config["extent"]["confirm_seeds"] = 0
-        space.write_config()
-        space.run(targets=["all"], timeout=1100)
-    monkeypatch.delenv("TEST_LLM_KEY")
-    assert pl.read_parquet(space.study / "tables/trials.parquet")["status"].to_list() == ["ok", "crash", "ok"]
-    status, lines = verify(space)
-    assert status == EQUAL, lines
-    assert any("were not replayed: 1" in line for line in lines), lines
