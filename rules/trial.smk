@@ -145,6 +145,7 @@ rule score_trial:
     input:
         protocol=frozen(f"{STUDY}/protocol.json"),
         labels=frozen(f"{DATA}/vault/val.parquet"),
+        proteins=frozen(f"{DATA}/proteins.parquet"),
         proposal=frozen_all(f"{TRIAL}/proposal.json"),
         script=frozen_all(f"{TRIAL}/train.py"),
         runs=runs_of_trial,
@@ -166,6 +167,7 @@ rule score_trial:
         runs=folders_of_scored_runs,
     shell:
         "python scripts/score_trial.py --protocol {input.protocol:q} --labels {input.labels:q}"
+        " --proteins {input.proteins:q}"
         " --proposal {input.proposal:q} --strategy {wildcards.strategy:q} --trajectory {wildcards.trajectory:q}"
         " --iteration {wildcards.iteration:q} --runs {params.runs:q} --history-before {input.history:q}"
         " --trial {output.trial:q} --history {output.history:q} 2> {log:q}"

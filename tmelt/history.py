@@ -40,6 +40,10 @@ class Proposal:
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
     transcripts: Sequence[str] = ()  # file names under llm/
+    tool_calls: int = 0  # tools used before it was made
+    tool_s: float = 0.0  # seconds of checks and tries by the budget's clock
+    tool_cpu_s: float = 0.0
+    tool_device_s: float = 0.0
 
     @property
     def script_sha256(self) -> str:

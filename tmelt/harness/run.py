@@ -5,6 +5,7 @@ checkpoint and a pool of proteins without labels, shuffled anew for every run. T
 no test label; it reads raw numbers only. Whatever the candidate does ends in a row with a status.
 """
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -250,15 +251,16 @@ class _Runner:
             "checkpoint_mb": folder_size(folder / "checkpoint") / 2**20,
             "parameter_count": read_parameter_count(folder / "notes" / "model.json"),
         }
-        curve = read_curve(folder / "notes" / "curve.jsonl")
+        curve, reports = read_curve(folder / "notes" / "curve.jsonl")
         row["epochs"] = curve[-1]["epoch"] if curve else None
+        row["reports"] = json.dumps(reports) if reports else None
         predictions: list[dict[str, Any]] = []
         if clock.is_overdrawn(fit, self.fit_s):
             row |= {"status": "tamper", "reason": "cpu_time"}
         elif fit.status == "ok":
             try:
                 values, first, second = self._judge(folder)
-                predictions = self._hidden_predictions(values)
+                predictions = self._recorded_predictions(values)
                 row |= self._open_errors(values) | {"predict_s": clock.used(first)}
                 row["cpu_s"] += first.cpu_s + second.cpu_s
                 row["wall_s"] += first.wall_s + second.wall_s
@@ -375,12 +377,12 @@ class _Runner:
         folder.chmod(0o755)  # the sandbox may run as another user
         return folder
 
-    def _hidden_predictions(self, values: np.ndarray) -> list[dict[str, Any]]:
-        """Rows for predictions.parquet: val, select and test, by protein."""
+    def _recorded_predictions(self, values: np.ndarray) -> list[dict[str, Any]]:
+        """Rows for predictions.parquet: val, select, test and stop, by protein."""
         return [
             {"protein_id": protein, "split": role, "prediction": float(value)}
             for protein, role, value in zip(self.pool["protein_id"], self.pool["role"], values, strict=True)
-            if role in HIDDEN
+            if role in (*HIDDEN, "stop")
         ]
 
     def _open_errors(self, values: np.ndarray) -> dict[str, float | None]:

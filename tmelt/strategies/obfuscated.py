@@ -98,7 +98,7 @@ class View:
         rows = []
         for trial in history:
             error = trial.error if trial.error == VETOED else None
-            rows.append({**trial.row, "knobs": json.dumps(self.knobs(trial.knobs)), "error": error})
+            rows.append({**trial.row, "knobs": json.dumps(self.knobs(trial.knobs)), "error": error, "diagnostics": None})
         return History([Trial(row) for row in rows])
 
 

@@ -21,7 +21,8 @@ from tmelt.strategies.memory import NOT_RUN
 # Columns that say what was tried, not what came of it; decision and incumbent are made anew.
 _TRIED = frozenset({
     "strategy", "trajectory", "iteration", "origin", "parent", "script", "script_lines", "knobs", "proposal",
-    "cost_usd", "llm_calls", "prompt_tokens", "completion_tokens", "chain", "decision", "incumbent",
+    "cost_usd", "llm_calls", "prompt_tokens", "completion_tokens", "tool_calls", "tool_s", "tool_cpu_s",
+    "tool_device_s", "chain", "decision", "incumbent",
 })  # fmt: skip
 
 
