@@ -7,9 +7,10 @@ Out  results/{study}/models/{model}/dialect.json: how an LLM wants to be asked, 
 """
 
 PROPOSE = (
-    "python scripts/propose.py --protocol {input.protocol:q} --strategy {wildcards.strategy:q}"
+    "python scripts/propose.py --protocol {input.protocol:q} --proteins {input.proteins:q}"
+    " --embedding {input.embedding:q} --strategy {wildcards.strategy:q}"
     " --settings {params.settings:q} --trajectory {wildcards.trajectory:q} --iteration {wildcards.iteration:q}"
-    " --history {input.history:q} --dialect {input.dialect:q} --replay {params.replay:q} --folder {params.folder:q}"
+    " --iterations {params.iterations:q} --history {input.history:q} --dialect {input.dialect:q} --replay {params.replay:q} --folder {params.folder:q}"
     " 2> {log:q}"
 )
 TRAIN = (
@@ -60,6 +61,8 @@ rule probe_model:
 rule propose_by_agent:
     input:
         protocol=frozen(f"{STUDY}/protocol.json"),
+        proteins=frozen(f"{DATA}/proteins.parquet"),
+        embedding=frozen(f"{EMBEDDING}/embedding.json"),
         strategy=frozen_all(f"{STUDY}/{{strategy}}/strategy.json"),
         history=previous_history,
         dialect=dialect_of_strategy,
@@ -74,13 +77,16 @@ rule propose_by_agent:
     localrule: CONFIG.runtime.local_steps
     conda:
         "../envs/tmelt.yaml"
+    threads: proposal_threads
     resources:
         llm=1,
+        gpu=proposal_gpus,
         runtime=growing(120),
-        mem_mb=growing(2000),
+        mem_mb=proposal_megabytes,
     params:
         settings=settings_of,
         folder=folder_of_output,
+        iterations=ITERATIONS,
         replay=CONFIG.runtime.replay,
     shell:
         PROPOSE
@@ -92,7 +98,9 @@ use rule propose_by_agent as propose with:
     group:
         job_group if CONFIG.runtime.group == "block" else None
     localrule: CONFIG.runtime.local_steps
+    threads: 1
     resources:
+        gpu=0,
         runtime=growing(5),
         mem_mb=growing(2000),
 

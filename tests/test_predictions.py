@@ -75,7 +75,10 @@ def test_reports_are_bounded_finite_and_belong_to_an_epoch(tmp_path):
     rows, reports = read_curve(tmp_path / "c")
     assert len(reports) == REPORTS_MAX and reports["before"] == 1 and reports["weight"] == 0.75
     assert "bad name" not in reports and "text" not in reports and "flag" not in reports and "n18" not in reports
-    assert [json.loads(row["reports"])["weight"] if "weight" in row["reports"] else None for row in rows] == [None, 0.75]
+    assert [json.loads(row["reports"])["weight"] if "weight" in row["reports"] else None for row in rows] == [
+        None,
+        0.75,
+    ]
     assert json.loads(rows[0]["reports"]) == {"before": 1}
 
 

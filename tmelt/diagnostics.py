@@ -1,10 +1,11 @@
 """What a trial's runs say of its candidate beyond the validation error: epochs, reports and errors on stop.
 
-Everything is a mean over training seeds. Epochs, curve and reports are the candidate's own account of fit, which sees no
-protein of val, select or test. Errors on stop (the early-stopping proteins) are measured by the harness from the same
-predictions as every other error.
+Everything is a mean over training seeds. Epochs, curve and reports are the candidate's own account of fit, which sees
+no protein of val, select or test. Errors on stop (the early-stopping proteins) are measured by the harness from the
+same predictions as every other error.
 """
 
+import itertools
 import json
 import math
 import statistics
@@ -76,9 +77,7 @@ def _mean(values: Sequence[float]) -> float | None:
     return round(statistics.fmean(values), 1) if values else None
 
 
-def _stop_errors(
-    runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], proteins: Path
-) -> dict[str, Any] | None:
+def _stop_errors(runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], proteins: Path) -> dict[str, Any] | None:
     """Errors on stop over the seeds of a trial; None unless all its runs ended ok and predicted stop."""
     if not runs or any(run["status"] != "ok" for run in tried):
         return None
@@ -114,7 +113,12 @@ def stop_errors(known: pl.DataFrame, predictions: np.ndarray) -> dict[str, Any]:
     groups = known["organism"].fill_null("unknown").to_numpy()
 
     def row(name: str, chosen: np.ndarray) -> list[Any]:
-        return [name, int(chosen.sum()), round(float(absolute[chosen].mean()), 2), round(float(signed[chosen].mean()), 2)]
+        return [
+            name,
+            int(chosen.sum()),
+            round(float(absolute[chosen].mean()), 2),
+            round(float(signed[chosen].mean()), 2),
+        ]
 
     names, sizes = np.unique(groups, return_counts=True)
     ranked = [str(names[place]) for place in np.lexsort((names, -sizes))]
@@ -152,7 +156,7 @@ def _bands(values: np.ndarray, unit: str) -> list[tuple[str, np.ndarray]]:
     """(name, members) of up to BANDS bands with about equal numbers of proteins."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BANDS + 1)))
     bands = []
-    for place, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for place, (low, high) in enumerate(itertools.pairwise(edges)):
         last = place == len(edges) - 2
         members = (values >= low) & ((values <= high) if last else (values < high))
         if members.any():

@@ -38,6 +38,7 @@ def prompt_for(kind, history, **values):
     """(system, user) as the strategy makes them."""
     memory = remember(history, Space(), base=(history.incumbent or history[0]).iteration, tokens=12_000)
     common = {"task": task_text({}), "knobs": Space().markdown(), "history": memory, "guidance": "", "iteration": "9"}
+    common |= {"left": "", "tools": ""}
     return fill_program(program_path(kind), {**common, **values})
 
 

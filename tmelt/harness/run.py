@@ -129,20 +129,8 @@ def train_runs(
     rows = [journal.recall(kept, key, folder, keep_checkpoints) for key, folder in zip(keys, folders, strict=True)]
     todo = [position for position, row in enumerate(rows) if row is None]
     if todo:
-        check_views(harness.embedding)
-        if harness.sandbox != "none":
-            refuse_exposed(harness.proteins.parent / "vault")
-        else:
-            print("warning: `sandbox: none`: the candidate runs with all of this user's rights", file=sys.stderr)
-        with Sandbox(
-            harness.sandbox,
-            gpu=harness.device == "cuda",
-            image=harness.sandbox_image,
-            preload=PRELOAD,
-            read=(harness.embedding / "fit", harness.embedding / "pool"),
-            threads=harness.threads,
-        ) as sandbox:
-            runner = _Runner(proposal, harness, sandbox, variation, min(max(1, side_by_side), len(todo)))
+        with open_sandbox(harness) as sandbox:
+            runner = Runner(proposal, harness, sandbox, variation, min(max(1, side_by_side), len(todo)))
             failed = runner.rehearse() if proposal.script_sha256 != harness.reference_sha256 else None
 
             def train(position: int) -> dict[str, Any]:
@@ -161,6 +149,27 @@ def train_runs(
     for row, folder in zip(rows, folders, strict=True):
         write_table(folder / "run.parquet", [row], RUN)
     return rows
+
+
+def open_sandbox(harness: Harness) -> Sandbox:
+    """A warm sandbox for candidates of a study, to be used as a context manager.
+
+    Raises:
+        InputError: the views of the embedding are damaged, or candidates could read the vault.
+    """
+    check_views(harness.embedding)
+    if harness.sandbox != "none":
+        refuse_exposed(harness.proteins.parent / "vault")
+    else:
+        print("warning: `sandbox: none`: the candidate runs with all of this user's rights", file=sys.stderr)
+    return Sandbox(
+        harness.sandbox,
+        gpu=harness.device == "cuda",
+        image=harness.sandbox_image,
+        preload=PRELOAD,
+        read=(harness.embedding / "fit", harness.embedding / "pool"),
+        threads=harness.threads,
+    )
 
 
 def run_key(proposal: Proposal, seed: int, harness: Harness, variation: Variation) -> str:
@@ -190,11 +199,37 @@ class _Failure:
         return row
 
 
-class _Runner:
-    """The runs of one candidate, in one warm sandbox."""
+@dataclass(frozen=True)
+class ShortRun:
+    """A fit of an agent's that is no trial, and what it predicts for early-stopping proteins.
+
+    Attributes:
+        status: as of a run.
+        reason: one word from the harness's closed list, or None.
+        log: the end of what the script printed in fit; nothing of predict.
+        curve: rows of tmelt.schema.CURVE.
+        reports: numbers by name.
+        predictions: (n,) in °C for the early-stopping proteins in the pool's order; None unless `status` is ok.
+    """
+
+    status: str
+    reason: str | None
+    log: str
+    curve: list[dict[str, Any]]
+    reports: dict[str, float]
+    predictions: np.ndarray | None
+
+
+class Runner:
+    """The runs of one candidate, in one warm sandbox.
+
+    Attributes:
+        outcomes: of every phase that ran, in order.
+    """
 
     def __init__(self, proposal: Proposal, harness: Harness, sandbox: Sandbox, variation: Variation, side_by_side: int):
         self.proposal, self.harness, self.sandbox, self.side_by_side = proposal, harness, sandbox, side_by_side
+        self.outcomes: list[Outcome] = []
         self.budget_factor = variation.budget_factor
         self.fit_s = harness.budget.fit_s * self.budget_factor
         self.fit_rows = variation.fit_rows(harness.embedding, harness.proteins)
@@ -209,15 +244,7 @@ class _Runner:
     def rehearse(self) -> _Failure | None:
         """Fit and predict on a few proteins: a broken contract shows in seconds. A slow script is no failure here."""
         folder = self._folder("rehearsal")
-        is_stop = np.load(self.harness.embedding / "fit" / "is_stop.npy")
-        rows = np.concatenate(
-            [
-                np.flatnonzero(~is_stop)[: REHEARSAL_PROTEINS * 3 // 4],
-                np.flatnonzero(is_stop)[: REHEARSAL_PROTEINS // 4],
-            ]
-        )
-        seconds = min(REHEARSAL_S, self.harness.budget.fit_s)
-        fit = self._fit(folder, seed=0, seconds=seconds, rows=rows)
+        fit = self._fit(folder, seed=0, seconds=self.rehearsal_s, rows=self.few_rows())
         if fit.status != "ok":
             used = self.harness.clock.used(fit)
             return None if fit.status == "timeout" else _Failure(fit.status, "rehearsal", _tail(fit), used)
@@ -228,6 +255,42 @@ class _Runner:
         except Invalid as invalid:
             return _Failure(invalid.status, invalid.reason, _tail(fit), self.harness.clock.used(fit))
         return None
+
+    @property
+    def rehearsal_s(self) -> float:
+        """Seconds that a rehearsal's fit has."""
+        return min(REHEARSAL_S, self.harness.budget.fit_s)
+
+    def few_rows(self) -> np.ndarray:
+        """The proteins of fit and stop that a rehearsal trains on, as rows of the view."""
+        is_stop = np.load(self.harness.embedding / "fit" / "is_stop.npy")
+        fit, stop = np.flatnonzero(~is_stop), np.flatnonzero(is_stop)
+        return np.concatenate([fit[: REHEARSAL_PROTEINS * 3 // 4], stop[: REHEARSAL_PROTEINS // 4]])
+
+    def short_run(self, name: str, rows: np.ndarray, seconds: float) -> ShortRun:
+        """Fit on these proteins for so many seconds and predict early-stopping proteins.
+
+        Predict gets a view that holds early-stopping proteins alone, which fit saw as well. So nothing that depends on
+        a protein of val, select or test can come back.
+
+        Args:
+            name: of a new folder in the sandbox.
+            rows: of the view of fit and stop.
+            seconds: of fit by the budget's clock.
+        """
+        folder = self._folder(name)
+        fit = self._fit(folder, seed=0, seconds=seconds, rows=rows)
+        curve, reports = read_curve(folder / "notes" / "curve.jsonl")
+        if fit.status != "ok":
+            return ShortRun(fit.status, None, _tail(fit), curve, reports, None)
+        stop = np.flatnonzero((self.pool["role"] == "stop").to_numpy())
+        view = self._folder(f"{name}/stop")
+        _write_small_pool(self.harness.embedding / "pool", stop, view)
+        try:
+            values, _ = self._predict(folder, "a", np.arange(len(stop)), view)
+        except Invalid as invalid:
+            return ShortRun(invalid.status, invalid.reason, _tail(fit), curve, reports, None)
+        return ShortRun("ok", None, _tail(fit), curve, reports, values)
 
     def checkpoint(self, seed: int) -> Path:
         """Where the candidate left what it learnt with this seed, until the sandbox closes."""
@@ -367,6 +430,7 @@ class _Runner:
                     cores=cores,
                 )
             )
+        self.outcomes.append(outcome)
         if outcome.error:
             raise InfrastructureError(f"sandbox {outcome.backend}: {outcome.error}")
         return outcome

@@ -23,7 +23,8 @@ def model_id(kind: str, options: Mapping[str, Any], memory_tokens: int) -> str |
         return None
     identity = {name: options[name] for name in _DEPENDS_ON if options.get(name) is not None}
     longest = longest_prompt(kind, options, memory_tokens)
-    return sha256_json([identity, longest, bool(options.get("budget"))])[:12]
+    asks_for_tools = [True] if options.get("tools") not in (None, "none") else []
+    return sha256_json([identity, longest, bool(options.get("budget")), *asks_for_tools])[:12]
 
 
 def longest_prompt(kind: str, options: Mapping[str, Any], memory_tokens: int) -> int:

@@ -239,7 +239,8 @@ def _transcripts(folder: Path, proposal: Mapping[str, Any]) -> Iterable[dict[str
         try:
             record = read_record(path)
             reply, usage = record["reply"], record["usage"]
-            text = reply["text"]
+            calls = ", ".join(reply.get("tool_calls") or [])
+            text = reply["text"] + (f"\n[calls {calls}]" if calls else "")
             about = [
                 record["purpose"],
                 record["request"]["model"],

@@ -18,12 +18,14 @@ from tmelt.knobs import Knob, KnobError, Space, Value, knobs_from_table
 from tmelt.strategies import Context
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.guidance import VETOED, guidance_in_force
+from tmelt.strategies.left import left_in_force
 from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, remember
 from tmelt.strategies.options import read_options
 from tmelt.strategies.program import fill_program, program_path
 
 if TYPE_CHECKING:
     from tmelt.llm import NoUsableReply
+    from tmelt.strategies.tools import Candidate
 
 LOOK_UP_MAX = 5
 MEMORY_TOKENS = 12_000
@@ -49,6 +51,7 @@ class Reply(BaseModel):
         None, allow_inf_nan=False, description="expected change of the validation error in °C; negative is better"
     )
     look_up: tuple[int, ...] = Field((), max_length=LOOK_UP_MAX, description="trials to see in full next time")
+    start: int | None = Field(None, alias="from", description="the trial to start from; null: the agent's usual base")
 
 
 OwnOptions = TypeVar("OwnOptions", bound=Options)
@@ -109,7 +112,7 @@ def consult(
     base: Base,
     values: Mapping[str, str],
     parse: Callable[[str], Proposal],
-    scripts: bool,
+    draft: "Callable[[str, Mapping[str, Any], Base], Candidate] | None" = None,
     purpose: str = "propose",
 ) -> Proposal:
     """Ask the agent and record what came of it.
@@ -119,9 +122,11 @@ def consult(
         context: of the trial to propose.
         options: the agent's.
         base: the trial that changes start from.
-        values: what the program's placeholders stand for, besides `task`, `knobs`, `history`, `guidance`, `iteration`.
+        values: what the program's placeholders stand for, besides `task`, `knobs`, `history`, `left`,
+            `guidance`, `iteration`.
         parse: makes a proposal of a reply's text, or raises `tmelt.llm.ReplyError`.
-        scripts: whether the agent may see and write scripts.
+        draft: for agents that see and write scripts; makes a candidate of a text, changes of knobs and a base, or
+            raises `tmelt.llm.ReplyError`.
         purpose: a word for people who read the transcripts.
 
     Returns:
@@ -140,18 +145,32 @@ def consult(
         base=base.trial.iteration,
         tokens=options.memory_tokens,
         look_up=asked_for(history),
-        script_of=(lambda number: base_of(history[number], context).script) if scripts else None,
+        script_of=(lambda number: base_of(history[number], context).script) if draft else None,
     )
+    toolbox = None
+    if conversation.settings.tools is not None:
+        from tmelt.strategies.tools import AgentTools
+
+        toolbox = AgentTools(history, context, conversation.settings.tools, base=base, space=space, candidate=draft)
+
+    def parse_and_check(text: str) -> Proposal:
+        proposal = parse(text)
+        if toolbox is not None and draft is not None:
+            toolbox.require_check(proposal, conversation)
+        return proposal
+
     common = {
         "task": task_text({**(context.facts or {}), "training seeds of a trial": history[0].seeds}),
         "knobs": context.space.markdown(),
         "history": memory,
         "guidance": words,
+        "tools": toolbox.text(conversation.native_tools) if toolbox is not None else "",
+        "left": left_in_force(context, conversation, getattr(options, "round", None)),
         "iteration": str(context.iteration),
     }
     system, user = fill_program(program_path(context.kind), {**common, **values})
     try:
-        proposal = conversation.ask(system=system, user=user, parse=parse, purpose=purpose)
+        proposal = conversation.ask(system=system, user=user, parse=parse_and_check, purpose=purpose, toolbox=toolbox)
         conversation.finish()
     except NoUsableReply as error:
         proposal = _unusable(base, history, error, options.stop_after_unusable)
@@ -159,9 +178,14 @@ def consult(
     except BudgetSpent as error:
         proposal = _without_change(base, "stopped", str(error))
     state = {**(proposal.state or {}), **({"human": {"guidance": words}} if words else {})}
+    used = conversation.tools_used
     return replace(
         proposal,
         state=state or None,
+        tool_calls=used.calls,
+        tool_s=used.seconds,
+        tool_cpu_s=used.cpu_s,
+        tool_device_s=used.device_s,
         cost_usd=conversation.cost_usd,
         llm_calls=conversation.calls,
         prompt_tokens=conversation.prompt_tokens,
@@ -233,7 +257,8 @@ def read_reply(model: type[OwnReply], raw: Any, history: History) -> OwnReply:
     """A reply's JSON in its model.
 
     Raises:
-        ReplyError: a missing, unknown or ill-typed field, or a look-up of a trial that does not exist.
+        ReplyError: a missing, unknown or ill-typed field, a look-up of a trial that does not exist, or a start from one
+            that does not exist or did not run.
     """
     from tmelt.llm import ReplyError
 
@@ -241,11 +266,22 @@ def read_reply(model: type[OwnReply], raw: Any, history: History) -> OwnReply:
         reply = model.model_validate(raw)
     except ValidationError as error:
         found = [f"{'.'.join(map(str, each['loc'])) or 'reply'}: {each['msg']}" for each in error.errors()[:3]]
-        raise ReplyError(f"{'; '.join(found)}. The JSON object has the keys {', '.join(model.model_fields)}") from None
+        keys = (field.alias or name for name, field in model.model_fields.items())
+        raise ReplyError(f"{'; '.join(found)}. The JSON object has the keys {', '.join(keys)}") from None
     for number in reply.look_up:
         if not 0 <= number < len(history):
             raise ReplyError(f"look_up: there is no trial {number}; the trials are 0 to {len(history) - 1}")
+    if reply.start is not None:
+        if not 0 <= reply.start < len(history):
+            raise ReplyError(f"from: there is no trial {reply.start}; the trials are 0 to {len(history) - 1}")
+        if history[reply.start].status in NOT_RUN:
+            raise ReplyError(f"from: trial {reply.start} did not run ({history[reply.start].status}); name another")
     return reply
+
+
+def chosen_base(reply: Reply, base: Base, history: History, context: Context) -> Base:
+    """The trial that the reply starts from: the one it names, or the agent's usual base."""
+    return base if reply.start is None else base_of(history[reply.start], context)
 
 
 def apply_changes(

@@ -21,6 +21,11 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any]) -> None:
     own = dict(options)
     if kind in ("placebo", "obfuscated"):  # an agent seen through a mask: the other options are the agent's
         agent = read_options(importlib.import_module(MODULES[kind]).OPTIONS, own, strategy).agent
+        if kind == "obfuscated" and own.get("tools") not in (None, "none"):
+            raise InputError(
+                f"config: extent.strategies.{strategy}.tools: an obfuscated view has none, because their results"
+                " name the task; remove the key"
+            )
         own.pop("agent", None)
         check_options(strategy, agent, own)
         return

@@ -98,7 +98,9 @@ class View:
         rows = []
         for trial in history:
             error = trial.error if trial.error == VETOED else None
-            rows.append({**trial.row, "knobs": json.dumps(self.knobs(trial.knobs)), "error": error, "diagnostics": None})
+            rows.append(
+                {**trial.row, "knobs": json.dumps(self.knobs(trial.knobs)), "error": error, "diagnostics": None}
+            )
         return History([Trial(row) for row in rows])
 
 
@@ -130,7 +132,14 @@ class _Plain:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._conversation, name)
 
-    def ask(self, *, system: str, user: str, parse: Callable[[str], Proposal], purpose: str) -> Proposal:
+    @property
+    def settings(self) -> Any:
+        """Without tools, whose results would be in the task's own words."""
+        return self._conversation.settings.model_copy(update={"tools": None})
+
+    def ask(
+        self, *, system: str, user: str, parse: Callable[[str], Proposal], purpose: str, toolbox: None = None
+    ) -> Proposal:
         """As `Conversation.ask`; complaints about a reply are put in plain words as well."""
         from tmelt.llm import ReplyError
 

@@ -41,7 +41,7 @@ def propose(history: History, context: Context) -> Proposal:
     agent = context.options.get("agent", "ra")
     rest = {name: value for name, value in context.options.items() if name != "agent"}
     module = importlib.import_module(MODULES[agent])
-    return module.propose(shuffled(history, context.seed), replace(context, kind=agent, options=rest))
+    return module.propose(shuffled(history, context.seed), replace(context, kind=agent, options=rest, bench=None))
 
 
 def shuffled(history: History, seed: int) -> History:

@@ -5,7 +5,7 @@ left.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from tmelt.strategies.agent import (
     agent_proposal,
     apply_changes,
     base_of,
+    chosen_base,
     consult,
     extended_space,
     incumbent_base,
@@ -77,9 +78,10 @@ def propose(history: History, context: Context) -> Proposal:
 
     def parse(text: str) -> Proposal:
         reply = read_reply(Header, extract_json(text), history)
-        script, declared, knobs = candidate(text, reply.changes, task.base, context)
+        start = chosen_base(reply, task.base, history, context)
+        script, declared, knobs = candidate(text, reply.changes, start, context)
         refuse_repeat(history, knobs, script)
-        return agent_proposal(reply, task.base, knobs, script=script, declared=declared, state=task.state)
+        return agent_proposal(reply, start, knobs, script=script, declared=declared, state=task.state)
 
     values = script_values(task)
     return consult(
@@ -89,7 +91,7 @@ def propose(history: History, context: Context) -> Proposal:
         base=task.base,
         values=values,
         parse=parse,
-        scripts=True,
+        draft=drafts(context),
         purpose=task.purpose,
     )
 
@@ -124,6 +126,7 @@ def script_values(task: Task) -> dict[str, str]:
         "base": str(task.base.trial.iteration),
         "script": fenced(task.base.script),
         "repair": task.repair,
+        "boundaries": "",
     }
 
 
@@ -135,10 +138,22 @@ def fenced(script: str) -> str:
     return f"{fence}python\n{script.rstrip()}\n{fence}"
 
 
+def drafts(context: Context) -> Callable[[str, Mapping[str, Any], Base], tuple[str, Any, dict[str, Value]]]:
+    """`candidate` for the tools of this proposal, which take an unchanged script as well."""
+    return lambda text, changes, base: candidate(text, changes, base, context, needed=False)
+
+
 def candidate(
-    text: str, changes: Mapping[str, Any], base: Base, context: Context
+    text: str, changes: Mapping[str, Any], base: Base, context: Context, *, needed: bool = True
 ) -> tuple[str, tuple[dict[str, Any], ...], dict[str, Value]]:
     """(script, declared knobs, complete knobs) of a reply: a whole script, edits of the base's, or neither.
+
+    Args:
+        text: of the reply.
+        changes: knobs with other values than in the base.
+        base: the trial that the reply starts from.
+        context: of the trial to propose.
+        needed: whether something has to change.
 
     Raises:
         ReplyError: both, edits that do not apply exactly, a script that breaks the contract's form, illegal knobs, or
@@ -170,7 +185,7 @@ def candidate(
         )
     else:
         script = base.script
-    if script == base.script and not changes:
+    if needed and script == base.script and not changes:
         raise ReplyError(
             "neither the script nor a knob would change; give a whole ```python script, SEARCH/REPLACE edits,"
             " or `changes`"
@@ -180,8 +195,9 @@ def candidate(
     except ScriptError as error:
         raise ReplyError(str(error)) from None
     knobs = apply_changes(
-        base.knobs, changes, extended_space(context, declared), of=base.name, needed=script == base.script
-    )
+        base.knobs, changes, extended_space(context, declared), of=base.name,
+        needed=needed and script == base.script,
+    )  # fmt: skip
     return script, declared, knobs
 
 

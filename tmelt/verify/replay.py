@@ -39,10 +39,13 @@ def check_proposals(group: Group, place: Place) -> None:
                     try:
                         propose(
                             protocol=place.study / "protocol.json",
+                            proteins=place.data / "proteins.parquet",
+                            embedding=place.embedding / "embedding.json",
                             strategy=strategy,
                             settings=json.dumps(settings.model_dump(mode="json")),
                             trajectory=int(search.name.removeprefix("t")),
                             iteration=iteration,
+                            iterations=place.config.extent.iterations,
                             history=[search / f"i{iteration - 1}" / "history.parquet"],
                             replay="strict",
                             folder=again,
