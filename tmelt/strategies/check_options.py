@@ -41,6 +41,10 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any]) -> None:
                 " not known here; set price: {input: …, output: …} (USD per million tokens) or budget: {tokens: …}"
             )
     checked = read_options(importlib.import_module(MODULES[kind]).OPTIONS, own, strategy)
+    if getattr(checked, "boundaries", None) is not None:
+        from tmelt.protocol import REFERENCE
+
+        checked.boundaries.check_reference(REFERENCE.read_text(encoding="utf-8"), strategy)
     if hasattr(checked, "bo"):  # a hybrid
         _check_bo(checked.bo, f"{strategy}.bo")
 

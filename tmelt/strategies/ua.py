@@ -29,6 +29,7 @@ from tmelt.strategies.agent import (
     read_reply,
     refuse_repeat,
 )
+from tmelt.strategies.boundaries import Boundaries, BoundaryError
 from tmelt.strategies.check_script import ScriptError, check_script
 from tmelt.strategies.memory import REPAIRABLE
 
@@ -43,6 +44,7 @@ _PYTHON = re.compile(
 class UAOptions(Options):
     """Options of the unleashed agent."""
 
+    boundaries: Boundaries | None = Field(None, description="what scripts may change; null: everything")
     repairs: int = Field(1, ge=0, description="attempts to mend a script that crashed, per idea")
 
 
@@ -79,11 +81,11 @@ def propose(history: History, context: Context) -> Proposal:
     def parse(text: str) -> Proposal:
         reply = read_reply(Header, extract_json(text), history)
         start = chosen_base(reply, task.base, history, context)
-        script, declared, knobs = candidate(text, reply.changes, start, context)
+        script, declared, knobs = candidate(text, reply.changes, start, context, options.boundaries)
         refuse_repeat(history, knobs, script)
         return agent_proposal(reply, start, knobs, script=script, declared=declared, state=task.state)
 
-    values = script_values(task)
+    values = script_values(task, options.boundaries)
     return consult(
         history,
         context,
@@ -91,7 +93,7 @@ def propose(history: History, context: Context) -> Proposal:
         base=task.base,
         values=values,
         parse=parse,
-        draft=drafts(context),
+        draft=drafts(context, options.boundaries),
         purpose=task.purpose,
     )
 
@@ -114,7 +116,7 @@ def current_task(history: History, context: Context, repairs: int) -> Task:
     return Task(base_of(last, context), text, {"repairs": attempt, "of": state.get("of", last.iteration)})
 
 
-def script_values(task: Task) -> dict[str, str]:
+def script_values(task: Task, boundaries: Boundaries | None) -> dict[str, str]:
     """The placeholders of programs that show a script."""
     from importlib.resources import files
 
@@ -126,7 +128,7 @@ def script_values(task: Task) -> dict[str, str]:
         "base": str(task.base.trial.iteration),
         "script": fenced(task.base.script),
         "repair": task.repair,
-        "boundaries": "",
+        "boundaries": boundaries.text() if boundaries is not None else "",
     }
 
 
@@ -138,13 +140,21 @@ def fenced(script: str) -> str:
     return f"{fence}python\n{script.rstrip()}\n{fence}"
 
 
-def drafts(context: Context) -> Callable[[str, Mapping[str, Any], Base], tuple[str, Any, dict[str, Value]]]:
+def drafts(
+    context: Context, boundaries: Boundaries | None = None
+) -> Callable[[str, Mapping[str, Any], Base], tuple[str, Any, dict[str, Value]]]:
     """`candidate` for the tools of this proposal, which take an unchanged script as well."""
-    return lambda text, changes, base: candidate(text, changes, base, context, needed=False)
+    return lambda text, changes, base: candidate(text, changes, base, context, boundaries, needed=False)
 
 
 def candidate(
-    text: str, changes: Mapping[str, Any], base: Base, context: Context, *, needed: bool = True
+    text: str,
+    changes: Mapping[str, Any],
+    base: Base,
+    context: Context,
+    boundaries: Boundaries | None = None,
+    *,
+    needed: bool = True,
 ) -> tuple[str, tuple[dict[str, Any], ...], dict[str, Value]]:
     """(script, declared knobs, complete knobs) of a reply: a whole script, edits of the base's, or neither.
 
@@ -153,6 +163,7 @@ def candidate(
         changes: knobs with other values than in the base.
         base: the trial that the reply starts from.
         context: of the trial to propose.
+        boundaries: what the script may change.
         needed: whether something has to change.
 
     Raises:
@@ -194,6 +205,11 @@ def candidate(
         declared = check_script(script, context.space)
     except ScriptError as error:
         raise ReplyError(str(error)) from None
+    if boundaries is not None:
+        try:
+            boundaries.check(script, context.reference)
+        except BoundaryError as error:
+            raise ReplyError(f"outside the boundaries of this study: {error}") from None
     knobs = apply_changes(
         base.knobs, changes, extended_space(context, declared), of=base.name,
         needed=needed and script == base.script,

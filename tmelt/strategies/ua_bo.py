@@ -58,7 +58,7 @@ def propose(history: History, context: Context) -> Proposal:
     def parse(text: str) -> Proposal:
         reply = read_reply(ScriptStructure, extract_json(text), history)
         start = chosen_base(reply, task.base, history, context)
-        script, declared, knobs = candidate(text, reply.changes, start, context)
+        script, declared, knobs = candidate(text, reply.changes, start, context, options.boundaries)
         space = context.space.extended(knobs_from_table(declared))
         check_subspace(space, knobs, reply.subspace)
         refuse_repeat(history, knobs, script)
@@ -67,7 +67,7 @@ def propose(history: History, context: Context) -> Proposal:
             reply, start, knobs, script=script, declared=declared, state=state, subspace=reply.subspace
         )
 
-    values = {**script_values(task), "round": round_text(under_way, history, options.round)}
+    values = {**script_values(task, options.boundaries), "round": round_text(under_way, history, options.round)}
     return consult(
         history,
         context,
@@ -75,6 +75,6 @@ def propose(history: History, context: Context) -> Proposal:
         base=task.base,
         values=values,
         parse=parse,
-        draft=drafts(context),
+        draft=drafts(context, options.boundaries),
         purpose=task.purpose,
     )
