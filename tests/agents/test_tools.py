@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from searching import SCRIPT, context_for, step
+from searching import SCRIPT, context_for, search, step
 from simulation import Landscape, simulate
 from small_data import RIDGE, small_harness
 
@@ -29,8 +29,8 @@ STOP_ERRORS = {
 }  # fmt: skip
 
 
-def call(name, **arguments):
-    return f"```tool\n{json.dumps({'name': name, 'arguments': arguments})}\n```\n"
+def call(tool, /, **arguments):
+    return f"```tool\n{json.dumps({'name': tool, 'arguments': arguments})}\n```\n"
 
 
 def header(**fields):
@@ -253,3 +253,30 @@ def test_seconds_of_tries_are_bounded(start, tmp_path, bench):
     )  # fmt: skip
     assert "no seconds are left of the 3 s" in prompts(context)[2][-1]
     assert 3 <= proposal.tool_s < 12
+
+
+def test_the_playbook_looks_before_it_moves_a_knob(tmp_path):
+    history = search("ra", 3, tmp_path, options={"tools": TOOLS})
+    assert [trial.tool_calls for trial in history] == [0, 1, 1, 1] and [t.llm_calls for t in history[1:]] == [2, 2, 2]
+    for trial in history[1:]:
+        (use,) = read_json(tmp_path / f"i{trial.iteration}" / "llm" / "01.tools.json")["calls"]
+        assert use["name"] == "knob" and use["arguments"]["name"] in trial.knobs and "trials (" in use["result"]["text"]
+    without = search("ra", 3, tmp_path / "without")
+    assert [trial.knobs for trial in without] == [trial.knobs for trial in history]  # tools change no move of the book
+
+
+@pytest.mark.slow
+def test_the_playbook_tries_its_scripts_out_and_leaves_what_fails(tmp_path, bench):
+    history = search("ua", 1, tmp_path)
+    context = context_for("ua", tmp_path, history, options={"tools": TOOLS | {"device_s": 200}}, bench=bench)
+    proposal = propose(history, context)
+    uses = [
+        use
+        for name in sorted(path.name for path in (tmp_path / "i2" / "llm").glob("*.tools.json"))
+        for use in read_json(tmp_path / "i2" / "llm" / name)["calls"]
+    ]
+    assert proposal.status == "proposed" and proposal.tool_calls == len(uses) >= 1
+    assert uses[-1]["result"]["ok"]
+    replayed = propose(history, context_for("ua", tmp_path, history, options={"tools": TOOLS | {"device_s": 200}},
+                                            bench=bench, replay="strict"))  # fmt: skip
+    assert replayed == proposal

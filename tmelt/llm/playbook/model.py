@@ -10,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from tmelt.llm.playbook.looking import passed, tool_call, written_edits
 from tmelt.llm.playbook.moves import Move, moves
 from tmelt.llm.playbook.reading import Prompt, read_prompt
 
@@ -52,15 +53,20 @@ class Playbook(BaseChatModel):
 def answer(messages: Sequence[BaseMessage], search_seed: int = 0) -> str:
     """The reply to a system message, a question, and any earlier replies with what was wrong with them.
 
-    Every reply that was turned down moves on to the next thing on the list.
+    Every reply that was turned down moves on to the next thing on the list, and so does a script that failed its try.
+    Where there are tools, what is to be proposed is looked at or tried out first.
     """
     texts = {kind: [str(m.text) for m in messages if m.type == kind] for kind in ("system", "human", "ai")}
-    prompt = replace(read_prompt("\n".join(texts["system"]), texts["human"][0]), search_seed=search_seed)
-    move = next(islice(moves(prompt), len(texts["ai"]), None), None)
+    system, answers = "\n".join(texts["system"]), texts["human"][1:]
+    prompt = replace(read_prompt(system, texts["human"][0]), search_seed=search_seed)
+    turned_down = sum(not passed(text) for text in answers)
+    move = next(islice(moves(prompt), turned_down, None), None)
     if move is None:
         return f"{LABEL} The book has nothing left to say here."
+    if (not answers or not passed(answers[-1])) and (call := tool_call(system, move, answers)):
+        return call
     if "candidates" in prompt.asked:
-        return write_reply(prompt, move, _several(prompt, skipped=len(texts["ai"])))
+        return write_reply(prompt, move, _several(prompt, skipped=turned_down))
     return write_reply(prompt, move)
 
 
@@ -93,5 +99,4 @@ def write_reply(prompt: Prompt, move: Move, candidates: Sequence[Mapping[str, An
         "look_up": [],
     }
     text = f"{LABEL}\n\n```json\n{json.dumps(reply, indent=2, ensure_ascii=False)}\n```\n"
-    blocks = [f"<<<<<<< SEARCH\n{edit.search}=======\n{edit.replace}>>>>>>> REPLACE\n" for edit in move.edits]
-    return "\n".join([text, *blocks])
+    return "\n".join([text, *written_edits(move)])
