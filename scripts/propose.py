@@ -65,7 +65,7 @@ def propose_candidate(
         reference=REFERENCE.read_text(encoding="utf-8"),
         folder=folder.parent,
         conversation=conversation,
-        facts=facts_of(fixed, proteins if conversation is not None else None),
+        facts=facts_of(fixed, proteins) if conversation is not None else None,
         bench=bench,
         iterations=iterations,
     )

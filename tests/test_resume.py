@@ -107,18 +107,18 @@ def test_a_stop_remembers_what_it_depended_on_although_its_block_is_closed_later
     baseline = Proposal(Space().defaults(), REFERENCE.read_text(), origin="baseline")
     history = outcome(History(), baseline, Landscape(Space()))
     write_table(search / "i0" / "history.parquet", [dict(trial.row) for trial in history], TRIAL)
-    facts = {"data": {"splits": {}, "description": ""}, "study": "study", "design": {"knobs": Space().table()}}
-    facts["measured"] = {"embedding": dict.fromkeys(("backbone", "width", "layer", "untrained"))}
-    facts["design"] |= dict.fromkeys(("budget", "precision", "device", "sequences"))
-    write_json(tmp_path / "study" / "protocol.json", facts)
+    write_json(tmp_path / "study" / "protocol.json", {"study": "study", "design": {"knobs": Space().table()}})
     write_text(search / "guidance.yaml", "pause_before: 1\n")
     for iteration in (1, 2):
         script("propose").propose_candidate(
             protocol=tmp_path / "study" / "protocol.json",
+            proteins=tmp_path / "proteins.parquet",
+            embedding=tmp_path / "embedding.json",
             strategy="random",
             settings=json.dumps({"kind": "random"}),
             trajectory=0,
             iteration=iteration,
+            iterations=2,
             history=[search / f"i{iteration - 1}" / "history.parquet"],
             replay="fill",
             folder=search / f"i{iteration}",

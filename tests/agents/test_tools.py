@@ -76,6 +76,7 @@ def toolbox(history, folder, kind="ua", limits=None, bench=None):
     ("name", "arguments", "told"),
     [
         ("trial", {"n": 2}, ["Trial 2", "knobs: {", "epochs trained/best: 12/9", "reported: blend=0.75", "p17"]),
+        ("trial", {"n": 3}, ["seconds of predict over all seeds: up to 1", "observed effect against trial 0"]),
         ("compare", {"a": 0, "b": 3}, ["Trial 0:", "knobs:", "the same script", "by group"]),
         ("curve", {"n": 1}, ["epochs trained/best 12/9", "epoch 9: 7.10"]),
         ("errors", {"n": 1}, ["yeast (12)", "measured on predicted 0.7", "p17 (human, 88 residues, 71 °C): -19"]),

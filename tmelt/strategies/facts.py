@@ -18,15 +18,15 @@ _SPLIT = {
 }
 
 
-def facts_of(protocol: Mapping[str, Any], proteins: Path | None = None) -> dict[str, Any]:
-    """Data, embedding and budget of a study, from its protocol, for an agent's prompt.
+def facts_of(protocol: Mapping[str, Any], proteins: Path) -> dict[str, Any]:
+    """Data, embedding and budget of a study, and the labels of fit and stop, for an agent's prompt.
 
     Args:
         protocol: protocol.json.
-        proteins: proteins.parquet; with it the labels of fit and stop are described.
+        proteins: proteins.parquet.
     """
     data, embedding, design = protocol["data"], protocol["measured"]["embedding"], protocol["design"]
-    facts = {
+    return {
         "objective": "mean over training seeds of the validation MAE in °C; lower is better",
         "proteins": data["splits"],
         "data": data["description"],
@@ -38,8 +38,8 @@ def facts_of(protocol: Mapping[str, Any], proteins: Path | None = None) -> dict[
         "sequences": design["sequences"],
         "precision": design["precision"],
         "device": design["device"],
+        **open_labels(read_table(proteins, PROTEINS)),
     }
-    return facts if proteins is None else facts | open_labels(read_table(proteins, PROTEINS))
 
 
 def open_labels(proteins: pl.DataFrame) -> dict[str, Any]:

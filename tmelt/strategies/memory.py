@@ -23,6 +23,7 @@ from tmelt.strategies.outcomes import (
     epochs_text,
     expectations_text,
     observed_effect,
+    predict_text,
     reports_text,
     stop_text,
 )
@@ -145,6 +146,8 @@ def _stop(history: History) -> str:
     lines = ["### Errors on early-stopping proteins", "Measured by the harness, in °C, with the number of proteins."]
     for number, text in found.items():
         lines += [f"Trial {number}{', the incumbent' if best is not None and number == best.iteration else ''}:", text]
+        if curve := curve_text(history[number]):
+            lines.append(f"- by epoch, as its script logged it: {curve}")
     return "\n".join(lines)
 
 
@@ -193,9 +196,10 @@ def _table(history: History, tokens: int, *, scripts: bool) -> str:
             break
         chosen[trial.iteration] = row
         used += cost
-    if len(chosen) < len(history):
-        title += f" ({len(chosen)} of {len(history)}: the best and the most recent; the rest by `look_up`)"
-    return "\n".join([title, legend, "", header, *(chosen[number] for number in sorted(chosen))])
+    lines = [title, legend, "", header, *(chosen[number] for number in sorted(chosen))]
+    if len(chosen) < len(history):  # said last: the start of the table stays the same from question to question
+        lines.append(f"\n[{len(chosen)} of {len(history)} trials: the best and the most recent; the rest by `look_up`]")
+    return "\n".join(lines)
 
 
 def _by_interest(history: History) -> Iterable[Trial]:
@@ -400,7 +404,12 @@ def trial_text(history: History, number: int, script_of: Callable[[int], str] | 
         lines.append(f"observed effect against trial {trial.parent or 0}: {got:+.2f} °C")
     if proposal["subspace"]:
         lines.append(f"subspace: {json.dumps(proposal['subspace'])}")
-    account = {"epochs trained/best": epochs_text, "stop error": curve_text, "reported": reports_text}
+    account = {
+        "epochs trained/best": epochs_text,
+        "seconds of predict over all seeds": predict_text,
+        "stop error": curve_text,
+        "reported": reports_text,
+    }
     for name, text in ((name, tell(trial)) for name, tell in account.items()):
         if text:
             lines.append(f"{name}: {text}")

@@ -6,6 +6,7 @@ which sees no protein of val, select or test, and are told as they are.
 
 import ast
 import json
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -90,6 +91,12 @@ def curve_text(trial: Trial) -> str:
     """Error on stop by epoch as the script logged it, means over seeds."""
     points = diagnostics(trial).get("curve", [])
     return "; ".join(f"epoch {epoch}: {mae:.2f}" for epoch, mae in points)
+
+
+def predict_text(trial: Trial) -> str:
+    """Seconds of predict up to the next power of two: predict chooses how long it takes, and is told of no finer."""
+    seconds = diagnostics(trial).get("predict_s")
+    return "" if seconds is None else f"up to {2 ** max(0, math.ceil(math.log2(max(seconds, 1e-3))))}"
 
 
 def reports_text(trial: Trial) -> str:

@@ -5,9 +5,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tmelt.config import Strategy
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import read_json
+from tmelt.llm.model_id import model_id
 from tmelt.strategies import AGENTS
+from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.guidance import VETOED
 from tmelt.verify.group import Group
 from tmelt.verify.page import compare_lines
@@ -49,6 +52,7 @@ def check_proposals(group: Group, place: Place) -> None:
                             history=[search / f"i{iteration - 1}" / "history.parquet"],
                             replay="strict",
                             folder=again,
+                            dialect=_dialect(place, settings),
                         )
                     except (InputError, InfrastructureError, OSError) as error:
                         group.checked += 1
@@ -63,6 +67,12 @@ def check_proposals(group: Group, place: Place) -> None:
                 again.symlink_to(trial)  # later proposals read its script and transcripts
     if skipped:
         group.notes.append(f"proposals that were vetoed, or that stopped a search, and were not replayed: {skipped}")
+
+
+def _dialect(place: Place, settings: Strategy) -> list[Path]:
+    """The file of what a probe found out about a strategy's model; nothing where no LLM is asked."""
+    model = model_id(settings.kind, settings.options, MEMORY_TOKENS)
+    return [] if model is None else [place.study / "models" / model / "dialect.json"]
 
 
 def _is_comparable(group: Group, trial: Path) -> bool:
