@@ -8,6 +8,7 @@ from tmelt.errors import InputError
 from tmelt.files import read_json
 from tmelt.llm import NoUsableReply, extract_json
 from tmelt.llm.dialect import Dialect
+from tmelt.llm.model_id import longest_prompt, model_id
 from tmelt.llm.probe import probe_model
 from tmelt.llm.tool_record import tool_usage_of
 from tmelt.llm.tools import ToolLimits, ToolResult, ToolSpec, calls_of
@@ -165,6 +166,15 @@ def test_a_call_in_a_reply_that_was_cut_off_does_not_count():
     assert calls_of(reply) == [] and len(calls_of(reply | {"truncated": False})) == 1
     thought = "<think>\n" + written_call(3).text + "\n</think>\nno"
     assert calls_of(reply | {"truncated": False, "text": thought}) == []
+
+
+def test_a_model_with_tools_is_probed_by_itself_with_room_for_their_results():
+    options = {"model": "openai:m", "memory_tokens": 9000}
+    plain, without, with_tools = (
+        model_id("ua", options | tools, 12_000) for tools in ({}, {"tools": "none"}, {"tools": {"tokens": 5000}})
+    )
+    assert plain == without != with_tools
+    assert longest_prompt("ua", options | {"tools": {"tokens": 5000}}, 1) == longest_prompt("ua", options, 1) + 5000
 
 
 def calls_the_tool(request):

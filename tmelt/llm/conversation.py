@@ -323,7 +323,8 @@ class Conversation:
             "versions": library_versions(),
             "dialect": self._dialect.model_dump(),
         }
-        record["unusable"] = _fault(record, self.settings.max_tokens)
+        uses_tools = "tools" in request and bool(calls_of(record["reply"]))
+        record["unusable"] = None if uses_tools else _fault(record, self.settings.max_tokens)
         sealed = write_record(self.folder / record_name(number), record)
         pending.unlink(missing_ok=True)
         return sealed

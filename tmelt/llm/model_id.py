@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmelt.files import sha256_json
+from tmelt.llm.tools import ToolLimits
 
-# Tokens of a prompt beside the history: task and knobs; for agents that write scripts also the contract and a script.
+# Tokens of a prompt beside the history and results of tools: task and knobs; for agents that write scripts also the
+# contract and a script.
 _REST, _REST_WITH_SCRIPT = 4_000, 10_000
 _WRITE_SCRIPTS = ("ua", "ua_bo")
 _DEPENDS_ON = ("model", "base_url", "api_key_env", "temperature", "max_tokens", "extra")
@@ -31,4 +33,7 @@ def longest_prompt(kind: str, options: Mapping[str, Any], memory_tokens: int) ->
     """Return how many tokens the longest prompt of a strategy may have, by the count that bounds its history."""
     asked = options.get("agent", kind)  # a placebo or an obfuscated view stands for another kind
     rest = _REST_WITH_SCRIPT if asked in _WRITE_SCRIPTS else _REST
+    tools = options.get("tools")
+    if isinstance(tools, Mapping):
+        rest += tools.get("tokens", ToolLimits.model_fields["tokens"].default)
     return options.get("memory_tokens", memory_tokens) + rest

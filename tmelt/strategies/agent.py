@@ -208,7 +208,7 @@ def _unusable(base: Base, history: History, error: "NoUsableReply", limit: int |
         if trial.origin == "agent":
             if trial.status != "refused" or trial.error == VETOED:
                 break
-            count += len(trial.proposal["transcripts"])
+            count += max(1, len(trial.proposal["transcripts"]) - trial.tool_calls)  # replies that used tools are fine
     if limit is not None and count >= limit:
         reason = (
             f"{count} replies in a row could not be used (stop_after_unusable: {limit}); the last one: "
