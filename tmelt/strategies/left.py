@@ -37,7 +37,8 @@ def _left(context: "Context", conversation: "Conversation", round_length: int | 
     lines = []
     if context.iterations is not None:
         after = max(0, context.iterations - context.iteration)
-        lines.append(f"Trial {context.iteration} of {context.iterations}; {after} trials come after it.")
+        come = "trial comes" if after == 1 else "trials come"
+        lines.append(f"Trial {context.iteration} of {context.iterations}; {after} {come} after it.")
         if round_length is not None:
             lines.append(
                 f"With {round_length} trials of BO in each round, {after // (round_length + 1)} rounds follow."

@@ -125,15 +125,17 @@ def _error(trial: Trial) -> str:
 
 
 def _knobs(base: Trial, script: str | None) -> str:
-    """Active knobs of a trial; of a known script with those that it does not read, which are dead."""
-    title = f"### Knobs of trial {base.iteration}, which changes start from"
+    """Active knobs of a trial; those that a known script does not read are only named."""
     dead = dead_knobs(script, base.knobs) if script is not None else set()
+    lines = [f"### Knobs of trial {base.iteration}, which changes start from"]
     if dead:
-        title += f"\n{len(dead)} of them are dead: the script does not read them, and changing them changes nothing."
-    lines = [title, f"| knob | value |{' read |' if dead else ''}", f"|---|---|{'---|' if dead else ''}"]
-    for name, value in base.knobs.items():
-        read = (" dead |" if name in dead else " yes |") if dead else ""
-        lines.append(f"| {name} | {format_value(value, exact=True)} |{read}")
+        lines.append(
+            f"Dead, because the script does not read them: {', '.join(name for name in base.knobs if name in dead)}."
+            " Changing them changes nothing."
+        )
+    lines += ["| knob | value |", "|---|---|"]
+    live = {name: value for name, value in base.knobs.items() if name not in dead}
+    lines += [f"| {name} | {format_value(value, exact=True)} |" for name, value in live.items()]
     return "\n".join(lines)
 
 

@@ -123,6 +123,11 @@ class AgentTools:
             lines.append(
                 "To use one, reply with a block like this, or with several; `?` marks arguments that may be left out:"
                 '\n\n```tool\n{"name": "trial", "arguments": {"n": 0}}\n```'
+                + (
+                    "\n\nThe script, or edits of it, may stand outside the block, as in a final reply."
+                    if self._candidate is not None
+                    else ""
+                )
             )
         if self._candidate is not None and self._context.bench is not None:
             lines.append(
