@@ -6,7 +6,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tmelt.diagnostics import CURVE_POINTS, GROUPS_MAX, WORST, diagnostics_of, mean_reports, short_curve, stop_errors
+from tmelt.diagnostics import (
+    CURVE_POINTS,
+    GROUPS_MAX,
+    LARGEST_ERROR,
+    WORST,
+    diagnostics_of,
+    mean_reports,
+    short_curve,
+    stop_errors,
+)
 from tmelt.schema import CURVE, PREDICTIONS, PROTEINS, write_table
 
 
@@ -41,6 +50,14 @@ def test_calibration_tells_predictions_that_spread_too_far():
     wide = stop_errors(known, (55 + 2 * (tm - 55))[None])["calibration"]
     assert wide["slope"] == 0.5 and wide["sd_predicted"] == pytest.approx(2 * wide["sd_measured"], abs=0.1)
     assert stop_errors(known, np.full((1, 60), 55.0))["calibration"]["slope"] is None
+
+
+def test_errors_have_few_digits_that_a_script_could_write_into():
+    known = proteins_of(30)
+    found = stop_errors(known, np.random.default_rng(1).uniform(-1e6, 1e6, (2, 30)))
+    numbers = [row[2:] for part in ("groups", "tm", "length") for row in found[part]]
+    assert all(abs(value) <= LARGEST_ERROR for row in numbers for value in row)
+    assert all(abs(row[4]) <= LARGEST_ERROR for row in found["worst"]) and found["mae"] <= LARGEST_ERROR
 
 
 def test_many_groups_are_counted_together():

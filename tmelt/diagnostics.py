@@ -22,6 +22,8 @@ CURVE_POINTS = 8
 GROUPS_MAX = 8  # the largest groups; the others are counted together
 BANDS = 4  # of Tm, and of length: of equal numbers of proteins
 WORST = 5
+# °C; larger errors count as this one. Predict chooses its errors on stop, and would have a channel in their digits.
+LARGEST_ERROR = 100.0
 
 
 def diagnostics_of(runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], proteins: Path) -> dict[str, Any]:
@@ -106,6 +108,7 @@ def stop_errors(known: pl.DataFrame, predictions: np.ndarray) -> dict[str, Any]:
         degrees.
     """
     tm = known["tm"].to_numpy()
+    predictions = np.clip(predictions, tm - LARGEST_ERROR, tm + LARGEST_ERROR)
     signed = (predictions - tm).mean(axis=0)  # (n,)
     absolute = np.abs(predictions - tm).mean(axis=0)  # (n,)
     mean = predictions.mean(axis=0)
