@@ -191,7 +191,7 @@ def talk(start, folder, bench, *replies, replay="fill", tools=TOOLS):
 def test_a_script_is_tried_out_and_what_it_reports_comes_back(start, tmp_path, bench):
     reporting = RIDGE.replace('print("ridge', 'task.report(strength=0.25)\n    print("ridge')
     proposal, context = talk(
-        start, tmp_path, bench, call("try_out", share=0.5) + whole(reporting), header() + whole(reporting)
+        start, tmp_path, bench, call("try_out", share=0.5, script=reporting), header() + whole(reporting + "\n")
     )
     told = prompts(context)[1][-1]
     assert "ok on " in told and "error on stop as the harness measured it" in told
