@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import behaviour as tables
-from tmelt.evidence.protocol import read_reference, read_space
 from tmelt.evidence.schema import BEHAVIOUR, FAILURES, INTEGRITY, RUNS, TRIALS
 from tmelt.evidence.tables import write
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import read_table
 
 
@@ -19,8 +19,9 @@ def tabulate_behaviour(
 ) -> None:
     """Write how each trial moved and what it foresaw, the trials without a score, and the rates of integrity labels."""
     tried, ran = read_table(trials, TRIALS), read_table(runs, RUNS)
-    write(behaviour, tables.behaviour(tried, ran, study, read_space(protocol)), BEHAVIOUR)
-    write(failures, tables.failures(tried, ran, read_reference(protocol)), FAILURES)
+    fixed = read_protocol(protocol)
+    write(behaviour, tables.behaviour(tried, ran, study, fixed.space), BEHAVIOUR)
+    write(failures, tables.failures(tried, ran, fixed.reference_sha256), FAILURES)
     write(integrity, tables.integrity(tried), INTEGRITY)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.evidence import attribution as tables
 from tmelt.evidence import interactions as shapley
-from tmelt.evidence.protocol import read_space
 from tmelt.evidence.schema import ATTRIBUTION, CHANGES, CONFIRMED_RUNS, IMPROVEMENTS, INTERACTIONS, PLAN, RUNS, TRIALS
 from tmelt.evidence.tables import write
 from tmelt.evidence.winners import Confirmed
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import read_table
 
 
@@ -34,7 +34,7 @@ def tabulate_changes(
     """Kept changes in and out of the search space, their share of the gain, what each is worth, and interactions."""
     tried, ran, planned = read_table(trials, TRIALS), read_table(runs, RUNS), read_table(plan, PLAN)
     confirmed = Confirmed.read(confirmed_predictions, labels)
-    space = read_space(protocol)
+    space = read_protocol(protocol).space
     changed = tables.changes(tried, ran, planned, confirmed, study, space)
     write(changes, changed, CHANGES)
     write(attribution, tables.attribution(changed, tried, ran, planned, confirmed), ATTRIBUTION)

@@ -15,6 +15,7 @@ from tmelt.evidence.schema import COMPARISON, EFFICIENCY, FLOORS, PLAN, POWER, T
 from tmelt.evidence.tables import write
 from tmelt.evidence.winners import Confirmed
 from tmelt.files import read_json
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import read_table
 
 
@@ -36,9 +37,9 @@ def tabulate_comparison(
     """Differences of every pair of strategies, and how many searches they would need."""
     tried, won = read_table(trials, TRIALS), read_table(winners, WINNERS)
     opened = Confirmed.read(confirmed_predictions, labels)
-    hypothesis = registered_hypothesis(read_json(protocol))
+    hypothesis = registered_hypothesis(read_protocol(protocol))
     look = looks(read_json(study / "vault_log.json"), hypothesis)[-1]
-    primary = (hypothesis["a"], hypothesis["b"]) if hypothesis else None
+    primary = (hypothesis.a, hypothesis.b) if hypothesis else None
     found = tables.comparison(
         tried,
         won,

@@ -75,7 +75,7 @@ def crash(history: History, proposal: Proposal, folder: Path, error: str) -> His
     after = step(history, proposal, folder, replace(Landscape(Space()), failing=1.0))
     row = {**after[-1].row, "error": error, "status": "crash"}
     row |= decide(history, row, RULE, without_proteins([]))._asdict()
-    return History([*history, type(after[-1])({**row, "chain": chain_of(history.head, row)})])
+    return History([*history, type(after[-1]).of({**row, "chain": chain_of(history.head, row)})])
 
 
 def search(kind: str, iterations: int, folder: Path, landscape: Landscape | None = None, **rest: Any) -> History:

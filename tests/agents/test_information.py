@@ -117,7 +117,7 @@ def test_diagnostics_are_told_within_the_budget():
         },
     }  # fmt: skip
     history = simulate("random", 40)
-    history = History([Trial({**trial.row, "diagnostics": json.dumps(found)}) for trial in history])
+    history = History([Trial.of({**trial.row, "diagnostics": json.dumps(found)}) for trial in history])
     text = remember(history, Space(), base=0, tokens=6000, look_up=[3], script_of=lambda number: SCRIPT)
     assert estimate_tokens(text) <= 6000
     assert "| 30/21 |" in text and "### Errors on early-stopping proteins" in text and "### Reported by" in text

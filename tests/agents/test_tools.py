@@ -51,7 +51,7 @@ def with_diagnostics(history):
         "epochs": 12.0, "best_epoch": 9.0, "curve": [[1, 9.5], [9, 7.1], [12, 7.3]], "predict_s": 0.4,
         "reports": {"blend": 0.75}, "stop_errors": STOP_ERRORS,
     }  # fmt: skip
-    return History([Trial({**t.row, "diagnostics": json.dumps(found) if t.ok else None}) for t in history])
+    return History([Trial.of({**t.row, "diagnostics": json.dumps(found) if t.ok else None}) for t in history])
 
 
 @pytest.fixture(scope="module")

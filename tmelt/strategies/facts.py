@@ -1,12 +1,12 @@
 """Facts of the task that a strategy may know: no label of val, select or test, and no score of select or test."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from tmelt.protocol_record import Protocol
 from tmelt.schema import PROTEINS, read_table
 
 GROUPS_MAX = 8  # the largest groups are named
@@ -18,26 +18,26 @@ _SPLIT = {
 }
 
 
-def facts_of(protocol: Mapping[str, Any], proteins: Path) -> dict[str, Any]:
+def facts_of(protocol: Protocol, proteins: Path) -> dict[str, Any]:
     """Data, embedding and budget of a study, and the labels of fit and stop, for an agent's prompt.
 
     Args:
         protocol: protocol.json.
         proteins: proteins.parquet.
     """
-    data, embedding, design = protocol["data"], protocol["measured"]["embedding"], protocol["design"]
+    data, embedding, design = protocol.data, protocol.measured.embedding, protocol.design
     return {
         "objective": "mean over training seeds of the validation MAE in °C; lower is better",
-        "proteins": data["splits"],
-        "data": data["description"],
-        "split": _SPLIT.get((data.get("split") or {}).get("method"), "not known"),
-        "embedding": {key: embedding[key] for key in ("backbone", "width", "layer", "untrained")},
-        "budget": design["budget"],
-        "clock of the budget": "wall-clock time" if design["device"] == "cuda" else "CPU time per granted thread",
-        "cores of a run": design["threads"],
-        "sequences": design["sequences"],
-        "precision": design["precision"],
-        "device": design["device"],
+        "proteins": data.splits,
+        "data": data.description,
+        "split": _SPLIT.get(data.split.get("method"), "not known"),
+        "embedding": {key: getattr(embedding, key) for key in ("backbone", "width", "layer", "untrained")},
+        "budget": design.budget,
+        "clock of the budget": "wall-clock time" if design.device == "cuda" else "CPU time per granted thread",
+        "cores of a run": design.threads,
+        "sequences": design.sequences,
+        "precision": design.precision,
+        "device": design.device,
         **open_labels(read_table(proteins, PROTEINS)),
     }
 

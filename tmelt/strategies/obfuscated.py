@@ -101,7 +101,7 @@ class View:
             rows.append(
                 {**trial.row, "knobs": json.dumps(self.knobs(trial.knobs)), "error": error, "diagnostics": None}
             )
-        return History([Trial(row) for row in rows])
+        return History([Trial.of(row) for row in rows])
 
 
 def _shown(knob: Knob, value: Value) -> Value:

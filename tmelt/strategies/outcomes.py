@@ -20,7 +20,7 @@ EXPLAINED = 3  # latest trials whose decision is explained
 
 def diagnostics(trial: Trial) -> dict[str, Any]:
     """A trial's diagnostics (tmelt.diagnostics); empty where there are none."""
-    return json.loads(trial.row.get("diagnostics") or "{}")
+    return json.loads(trial.diagnostics or "{}")
 
 
 def epochs_text(trial: Trial) -> str:

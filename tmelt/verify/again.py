@@ -57,7 +57,7 @@ class Again:
             _link_all(candidate, target, sorted(runs + [path.name for path in candidate.glob("perturbed_*.parquet")]))
         self.restore()
         self._config = folder / "verify.json"
-        known = {"dataset": place.dataset, "backbone": place.protocol["design"]["backbone"]}
+        known = {"dataset": place.dataset, "backbone": place.protocol.design.backbone}
         told = known | {"configs": place.record["configs"]}
         write_json(self._config, place.config.model_dump(mode="json") | {"full_dag": False, "verify": told})
 
