@@ -30,7 +30,7 @@ def facts_of(protocol: Protocol, proteins: Path) -> dict[str, Any]:
         "objective": "mean over training seeds of the validation MAE in °C; lower is better",
         "proteins": data.splits,
         "data": data.description,
-        "split": _SPLIT.get(data.split.get("method"), "not known"),
+        "split": _SPLIT.get(str(data.split.get("method")), "not known"),
         "embedding": {key: getattr(embedding, key) for key in ("backbone", "width", "layer", "untrained")},
         "budget": design.budget,
         "clock of the budget": "wall-clock time" if design.device == "cuda" else "CPU time per granted thread",
