@@ -271,6 +271,26 @@ def confirmation_minutes(wildcards, attempt, threads):
     return 4 * minutes_of(len(CONFIRM_SEEDS), threads) * attempt
 
 
+def runs_scripts(wildcards):
+    """Whether an agent's proposal may run scripts, because it has tools."""
+    return CONFIG.extent.strategies[wildcards.strategy].options.get("tools") not in (None, "none")
+
+
+def proposal_threads(wildcards):
+    """Cores of a proposal: those of one run, where the agent's tools run scripts."""
+    return CONFIG.runtime.threads if runs_scripts(wildcards) else 1
+
+
+def proposal_gpus(wildcards):
+    """GPUs of a proposal."""
+    return int(CONFIG.design.device == "cuda" and runs_scripts(wildcards))
+
+
+def proposal_megabytes(wildcards, attempt):
+    """Memory of a proposal, and of the script that its tools run."""
+    return (2000 + (CONFIG.design.budget.memory_mb if runs_scripts(wildcards) else 0)) * attempt
+
+
 def training_megabytes(wildcards, attempt, threads):
     """The candidates' memory budgets, and what Snakemake (twice, in a job of a cluster) and the harness need."""
     return (CONFIG.design.budget.memory_mb * side_by_side(threads) + 1500) * attempt

@@ -8,9 +8,10 @@ Out  results/{study}/rehearsal.json: the reference script works in the sandbox, 
 """
 
 PROPOSE = (
-    "python scripts/propose.py --protocol {input.protocol:q} --strategy {wildcards.strategy:q}"
+    "python scripts/propose.py --protocol {input.protocol:q} --proteins {input.proteins:q}"
+    " --embedding {input.embedding:q} --strategy {wildcards.strategy:q}"
     " --settings {params.settings:q} --trajectory {wildcards.trajectory:q} --iteration {wildcards.iteration:q}"
-    " --history {input.history:q} --dialect {input.dialect:q} --replay {params.replay:q} --folder {params.folder:q}"
+    " --iterations {params.iterations:q} --history {input.history:q} --dialect {input.dialect:q} --replay {params.replay:q} --folder {params.folder:q}"
     " 2> {log:q}"
 )
 TRAIN = (
@@ -85,6 +86,8 @@ rule probe_model:
 rule propose_by_agent:
     input:
         protocol=frozen(f"{STUDY}/protocol.json"),
+        proteins=frozen(f"{DATA}/proteins.parquet"),
+        embedding=frozen(f"{EMBEDDING}/embedding.json"),
         strategy=frozen_all(f"{STUDY}/{{strategy}}/strategy.json"),
         history=previous_history,
         dialect=dialect_of_strategy,
@@ -99,13 +102,16 @@ rule propose_by_agent:
     localrule: CONFIG.runtime.local_steps
     conda:
         "../envs/tmelt.yaml"
+    threads: proposal_threads
     resources:
         llm=1,
+        gpu=proposal_gpus,
         runtime=growing(120),
-        mem_mb=growing(2000),
+        mem_mb=proposal_megabytes,
     params:
         settings=settings_of,
         folder=folder_of_output,
+        iterations=ITERATIONS,
         replay=CONFIG.runtime.replay,
     shell:
         PROPOSE
@@ -117,7 +123,9 @@ use rule propose_by_agent as propose with:
     group:
         job_group if CONFIG.runtime.group == "block" else None
     localrule: CONFIG.runtime.local_steps
+    threads: 1
     resources:
+        gpu=0,
         runtime=growing(5),
         mem_mb=growing(2000),
 
@@ -171,6 +179,7 @@ rule score_trial:
     input:
         protocol=frozen(f"{STUDY}/protocol.json"),
         labels=frozen(f"{DATA}/vault/val.parquet"),
+        proteins=frozen(f"{DATA}/proteins.parquet"),
         proposal=frozen_all(f"{TRIAL}/proposal.json"),
         script=frozen_all(f"{TRIAL}/train.py"),
         runs=runs_of_trial,
@@ -192,6 +201,7 @@ rule score_trial:
         runs=folders_of_scored_runs,
     shell:
         "python scripts/score_trial.py --protocol {input.protocol:q} --labels {input.labels:q}"
+        " --proteins {input.proteins:q}"
         " --proposal {input.proposal:q} --strategy {wildcards.strategy:q} --trajectory {wildcards.trajectory:q}"
         " --iteration {wildcards.iteration:q} --runs {params.runs:q} --history-before {input.history:q}"
         " --trial {output.trial:q} --history {output.history:q} 2> {log:q}"

@@ -1,8 +1,9 @@
 """Propose the next candidate of one search.
 
-Reads   protocol.json, the history so far (none before trial 0), earlier scripts and transcripts of the trajectory,
-        the dialect of the model if there is one
-Writes  proposal.json, train.py; llm/NN.json for every LLM call
+Reads   protocol.json, proteins.parquet (labels of fit and stop), the history so far (none before trial 0), earlier
+        scripts and transcripts of the trajectory, the dialect of the model if there is one; for tools that run scripts
+        the embedding's views
+Writes  proposal.json, train.py; llm/NN.json for every LLM call, llm/NN.tools.json for the tools that it used
 """
 
 import json
@@ -24,20 +25,23 @@ from tmelt.strategies.stop import continue_stop
 def propose_candidate(
     *,
     protocol: Path,
+    proteins: Path,
+    embedding: Path,
     strategy: str,
     settings: str,
     trajectory: int,
     iteration: int,
+    iterations: int,
     history: list[Path],
     replay: str,
     folder: Path,
     dialect: list[Path] | None = None,
 ) -> None:
-    """Write the proposal of trial `iteration` into `folder`."""
+    """Write the proposal of trial `iteration` of `iterations` into `folder`."""
     fixed = read_protocol(protocol)
     chosen = Strategy.model_validate(json.loads(settings))
     past = History.read(history[0] if history else None)
-    conversation = None
+    conversation, bench = None, None
     if kind_of(chosen.kind).agent and iteration > 0:
         from tmelt.llm import conversation_for
         from tmelt.llm.dialect import DEFAULT, read_dialect
@@ -46,6 +50,11 @@ def propose_candidate(
         seed = seed_of(fixed.study, strategy, trajectory)
         form = read_dialect(dialect[0]) if dialect else DEFAULT
         conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed, form, playbook)
+        if conversation.settings.tools is not None:
+            from tmelt.harness.bench import Bench
+            from tmelt.harness.run import Harness
+
+            bench = Bench(lambda: Harness.of(fixed, embedding.parent, proteins))
     context = Context(
         study=fixed.study,
         strategy=strategy,
@@ -57,7 +66,9 @@ def propose_candidate(
         reference=REFERENCE.read_text(encoding="utf-8"),
         folder=folder.parent,
         conversation=conversation,
-        facts=facts_of(fixed),
+        facts=facts_of(fixed, proteins) if conversation is not None else None,
+        bench=bench,
+        iterations=iterations,
     )
     proposal = continue_stop(past)
     if proposal is None:

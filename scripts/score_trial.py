@@ -1,8 +1,9 @@
 """Score one trial: its runs' predictions against the validation labels, and keep or discard it.
 
-Reads   protocol.json, vault/val.parquet, proposal.json, the runs' folders, the history before, and in the search's
-        folder the predictions of the trials that this one is compared with. Which ones they are stands in the history,
-        so the rule cannot name them; they exist, because the history was made from them.
+Reads   protocol.json, vault/val.parquet, proteins.parquet (labels of stop), proposal.json, the runs' folders, the
+        history before, and in the search's folder the predictions of the trials that this one is compared with. Which
+        ones they are stands in the history, so the rule cannot name them; they exist, because the history was made from
+        them.
 Writes  trial.parquet (one row, failed trials included), history.parquet (all trials up to this one)
 """
 
@@ -20,6 +21,7 @@ def score_trial(
     *,
     protocol: Path,
     labels: Path,
+    proteins: Path,
     proposal: Path,
     strategy: str,
     trajectory: int,
@@ -42,6 +44,7 @@ def score_trial(
         labels=labels,
         history=past,
         rule=fixed.design.decision,
+        proteins=proteins,
     )
     write_table(trial, [row], TRIAL)
     rows = [dict(earlier.row) for earlier in past] + [row]

@@ -1,11 +1,19 @@
 """Reading what a candidate left: raw numbers or a word."""
 
+import json
 import os
 
 import numpy as np
 import pytest
 
-from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_parameter_count, read_predictions
+from tmelt.harness.predictions import (
+    REPORTS_MAX,
+    Invalid,
+    folder_size,
+    read_curve,
+    read_parameter_count,
+    read_predictions,
+)
 
 
 def write(path, values):
@@ -45,11 +53,33 @@ def test_curves_keep_known_finite_numbers_only(tmp_path):
         '{"epoch": 1, "fit_loss": 2.5, "stop_mae": NaN, "note": "x"}\nnot json\n[1]\n{"epoch": "2"}\n'
         '{"epoch": 1e400}\n{"epoch": 2, "learning_rate": 1e-3, "fit_loss": true}\n' + "[" * 100_000
     )
-    assert read_curve(tmp_path / "c") == [
-        {"epoch": 1, "fit_loss": 2.5, "stop_mae": None, "learning_rate": None},
-        {"epoch": 2, "fit_loss": None, "stop_mae": None, "learning_rate": 1e-3},
+    rows, reports = read_curve(tmp_path / "c")
+    assert rows == [
+        {"epoch": 1, "fit_loss": 2.5, "stop_mae": None, "learning_rate": None, "reports": None},
+        {"epoch": 2, "fit_loss": None, "stop_mae": None, "learning_rate": 1e-3, "reports": None},
     ]
-    assert read_curve(tmp_path / "absent") == []
+    assert reports == {}
+    assert read_curve(tmp_path / "absent") == ([], {})
+
+
+def test_reports_are_bounded_finite_and_belong_to_an_epoch(tmp_path):
+    lines = [
+        {"report": {"before": 1, "bad name": 2, "x" * 41: 3, "text": "4", "flag": True}},
+        {"epoch": 1},
+        {"report": {"weight": 0.5}},
+        {"epoch": 2},
+        {"report": {"weight": 0.75, **{f"n{number}": number for number in range(30)}}},
+        {"report": [1]},
+    ]
+    (tmp_path / "c").write_text("\n".join([*map(json.dumps, lines), '{"report": {"before": NaN}}']))
+    rows, reports = read_curve(tmp_path / "c")
+    assert len(reports) == REPORTS_MAX and reports["before"] == 1 and reports["weight"] == 0.75
+    assert "bad name" not in reports and "text" not in reports and "flag" not in reports and "n18" not in reports
+    assert [json.loads(row["reports"])["weight"] if "weight" in row["reports"] else None for row in rows] == [
+        None,
+        0.75,
+    ]
+    assert json.loads(rows[0]["reports"]) == {"before": 1}
 
 
 @pytest.mark.parametrize(

@@ -116,10 +116,13 @@ def test_a_stop_remembers_what_it_depended_on_although_its_block_is_closed_later
     for iteration in (1, 2):
         script("propose").propose_candidate(
             protocol=tmp_path / "study" / "protocol.json",
+            proteins=tmp_path / "proteins.parquet",
+            embedding=tmp_path / "embedding.json",
             strategy="random",
             settings=json.dumps({"kind": "random"}),
             trajectory=0,
             iteration=iteration,
+            iterations=2,
             history=[search / f"i{iteration - 1}" / "history.parquet"],
             replay="fill",
             folder=search / f"i{iteration}",

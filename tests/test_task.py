@@ -210,6 +210,24 @@ def test_the_record_is_json_lines_of_finite_numbers(tmp_path):
     assert [json.loads(line) for line in lines] == [{"epoch": 1, "fit_loss": 0.5}, {"epoch": 2, "learning_rate": 1e-3}]
 
 
+def test_reports_are_noted_in_fit_only_and_bounded(tmp_path):
+    task = make_task(tmp_path)
+    task.report(blend=torch.tensor(0.5), loo=math.inf)
+    task.report(**{f"n{number}": number for number in range(30)})
+    task.report(blend=0.75)
+    claims = [json.loads(line)["report"] for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert claims[0] == {"blend": 0.5} and claims[-1] == {"blend": 0.75}
+    assert len({name for claim in claims for name in claim}) == 19  # `loo` has one of the 20 names
+    with pytest.raises(ValueError, match=r"task\.report: 'a b'"):
+        task.report(**{"a b": 1})
+
+
+def test_reports_of_predict_leave_nothing(tmp_path):
+    task = make_task(tmp_path, pool=True)
+    task.report(secret=1.0)
+    assert not (tmp_path / "curve.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("precision", "amx", "dtype"),
     [

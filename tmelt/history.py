@@ -43,6 +43,10 @@ class Proposal:
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
     transcripts: Sequence[str] = ()  # file names under llm/
+    tool_calls: int = 0  # tools used before it was made
+    tool_s: float = 0.0  # seconds of checks and tries by the budget's clock
+    tool_cpu_s: float = 0.0
+    tool_device_s: float = 0.0
 
     @property
     def script_sha256(self) -> str:
@@ -120,10 +124,15 @@ class Trial:
     cpu_s: float | None = field(repr=False)
     device_s: float | None = field(repr=False)
     memory_mb: float | None = field(repr=False)
+    diagnostics: str | None = field(repr=False)
     cost_usd: float | None = field(repr=False)
     llm_calls: int = field(repr=False)
     prompt_tokens: int | None = field(repr=False)
     completion_tokens: int | None = field(repr=False)
+    tool_calls: int = field(repr=False)
+    tool_s: float = field(repr=False)
+    tool_cpu_s: float = field(repr=False)
+    tool_device_s: float = field(repr=False)
     error: str | None = field(repr=False)
     chain: str = field(repr=False)
 

@@ -93,6 +93,7 @@ RUN = pa.schema([
     column("parameter_count", N, "trainable parameters, as the candidate reports them"),
     column("checkpoint_mb", F, "size of the checkpoint, measured"),
     column("epochs", N, "epochs trained, as the candidate reports them"),
+    column("reports", S, "numbers that the script passed to task.report in fit, the last of each name, as JSON"),
     column("fit_s", F, "seconds of fit by the budget's clock: CPU seconds per granted thread; on a GPU wall-clock"),
     column("predict_s", F, "seconds of predict by the same clock"),
     column("cut_by_clock", pa.bool_(), "fit ended for lack of time: killed, 95 % of its time used, or told of the end"),
@@ -110,11 +111,12 @@ CURVE = pa.schema([
     column("fit_loss", F, "training loss, as the candidate reports it"),
     column("stop_mae", F, "MAE in °C on stop, as the candidate reports it"),
     column("learning_rate", F, "learning rate, as the candidate reports it"),
+    column("reports", S, "numbers passed to task.report since the epoch before, as JSON; or null"),
 ])  # fmt: skip
 
 PREDICTIONS = pa.schema([
     column("protein_id", S, "name of the protein"),
-    column("split", S, "val, select or test"),
+    column("split", S, "val, select or test; or stop, whose labels candidates are given"),
     column("prediction", F, "predicted tm in °C"),
 ])  # fmt: skip
 
@@ -147,10 +149,15 @@ TRIAL = pa.schema([
     column("cpu_s", F, "CPU seconds, sum over seeds"),
     column("device_s", F, "GPU seconds, sum over seeds"),
     column("memory_mb", F, "largest peak memory over seeds"),
+    column("diagnostics", S, "epochs, curve, reports, errors on stop: means over seeds (tmelt.diagnostics), as JSON"),
     column("cost_usd", F, "price of the LLM calls; null when unknown"),
     column("llm_calls", N, "LLM calls"),
     column("prompt_tokens", N, "tokens sent; null when unknown"),
     column("completion_tokens", N, "tokens received; null when unknown"),
+    column("tool_calls", N, "tools that the agent used before it proposed, checks of its script included"),
+    column("tool_s", F, "seconds of its checks and tries by the budget's clock"),
+    column("tool_cpu_s", F, "CPU seconds of its checks and tries"),
+    column("tool_device_s", F, "GPU seconds of its checks and tries"),
     column("error", S, "end of the fit log of the first failed run, or why it was refused or stopped; or null"),
     column("chain", S, "SHA-256 over the chain before and this row: shows tampering"),
 ])  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from tmelt.decision import Rule, Validation, decide
+from tmelt.diagnostics import diagnostics_of
 from tmelt.errors import InputError
 from tmelt.families import Families
 from tmelt.history import History, Proposal, chain_of
@@ -87,12 +88,14 @@ def score(
     labels: Path,
     history: History,
     rule: Rule,
+    proteins: Path,
 ) -> dict[str, Any]:
     """The trial's row (tmelt.schema.TRIAL): mean over seeds of the validation MAE; null, with a status, on failure.
 
     Args:
         runs: the folder of each seed, i{iteration}/s{seed} of the search's folder: the runs of earlier trials are
             looked for beside them.
+        proteins: proteins.parquet, which has the labels of stop.
     """
     tried = [read_table(folder / "run.parquet", RUN).row(0, named=True) for folder in runs]
     truth = read_table(labels, LABELS)
@@ -130,6 +133,7 @@ def score(
             "cpu_s": _sum(run["cpu_s"] for run in tried),
             "device_s": _sum(run["device_s"] for run in tried),
             "memory_mb": max((run["memory_mb"] for run in tried if run["memory_mb"] is not None), default=None),
+            "diagnostics": json.dumps(diagnostics_of(runs, tried, proteins), ensure_ascii=False),
         },
     )
 
@@ -156,8 +160,8 @@ def trial_row(
         proposal: what was tried.
         rule, validation: as `decide` takes them.
         seeds, maes: training seeds, and their validation MAE in °C, rounded; none unless all ended ok.
-        measured: fit_mae, stop_mae, parameter_count, checkpoint_mb, fit_s, cut_by_clock, cpu_s, device_s
-            and memory_mb.
+        measured: fit_mae, stop_mae, parameter_count, checkpoint_mb, fit_s, cut_by_clock, cpu_s, device_s,
+            memory_mb and, where known, diagnostics.
         reason: the harness's word for why a run failed.
     """
     row: dict[str, Any] = {
@@ -187,11 +191,16 @@ def trial_row(
         "val_mae_by_seed": list(maes),
         "val_mae": round(statistics.fmean(maes), MAE_DIGITS) if maes else None,
         "val_mae_sd": round(statistics.stdev(maes), 4) if len(maes) > 1 else None,
+        "diagnostics": None,
         **measured,
         "cost_usd": proposal.cost_usd,
         "llm_calls": proposal.llm_calls,
         "prompt_tokens": proposal.prompt_tokens,
         "completion_tokens": proposal.completion_tokens,
+        "tool_calls": proposal.tool_calls,
+        "tool_s": proposal.tool_s,
+        "tool_cpu_s": proposal.tool_cpu_s,
+        "tool_device_s": proposal.tool_device_s,
         "error": error,
     }
     row |= decide(history, row, rule, validation)._asdict()

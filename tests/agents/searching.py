@@ -46,6 +46,7 @@ class Dictated(BaseChatModel):
 def context_for(
     kind: str, folder: Path, history: History, options: Mapping[str, Any] | None = None, replay: str = "fill",
     space: Space | None = None, replies: Sequence[str] | None = None, max_asks: int = 3, trajectory: int = 0,
+    bench: Any = None,
 ) -> Context:  # fmt: skip
     """The context of the next proposal in `folder`; with `replies` a dictated model answers, else the playbook."""
     iteration = len(history)
@@ -55,11 +56,12 @@ def context_for(
         seed = seed_of("simulated", kind, trajectory)
         conversation = conversation_for(options, transcripts, history, replay, seed, scripted=playbook)
     else:
-        settings = LLMSettings(model="test:dictated", max_asks=max_asks)
+        settings = LLMSettings(model="test:dictated", max_asks=max_asks, tools=options.get("tools"))
         conversation = Conversation(settings, transcripts, Spent(), replay, Dictated(replies=list(replies), prompts=[]))
     return Context(
         study="simulated", strategy=kind, kind=kind, options=options, trajectory=trajectory, iteration=iteration,
         space=space or Space(), reference=SCRIPT, folder=folder, conversation=conversation, facts=FACTS,
+        bench=bench, iterations=12,
     )  # fmt: skip
 
 

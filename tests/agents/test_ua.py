@@ -116,7 +116,7 @@ def test_the_prompt_shows_the_markers_as_they_are_to_be_written(tmp_path, histor
         (header() + whole(SCRIPT), "neither the script nor a knob would change"),
         (header() + whole("x = 1\n"), "no function fit"),
         (header() + whole("def fit(:\n"), "not Python"),
-        (header() + whole(SHORT) + whole(SHORT), "2 code blocks"),
+        (header() + whole(SHORT) + whole(SHORT + "\n\nEXTRA = 1\n"), "2 code blocks"),
         (header() + EDIT + whole(SHORT), "both a whole script and SEARCH/REPLACE edits"),
         (header() + EDIT.replace("layers = []", "layer = []", 1), "not in the script, exactly as written"),
         (header() + "<<<<<<< SEARCH\n        return self.layers(h)\n", "does not end"),

@@ -391,6 +391,7 @@ def _search(simulated: SimulatedStudy, strategy: str, trajectory: int, failing) 
             labels=simulated.data / "vault" / "val.parquet",
             history=history,
             rule=RULE,
+            proteins=simulated.data / "proteins.parquet",
         )
         write_table(trial / "trial.parquet", [row], TRIAL)
         history = History([*history, Trial.of(row)])
@@ -544,6 +545,7 @@ def _write_run(
                 "fit_loss": float(0.2 + math.exp(-epoch / 3)),
                 "stop_mae": float(mae + 6 * math.exp(-epoch / 3)),
                 "learning_rate": float(proposal.knobs["learning_rate"]),
+                "reports": None,
             }
             for epoch in range(1, 9)
         ]
@@ -561,6 +563,7 @@ def _write_run(
         "parameter_count": width * 640 + 12 * width**2 if ok else None,
         "checkpoint_mb": 4e-6 * (width * 640 + 12 * width**2) if ok else None,
         "epochs": len(curve) or None,
+        "reports": None,
         "fit_s": fit_s * budget_factor,
         "predict_s": float(rng.uniform(0.5, 1.0)) if ok else 0.0,
         "cut_by_clock": False,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tmelt.llm import Conversation, LLMSettings, Spent
+from tmelt.llm.dialect import DEFAULT, Dialect
 
 from .server import ChatServer
 
@@ -63,7 +64,13 @@ def settings(server):
 def talk(settings, tmp_path):
     """Makes a conversation with the server, in tmp_path/llm."""
 
-    def make(provider: str = "openai", replay: str = "fill", spent: Spent | None = None, **changes) -> Conversation:
-        return Conversation(settings(provider, **changes), tmp_path / "llm", spent or Spent(), replay)
+    def make(
+        provider: str = "openai",
+        replay: str = "fill",
+        spent: Spent | None = None,
+        dialect: Dialect = DEFAULT,
+        **changes,
+    ) -> Conversation:
+        return Conversation(settings(provider, **changes), tmp_path / "llm", spent or Spent(), replay, dialect=dialect)
 
     return make

@@ -141,7 +141,9 @@ def answer_to_probe(request: Mapping[str, Any]) -> Reply | None:
     """What a sound model answers to a probe's questions; None to any other."""
     messages = request["body"]["messages"]
     system = request["body"].get("system") or messages[0]["content"]
-    system, user = (text if isinstance(text, str) else text[0]["text"] for text in (system, messages[-1]["content"]))
+    system, user = (
+        text if isinstance(text, str) else text[0].get("text", "") for text in (system, messages[-1]["content"])
+    )
     if "You follow instructions to the letter." not in system:
         return None
     if user.startswith("Count"):
@@ -149,6 +151,8 @@ def answer_to_probe(request: Mapping[str, Any]) -> Reply | None:
         return Reply("1\n2\n3", finish="max_tokens" if anthropic else "length", usage={"completion": cap_of(request)})
     if word := re.search(r"The code word is (\w+)", system):
         return Reply(word[1])
+    if user.startswith("Call the tool"):
+        return Reply("I can call no tools.")
     return Reply(re.search(r"```json.*```", user, re.DOTALL)[0])
 
 

@@ -14,6 +14,7 @@ from tmelt.evidence.replicates import chains
 from tmelt.evidence.schema import COST, COST_CURVES, CROSSOVERS
 from tmelt.evidence.statistics import generator
 from tmelt.evidence.tables import table
+from tmelt.evidence.tool_time import with_tool_runs, with_tool_time
 
 GRID = 80  # positions on the axis of dollars
 RECORDED = "recorded"
@@ -21,8 +22,11 @@ DOLLARS = ("total_usd",)  # the axis of `dollar_bands` and `dollar_efficiency`
 
 
 def compute_cost(trials: pl.DataFrame, runs: pl.DataFrame, prices: Prices) -> pl.DataFrame:
-    """The trials with their paid device seconds and compute cost, and both costs together (null where unknown)."""
-    priced = with_compute_usd(runs, prices)
+    """The trials with their paid device seconds and compute cost, and both costs together (null where unknown).
+
+    What an agent's tools used counts to the trial that it proposed then.
+    """
+    priced = with_compute_usd(with_tool_runs(runs, trials), prices)
     spent = priced.group_by(TRIAL_KEY).agg(
         pl.col("paid_s").sum(),
         compute_usd=pl.when(pl.col("compute_usd").is_null().any()).then(None).otherwise(pl.col("compute_usd").sum()),
@@ -41,7 +45,7 @@ def in_dollars(trials: pl.DataFrame, runs: pl.DataFrame, incumbent: pl.DataFrame
 
 def cost(trials: pl.DataFrame, runs: pl.DataFrame, won: pl.DataFrame, prices: Prices) -> pl.DataFrame:
     """The table `cost`: one row per search. `won` is the table `winners`."""
-    priced = compute_cost(trials, runs, prices)
+    priced = with_tool_time(compute_cost(trials, runs, prices))
     devices = (
         with_compute_usd(runs, prices)
         .group_by(SEARCH_KEY)
@@ -80,6 +84,7 @@ def cost(trials: pl.DataFrame, runs: pl.DataFrame, won: pl.DataFrame, prices: Pr
                 "device": device or None,
                 "compute_usd": compute,
                 "llm_usd": llm,
+                "tool_s": part["tool_s"].sum(),
                 "llm_calls": part["llm_calls"].sum(),
                 "prompt_tokens": None if part["prompt_tokens"].null_count() else part["prompt_tokens"].sum(),
                 "completion_tokens": None

@@ -8,6 +8,7 @@ import polars as pl
 from tmelt.evidence.metrics import none_if_nan
 from tmelt.evidence.schema import BANDS, EFFICIENCY, INCUMBENTS
 from tmelt.evidence.tables import table, typed
+from tmelt.evidence.tool_time import with_tool_time
 
 TRIAL_KEY = ["strategy", "trajectory", "iteration"]
 SEARCH_KEY = ["strategy", "trajectory"]
@@ -35,7 +36,7 @@ def incumbents(trials: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     """The table `incumbents`: one row per trial."""
     scores = trial_scores(runs).drop("predict_s").rename({"iteration": "incumbent"})
     shown = trials.select(*SEARCH_KEY, incumbent="iteration", search_val_mae="val_mae")
-    frame = trials.sort(TRIAL_KEY).drop("val_mae", "fit_mae", "stop_mae")
+    frame = with_tool_time(trials).sort(TRIAL_KEY).drop("val_mae", "fit_mae", "stop_mae")
     frame = frame.join(shown, on=[*SEARCH_KEY, "incumbent"], how="left", maintain_order="left")
     frame = frame.join(scores, on=[*SEARCH_KEY, "incumbent"], how="left", maintain_order="left")
     spent = ["fit_s", "cpu_s", "device_s"]

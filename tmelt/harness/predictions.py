@@ -7,6 +7,7 @@ not an error.
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 _CURVE_BYTES = 4 << 20
+_CURVE_LINES = 10_000
+REPORTS_MAX = 20  # names that one run may report
+REPORT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 # °C; far beyond any temperature, and far below where sums and squares of errors are no longer finite.
 _LARGEST = 1e6
 
@@ -92,24 +96,54 @@ def _number(value: Any) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def read_curve(path: Path, most: int = 10_000) -> list[dict[str, Any]]:
-    """The candidate's own account of its epochs: known keys and finite numbers only, the rest is dropped."""
+def read_curve(path: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """The candidate's own account of its fit: its epochs, and the last value of each number that it reports.
+
+    Known keys, legal names and finite numbers only; everything else is dropped.
+
+    Returns:
+        Rows of tmelt.schema.CURVE, where `reports` has what was reported up to that epoch (after the last one: until
+        the end) as JSON; and at most REPORTS_MAX numbers by name.
+    """
+    rows: list[dict[str, Any]] = []
+    reports: dict[str, float] = {}
+    since: dict[str, float] = {}  # reported since the last epoch
+    for claim in _claims(path):
+        if isinstance(claim.get("report"), dict):
+            for name, value in claim["report"].items():
+                number = _number(value)
+                known = name in reports or (len(reports) < REPORTS_MAX and REPORT_NAME.fullmatch(name))
+                if known and number is not None:
+                    reports[name] = since[name] = number
+            continue
+        if (epoch := _number(claim.get("epoch"))) is None or abs(epoch) > 1e9:
+            continue
+        told = {key: _number(claim.get(key)) for key in ("fit_loss", "stop_mae", "learning_rate")}
+        rows.append({"epoch": int(epoch)} | told | {"reports": _packed(since)})
+        since = {}
+    if rows and since:
+        rows[-1]["reports"] = _packed(json.loads(rows[-1]["reports"] or "{}") | since)
+    return rows, reports
+
+
+def _claims(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects among the lines of a file that a candidate wrote."""
     try:
-        lines = read_plain_file(path, most=_CURVE_BYTES).splitlines()[:most]
+        lines = read_plain_file(path, most=_CURVE_BYTES).splitlines()[:_CURVE_LINES]
     except Invalid:
-        return []
-    rows = []
+        return
     for line in lines:
         try:
             claim = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if not isinstance(claim, dict) or (epoch := _number(claim.get("epoch"))) is None or abs(epoch) > 1e9:
-            continue
-        rows.append(
-            {"epoch": int(epoch)} | {key: _number(claim.get(key)) for key in ("fit_loss", "stop_mae", "learning_rate")}
-        )
-    return rows
+        if isinstance(claim, dict):
+            yield claim
+
+
+def _packed(reports: dict[str, float]) -> str | None:
+    """Reported numbers as JSON; None where there are none."""
+    return json.dumps(reports) if reports else None
 
 
 def read_parameter_count(path: Path) -> int | None:

@@ -5,6 +5,7 @@ checkpoint and a pool of proteins without labels, shuffled anew for every run. T
 no test label; it reads raw numbers only. Whatever the candidate does ends in a row with a status.
 """
 
+import json
 import os
 import sys
 import threading
@@ -162,14 +163,9 @@ def train_runs(
     rows = [journal.recall(kept, key, folder, keep_checkpoints) for key, folder in zip(keys, folders, strict=True)]
     todo = [position for position, row in enumerate(rows) if row is None]
     if todo:
-        check_views(harness.embedding)
-        if harness.sandbox != "none":
-            refuse_exposed(harness.proteins.parent / "vault")
-        else:
-            print("warning: `sandbox: none`: the candidate runs with all of this user's rights", file=sys.stderr)
         # The inner one looks at the disk while the sandbox's folder is still there.
-        with machine_to_blame(), harness.sandbox_for() as sandbox, machine_to_blame():
-            runner = _Runner(proposal, harness, sandbox, variation, min(max(1, side_by_side), len(todo)))
+        with machine_to_blame(), open_sandbox(harness) as sandbox, machine_to_blame():
+            runner = Runner(proposal, harness, sandbox, variation, min(max(1, side_by_side), len(todo)))
             failed = runner.rehearse() if proposal.script_sha256 != harness.reference_sha256 else None
             if failed is not None:
                 runner.blame_machine(failed.status)
@@ -195,6 +191,21 @@ def train_runs(
     return rows
 
 
+def open_sandbox(harness: Harness) -> Sandbox:
+    """A warm sandbox for candidates of a study, to be used as a context manager.
+
+    Raises:
+        InputError: the views of the embedding are damaged, or candidates could read the vault.
+        InfrastructureError: the folder of temporary files has no room.
+    """
+    check_views(harness.embedding)
+    if harness.sandbox != "none":
+        refuse_exposed(harness.proteins.parent / "vault")
+    else:
+        print("warning: `sandbox: none`: the candidate runs with all of this user's rights", file=sys.stderr)
+    return harness.sandbox_for()
+
+
 def run_key(proposal: Proposal, seed: int, harness: Harness, variation: Variation) -> str:
     """The identity of one run, by which the journal finds it."""
     return journal.run_key(
@@ -218,7 +229,7 @@ def rehearse_reference(harness: Harness) -> str:
     """
     check_views(harness.embedding)
     with machine_to_blame(), harness.sandbox_for() as sandbox, machine_to_blame():
-        _Runner(harness.reference, harness, sandbox, Variation(), 1).refuse_broken_machine()
+        Runner(harness.reference, harness, sandbox, Variation(), 1).refuse_broken_machine()
         return sandbox.backend
 
 
@@ -246,8 +257,33 @@ class _Failure:
         return row
 
 
-class _Runner:
-    """The runs of one candidate, in one warm sandbox."""
+@dataclass(frozen=True)
+class ShortRun:
+    """A fit of an agent's that is no trial, and what it predicts for early-stopping proteins.
+
+    Attributes:
+        status: as of a run.
+        reason: one word from the harness's closed list, or None.
+        log: the end of what the script printed in fit; nothing of predict.
+        curve: rows of tmelt.schema.CURVE.
+        reports: numbers by name.
+        predictions: (n,) in °C for the early-stopping proteins in the pool's order; None unless `status` is ok.
+    """
+
+    status: str
+    reason: str | None
+    log: str
+    curve: list[dict[str, Any]]
+    reports: dict[str, float]
+    predictions: np.ndarray | None
+
+
+class Runner:
+    """The runs of one candidate, in one warm sandbox.
+
+    Attributes:
+        outcomes: of every phase that ran, in order.
+    """
 
     def __init__(
         self,
@@ -262,6 +298,7 @@ class _Runner:
         self.place = sandbox.folder / place
         self._suspected = threading.Lock()
         self._machine: str | None = None  # why the reference script fails here; "": it works; None: not tried
+        self.outcomes: list[Outcome] = []
         self.budget_factor = variation.budget_factor
         self.fit_s = harness.budget.fit_s * self.budget_factor
         self.fit_rows = variation.fit_rows(harness.embedding, harness.proteins)
@@ -277,15 +314,7 @@ class _Runner:
     def rehearse(self) -> _Failure | None:
         """Fit and predict on a few proteins: a broken contract shows in seconds. A slow script is no failure here."""
         folder = self._folder("rehearsal")
-        is_stop = np.load(self.harness.embedding / "fit" / "is_stop.npy")
-        rows = np.concatenate(
-            [
-                np.flatnonzero(~is_stop)[: REHEARSAL_PROTEINS * 3 // 4],
-                np.flatnonzero(is_stop)[: REHEARSAL_PROTEINS // 4],
-            ]
-        )
-        seconds = min(REHEARSAL_S, self.harness.budget.fit_s)
-        fit = self._fit(folder, seed=0, seconds=seconds, rows=rows)
+        fit = self._fit(folder, seed=0, seconds=self.rehearsal_s, rows=self.few_rows())
         if fit.status != "ok":
             used = self.harness.clock.used(fit)
             return None if fit.status == "timeout" else _Failure(fit.status, "rehearsal", _tail(fit), used)
@@ -326,9 +355,45 @@ class _Runner:
         with self._suspected:
             if self._machine is None:
                 reference = self.harness.reference
-                self._machine = _Runner(reference, self.harness, self.sandbox, Variation(), 1, "reference")._fault()
+                self._machine = Runner(reference, self.harness, self.sandbox, Variation(), 1, "reference")._fault()
         if self._machine:
             raise InfrastructureError(self._machine)
+
+    @property
+    def rehearsal_s(self) -> float:
+        """Seconds that a rehearsal's fit has."""
+        return min(REHEARSAL_S, self.harness.budget.fit_s)
+
+    def few_rows(self) -> np.ndarray:
+        """The proteins of fit and stop that a rehearsal trains on, as rows of the view."""
+        is_stop = np.load(self.harness.embedding / "fit" / "is_stop.npy")
+        fit, stop = np.flatnonzero(~is_stop), np.flatnonzero(is_stop)
+        return np.concatenate([fit[: REHEARSAL_PROTEINS * 3 // 4], stop[: REHEARSAL_PROTEINS // 4]])
+
+    def short_run(self, name: str, rows: np.ndarray, seconds: float) -> ShortRun:
+        """Fit on these proteins for so many seconds and predict early-stopping proteins.
+
+        Predict gets a view that holds early-stopping proteins alone, which fit saw as well. So nothing that depends on
+        a protein of val, select or test can come back.
+
+        Args:
+            name: of a new folder in the sandbox.
+            rows: of the view of fit and stop.
+            seconds: of fit by the budget's clock.
+        """
+        folder = self._folder(name)
+        fit = self._fit(folder, seed=0, seconds=seconds, rows=rows)
+        curve, reports = read_curve(folder / "notes" / "curve.jsonl")
+        if fit.status != "ok":
+            return ShortRun(fit.status, None, _tail(fit), curve, reports, None)
+        stop = np.flatnonzero((self.pool["role"] == "stop").to_numpy())
+        view = self._folder(f"{name}/stop")
+        _write_small_pool(self.harness.embedding / "pool", stop, view)
+        try:
+            values, _ = self._predict(folder, "a", np.arange(len(stop)), view)
+        except Invalid as invalid:
+            return ShortRun(invalid.status, invalid.reason, _tail(fit), curve, reports, None)
+        return ShortRun("ok", None, _tail(fit), curve, reports, values)
 
     def checkpoint(self, seed: int) -> Path:
         """Where the candidate left what it learnt with this seed, until the sandbox closes."""
@@ -352,15 +417,16 @@ class _Runner:
             "checkpoint_mb": folder_size(folder / "checkpoint") / 2**20,
             "parameter_count": read_parameter_count(folder / "notes" / "model.json"),
         }
-        curve = read_curve(folder / "notes" / "curve.jsonl")
+        curve, reports = read_curve(folder / "notes" / "curve.jsonl")
         row["epochs"] = curve[-1]["epoch"] if curve else None
+        row["reports"] = json.dumps(reports) if reports else None
         predictions: list[dict[str, Any]] = []
         if clock.is_overdrawn(fit, self.fit_s):
             row |= {"status": "tamper", "reason": "cpu_time"}
         elif fit.status == "ok":
             try:
                 values, first, second = self._judge(folder)
-                predictions = self._hidden_predictions(values)
+                predictions = self._recorded_predictions(values)
                 row |= self._open_errors(values) | {"predict_s": clock.used(first)}
                 row["cpu_s"] += first.cpu_s + second.cpu_s
                 row["wall_s"] += first.wall_s + second.wall_s
@@ -467,6 +533,7 @@ class _Runner:
                     cores=cores,
                 )
             )
+        self.outcomes.append(outcome)
         if outcome.error:
             raise InfrastructureError(f"sandbox {outcome.backend}: {outcome.error}")
         return outcome
@@ -477,12 +544,12 @@ class _Runner:
         folder.chmod(0o755)  # the sandbox may run as another user
         return folder
 
-    def _hidden_predictions(self, values: np.ndarray) -> list[dict[str, Any]]:
-        """Rows for predictions.parquet: val, select and test, by protein."""
+    def _recorded_predictions(self, values: np.ndarray) -> list[dict[str, Any]]:
+        """Rows for predictions.parquet: val, select, test and stop, by protein."""
         return [
             {"protein_id": protein, "split": role, "prediction": float(value)}
             for protein, role, value in zip(self.pool["protein_id"], self.pool["role"], values, strict=True)
-            if role in HIDDEN
+            if role in (*HIDDEN, "stop")
         ]
 
     def _open_errors(self, values: np.ndarray) -> dict[str, float | None]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tmelt.embed.view import View
 from tmelt.harness.clock import NEARLY_OVER, NEARLY_OVER_NOTE
+from tmelt.harness.predictions import REPORT_NAME, REPORTS_MAX
 from tmelt.packed import segment_mean, tokens_per_pass
 
 
@@ -276,6 +277,7 @@ class Task:
         self._end, self._nearly_over = clock() + seconds, NEARLY_OVER * seconds
         self._output = output
         self._sets = sets
+        self._reported: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         sets = self.__dict__.get("_sets", {})
@@ -310,7 +312,33 @@ class Task:
         """Record an epoch: the training loss, the MAE in °C on stop and the learning rate."""
         values = {"fit_loss": fit_loss, "stop_mae": stop_mae, "learning_rate": learning_rate}
         numbers = {name: float(value) for name, value in values.items() if value is not None}
-        line = {"epoch": int(epoch)} | {name: value for name, value in numbers.items() if math.isfinite(value)}
+        self._note({"epoch": int(epoch)} | {name: value for name, value in numbers.items() if math.isfinite(value)})
+
+    def report(self, **numbers: float) -> None:
+        """Record diagnostics of the run, in `fit` only; the last value of each name counts.
+
+        The harness keeps the first REPORTS_MAX names. In `predict` the call has no effect: what predict chooses does
+        not leave the harness.
+
+        Args:
+            numbers: finite numbers by name; a value that is not finite is left out.
+
+        Raises:
+            ValueError: a name that is not made of at most 40 letters, digits and underscores.
+        """
+        for name in numbers:
+            if not REPORT_NAME.fullmatch(name):
+                raise ValueError(f"task.report: {name!r}: a name has at most 40 letters, digits and underscores")
+        if "pool" in self._sets:
+            return
+        values = {name: float(value) for name, value in numbers.items()}
+        new = [name for name in values if name not in self._reported]
+        self._reported.update(new[: REPORTS_MAX - len(self._reported)])
+        finite = {name: value for name, value in values.items() if name in self._reported and math.isfinite(value)}
+        if finite:
+            self._note({"report": finite})
+
+    def _note(self, line: dict[str, Any]) -> None:
         with (self._output / "curve.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -17,7 +17,7 @@ from tmelt.safe_text import one_line
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage
+    from langchain_core.messages import AIMessage, BaseMessage
 
 T = TypeVar("T")
 _STANDARD_KEY = {
@@ -77,28 +77,50 @@ class Chat:
         """`text` without the API key."""
         return text.replace(self.key, "[key]") if self.key else text
 
-    def send(self, messages: Sequence[Mapping[str, str]], briefing: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def send(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        offered: Sequence[Mapping[str, Any]] = (),
+        briefing: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Ask once and return the reply as JSON to record (tmelt.llm.arrival), without the key.
+
+        Args:
+            messages: role and content of each; calls of tools and their results where there are any.
+            offered: native tools (tmelt.llm.tools.ToolSpec.native).
 
         Exceptions are the provider's own, or TimeoutError when the whole reply took too long. The clients' time-outs
         count from byte to byte, so a trickling reply would never end: hence our own clock.
         """
-        from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
         from langsmith import tracing_context
 
-        kinds = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
-        prompt = [kinds[message["role"]](content=message["content"]) for message in messages]
+        prompt = [_as_langchain(message) for message in messages]
+        model = self._model.bind_tools([dict(tool) for tool in offered]) if offered else self._model
         beside = {} if briefing is None else {"briefing": briefing}  # of a scripted model
 
         def invoke() -> "AIMessage":
             with tracing_context(enabled=False):
-                return self._model.invoke(prompt, config={"callbacks": []}, **beside)
+                return model.invoke(prompt, config={"callbacks": []}, **beside)
 
         if not self.remote:
             return recordable(invoke(), {}, self.scrub)
         slack_s = min(5.0, 0.2 * self._timeout_s)  # lets the client's own time-out come first
         message = _within(self._timeout_s + slack_s, invoke)
         return recordable(message, self._wire.noted, self.scrub)
+
+
+def _as_langchain(message: Mapping[str, Any]) -> "BaseMessage":
+    """A recorded message as LangChain's."""
+    from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+
+    role, content = message["role"], message["content"]
+    if role == "tool":
+        return ToolMessage(content=content, tool_call_id=message["tool_call_id"], name=message["name"])
+    if "tool_calls" in message:
+        calls = [{**call, "type": "tool_call"} for call in message["tool_calls"]]
+        return AIMessage(content=message.get("blocks", content), tool_calls=calls)
+    kinds = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+    return kinds[role](content=content)
 
 
 def forbid_tracing() -> None:

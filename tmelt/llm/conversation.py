@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from tmelt.errors import InputError, first_complaint
-from tmelt.files import sha256_json
+from tmelt.files import canonical_json, sha256_json
 from tmelt.llm.arrival import Answer, interpret
 from tmelt.llm.budget import Spent, check_budget, reserve
 from tmelt.llm.dialect import DEFAULT, Dialect
@@ -18,6 +18,8 @@ from tmelt.llm.prices import cost_usd, price_of
 from tmelt.llm.replay import reusable, strictly_recorded, unused
 from tmelt.llm.retry import Failure, call_with_retries
 from tmelt.llm.settings import LLMSettings
+from tmelt.llm.tool_record import ToolUsage, recorded_or_run, tool_usage_of, tools_name
+from tmelt.llm.tools import Toolbox, ToolCall, ToolResult, calls_of
 from tmelt.llm.transcript import (
     charge_of,
     locked,
@@ -81,6 +83,8 @@ class Conversation:
         self._dialect = dialect
         self._chat: Chat | None = None
         self._transcripts: list[str] = []
+        self._request_hash = ""  # of the latest call
+        self._uses = 0  # of tools, for its reply
 
     @property
     def calls(self) -> int:
@@ -103,9 +107,44 @@ class Conversation:
         return usage_of(self.folder).cost_usd
 
     @property
+    def tools_used(self) -> ToolUsage:
+        """What the tools of this proposal used, those of superseded calls included."""
+        return tool_usage_of(self.folder)
+
+    @property
+    def native_tools(self) -> bool:
+        """Whether tools are called through the provider's API, and not by blocks of text."""
+        return self._dialect.tools == "native"
+
+    @property
     def transcripts(self) -> list[str]:
         """File names of the calls that this conversation used, in order."""
         return list(self._transcripts)
+
+    def left(self) -> list[str]:
+        """What is left of each limit of the trajectory's budget, in words; nothing without a budget."""
+        limits, spent = self.settings.budget, self._spent
+        if limits is None:
+            return []
+        amounts = []
+        if limits.usd is not None:
+            amounts.append(f"${max(0.0, limits.usd - spent.usd):.2f} of ${limits.usd:.2f}")
+        if limits.tokens is not None:
+            amounts.append(f"{max(0, limits.tokens - spent.tokens)} of {limits.tokens} tokens")
+        if limits.calls is not None:
+            amounts.append(f"{max(0, limits.calls - spent.calls)} of {limits.calls} calls")
+        return [f"{amount} is" if amount.startswith("$") else f"{amount} are" for amount in amounts]
+
+    def use(self, name: str, arguments: Mapping[str, Any], run: Callable[[], ToolResult]) -> ToolResult:
+        """The result of a tool for the latest reply: recorded, or run now and recorded.
+
+        Raises:
+            InputError: strict replay found a difference.
+        """
+        path = self.folder / tools_name(len(self._transcripts))
+        result = recorded_or_run(path, self._uses, self._request_hash, name, arguments, run, self.replay)
+        self._uses += 1
+        return result
 
     def ask(
         self,
@@ -115,8 +154,12 @@ class Conversation:
         parse: Callable[[str], T],
         purpose: str,
         briefing: Callable[[], Mapping[str, Any]] | None = None,
+        toolbox: Toolbox | None = None,
     ) -> T:
         """What `parse` makes of the model's reply; after a ReplyError the model is told and asked again.
+
+        With a toolbox the model may call tools first, as often as its limits allow. A reply that calls one when none
+        are left counts as one that could not be used.
 
         Args:
             system: the standing instructions.
@@ -124,6 +167,7 @@ class Conversation:
             parse: turns a reply's text into the wanted value, or raises ReplyError.
             purpose: a word for people who read the transcripts.
             briefing: what the messages say, as JSON, for a scripted model; an LLM is not given it.
+            toolbox: the tools that it may call.
 
         Raises:
             NoUsableReply: `max_asks` replies could not be used.
@@ -135,10 +179,21 @@ class Conversation:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         told = briefing() if briefing is not None and self.settings.scripted else None
         errors: list[str] = []
+        offered = [spec.native() for spec in toolbox.specs] if toolbox is not None and self.native_tools else []
+        left = toolbox.limits.calls if toolbox is not None else 0
         while len(errors) < self.settings.max_asks:
-            record = self._call(messages, purpose, told)
+            record = self._call(messages, purpose, offered, told)
             reply = record["reply"]
             self._refuse_cut_prompt(record)
+            if toolbox is not None and (calls := calls_of(reply)):
+                results = [
+                    self._run_tool(toolbox, call, reply["text"], place < left) for place, call in enumerate(calls)
+                ]
+                if left <= 0:
+                    errors.append("it calls a tool, but no calls are left")
+                left = max(0, left - len(calls))
+                messages = [*messages, *_turn(reply, calls, results, left)]
+                continue
             try:
                 return parse(usable_text(reply, self.settings.max_tokens, record["usage"]["completion_tokens"]))
             except ReplyError as error:
@@ -151,9 +206,26 @@ class Conversation:
             ]
         raise NoUsableReply(errors)
 
-    def exchange(self, *, system: str, user: str, purpose: str) -> dict[str, Any]:
-        """Return the record of one call, whatever its reply is worth; exceptions as `ask`, but NoUsableReply."""
-        return self._call([{"role": "system", "content": system}, {"role": "user", "content": user}], purpose)
+    def _run_tool(self, toolbox: Toolbox, call: ToolCall, text: str, allowed: bool) -> str:
+        """The text of a tool's result; nothing is run for a call whose form is wrong or that is one too many."""
+        if not allowed:
+            return "no calls are left; reply with your proposal"
+        if call.fault:
+            return f"not run: {call.fault}"
+        result = self.use(call.name, call.arguments, lambda: toolbox.run(call, text))
+        toolbox.note(call, text, result)
+        return result.text
+
+    def exchange(
+        self, *, system: str, user: str, purpose: str, offered: Sequence[Mapping[str, Any]] = ()
+    ) -> dict[str, Any]:
+        """Return the record of one call, whatever its reply is worth; exceptions as `ask`, but NoUsableReply.
+
+        Args:
+            offered: native tools, as `ToolSpec.native` gives them.
+        """
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        return self._call(messages, purpose, offered)
 
     def finish(self) -> None:
         """Say that no further call follows, once the proposal is made.
@@ -185,7 +257,11 @@ class Conversation:
         )
 
     def _call(
-        self, messages: Sequence[Mapping[str, str]], purpose: str, briefing: Mapping[str, Any] | None = None
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        purpose: str,
+        offered: Sequence[Mapping[str, Any]] = (),
+        briefing: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The record of the next call: found or made."""
         number = len(self._transcripts) + 1
@@ -195,12 +271,13 @@ class Conversation:
             | ({"search_seed": self._search_seed} if self.settings.scripted else {}),
             "messages": [dict(message) for message in messages],
             **({"briefing": briefing} if briefing is not None else {}),
+            **({"tools": [dict(tool) for tool in offered]} if offered else {}),
         }
         request_hash = sha256_json(request)
         if self.replay == "strict":
             record = strictly_recorded(self.folder, number, request_hash, request)
             if record is None:
-                self._check_budget(messages)  # a trajectory that ended for its budget ends there again
+                self._check_budget(request)  # a trajectory that ended for its budget ends there again
                 raise InputError(
                     f"{self.folder / record_name(number)}: strict replay: this call ({purpose}) is not recorded"
                 )
@@ -214,14 +291,15 @@ class Conversation:
                 if record is None:
                     record = self._fresh(number, request, request_hash, purpose)
         self._transcripts.append(record_name(number))
+        self._request_hash, self._uses = request_hash, 0
         return record
 
-    def _check_budget(self, messages: Sequence[Mapping[str, str]]) -> None:
+    def _check_budget(self, request: Mapping[str, Any]) -> None:
         price, _ = price_of(self.settings)
         check_budget(
             self.settings.budget,
             self._spent + charge_of(self.folder),
-            reserve(messages, self.settings.max_tokens, price),
+            reserve(_sent(request), self.settings.max_tokens, price),
             price,
             self.settings.model,
         )
@@ -230,7 +308,6 @@ class Conversation:
         """Ask the model, keeping the journal: what may have been paid is on disk before it is, and stays."""
         from tmelt.llm.chat import Chat, library_versions
 
-        messages = request["messages"]
         price, price_source = price_of(self.settings)
         pending = self.folder / pending_name(number)
         attempts = _earlier_attempts(pending, request_hash)
@@ -243,7 +320,7 @@ class Conversation:
             "base_url": self.settings.base_url,
             "price": price.model_dump() if price else None,
             "price_source": price_source,
-            "reserved": asdict(reserve(messages, self.settings.max_tokens, price)),
+            "reserved": asdict(reserve(_sent(request), self.settings.max_tokens, price)),
             "attempts": attempts,
             "reply": None,
             "usage": None,
@@ -251,10 +328,10 @@ class Conversation:
         }
         raw = _received(pending, request_hash)
         if raw is None:
-            self._check_budget(messages)
+            self._check_budget(request)
             self._chat = self._chat or Chat(self.settings, self._model(), self._dialect)
-            raw = self._send(self._chat, messages, pending, record)
-        answer = interpret(raw, messages, self.settings.max_tokens, self._dialect.answer)
+            raw = self._send(self._chat, request, pending, record)
+        answer = interpret(raw, _sent(request), self.settings.max_tokens, self._dialect.answer)
         usage = answer.usage
         record |= {
             **_what_came_back(answer, raw),
@@ -264,7 +341,8 @@ class Conversation:
             "versions": library_versions(),
             "dialect": self._dialect.model_dump(),
         }
-        record["unusable"] = _fault(record, self.settings.max_tokens)
+        uses_tools = "tools" in request and bool(calls_of(record["reply"]))
+        record["unusable"] = None if uses_tools else _fault(record, self.settings.max_tokens)
         sealed = write_record(self.folder / record_name(number), record)
         pending.unlink(missing_ok=True)
         return sealed
@@ -276,20 +354,20 @@ class Conversation:
         return self._given
 
     def _send(
-        self, chat: "Chat", messages: Sequence[Mapping[str, str]], pending: Path, record: Mapping[str, Any]
+        self, chat: "Chat", request: Mapping[str, Any], pending: Path, record: Mapping[str, Any]
     ) -> dict[str, Any]:
         """What came back, as JSON. Each try is noted in `record["attempts"]` and, before it may cost anything, on disk.
 
         So is the reply, before anything is made of it.
         """
-        attempts = record["attempts"]
+        attempts, messages, offered = record["attempts"], request["messages"], request.get("tools", [])
         if not chat.remote:  # the playbook: nothing is paid, so there is no journal to keep
-            raw = chat.send(messages, record["request"].get("briefing"))
+            raw = chat.send(messages, offered, request.get("briefing"))
             attempts.append({"time": _now(), "outcome": "replied", "latency_s": 0.0, "error": None})
             return raw
 
         def before() -> None:
-            self._check_budget(messages)
+            self._check_budget(request)
             attempts.append({"time": _now(), "outcome": "in flight", "latency_s": None, "error": None})
             write_record(pending, record)
 
@@ -302,7 +380,7 @@ class Conversation:
                 write_record(pending, record)
 
         raw = call_with_retries(
-            lambda: chat.send(messages),
+            lambda: chat.send(messages, offered),
             max_retries=self.settings.max_retries,
             max_wait_s=self.settings.max_wait_s,
             backoff_s=self.settings.backoff_s,
@@ -347,6 +425,45 @@ def conversation_for(
         raise InputError(f"config: {first_complaint(error, 'extent', 'strategies', strategy)}") from None
     spent = Spent.before(history, trajectory) if settings.budget else Spent()
     return Conversation(settings, folder, spent, replay, search_seed=search_seed, dialect=dialect, scripted=scripted)
+
+
+def _turn(
+    reply: Mapping[str, Any], calls: Sequence[ToolCall], results: Sequence[str], left: int
+) -> list[dict[str, Any]]:
+    """The messages that follow a reply that calls tools: the reply itself, and what came of the calls."""
+    more = f"({left} calls of tools are left.)" if left else "(No calls of tools are left. Reply with your proposal.)"
+    if not all(call.id for call in calls):
+        text = "\n\n".join(f"Result of {call.name}:\n{result}" for call, result in zip(calls, results, strict=True))
+        return [
+            {"role": "assistant", "content": reply["text"] or "(empty)"},
+            {"role": "user", "content": f"{text}\n\n{more}"},
+        ]
+    asked = {
+        "role": "assistant",
+        "content": reply["text"],
+        "tool_calls": [{"id": call.id, "name": call.name, "args": dict(call.arguments)} for call in calls],
+    }
+    if isinstance(reply["raw"]["content"], list):  # some providers want their thoughts back, signed as they were
+        asked["blocks"] = reply["raw"]["content"]
+    answers = [
+        {"role": "tool", "content": result, "tool_call_id": call.id, "name": call.name}
+        for call, result in zip(calls, results, strict=True)
+    ]
+    answers[-1]["content"] += f"\n\n{more}"
+    return [asked, *answers]
+
+
+def _sent(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """All messages of a request as text, calls and descriptions of tools included: what its tokens are counted by."""
+    messages = [
+        {**message, "content": message["content"] + canonical_json(message["tool_calls"])}
+        if "tool_calls" in message
+        else message
+        for message in request["messages"]
+    ]
+    if "tools" in request:
+        messages.append({"role": "system", "content": canonical_json(request["tools"])})
+    return messages
 
 
 def _what_came_back(answer: Answer, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Dialect(BaseModel):
         None, description="`field` of its own, or the delimiter that ends it; null: none seen"
     )
     usage: Literal["reported", "unknown"] = Field("unknown", description="whether plausible token counts are reported")
+    tools: Literal["native", "text"] = Field("text", description="how the model calls tools (tmelt.llm.tools)")
     seen_tokens: int = Field(
         0, ge=0, description="a prompt that counts at least so many tokens was seen from its start"
     )

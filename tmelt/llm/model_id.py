@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmelt.files import sha256_json
+from tmelt.llm.tools import ToolLimits
 
-# Tokens of a prompt beside the history: task and knobs; for agents that write scripts also the contract and a script.
+# Tokens of a prompt beside the history and results of tools: task and knobs; for agents that write scripts also the
+# contract and a script.
 _REST, _REST_WITH_SCRIPT = 4_000, 10_000
 _DEPENDS_ON = ("model", "base_url", "api_key_env", "temperature", "max_tokens", "extra")
 
@@ -22,7 +24,8 @@ def model_id(kind: str, options: Mapping[str, Any], memory_tokens: int) -> str |
         return None
     identity = {name: options[name] for name in _DEPENDS_ON if options.get(name) is not None}
     longest = longest_prompt(kind, options, memory_tokens)
-    return sha256_json([identity, longest, bool(options.get("budget"))])[:12]
+    asks_for_tools = [True] if options.get("tools") not in (None, "none") else []
+    return sha256_json([identity, longest, bool(options.get("budget")), *asks_for_tools])[:12]
 
 
 def longest_prompt(kind: str, options: Mapping[str, Any], memory_tokens: int) -> int:
@@ -30,4 +33,7 @@ def longest_prompt(kind: str, options: Mapping[str, Any], memory_tokens: int) ->
     from tmelt.strategies.registry import asked_kind, kind_of
 
     rest = _REST_WITH_SCRIPT if asked_kind(kind_of(kind), options).writes_scripts else _REST
+    tools = options.get("tools")
+    if isinstance(tools, Mapping):
+        rest += tools.get("tokens", ToolLimits.model_fields["tokens"].default)
     return options.get("memory_tokens", memory_tokens) + rest

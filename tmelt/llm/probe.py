@@ -1,15 +1,16 @@
-"""Ask a model three questions before its first paid trial, to learn how it and its server want to be asked.
+"""Ask a model three or four questions before its first paid trial, to learn how it and its server want to be asked.
 
     answer  which field holds the answer, how reasoning is marked, whether the server only streams
     cap     whether a reply ends at a small cap, and under which name the server knows the cap
     long    whether a prompt as long as a search's longest is seen from its beginning
+    tools   whether it calls a tool that it is offered, where an agent is to have tools
 
 All calls are recorded and replayed like those of a search (tmelt.llm.replay), each in a folder of its own. What cannot
 work stops here, in one line, before a trial has cost anything.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from tmelt.llm.dialect import Dialect
 from tmelt.llm.errors import ReplyError
 from tmelt.llm.reasoning import split_reasoning
 from tmelt.llm.settings import LLMSettings
+from tmelt.llm.tools import ToolSpec, calls_of
 from tmelt.llm.transcript import usage_of
 from tmelt.llm.usage import least_tokens
 from tmelt.strategies.tokens import estimate_tokens
@@ -34,6 +36,8 @@ _ANSWER = (
 _CAPPED = "Count from 1 to 500 in digits, one number per line. Write nothing else."
 _LONG = "Which code word stands in the first line of your instructions? Reply with that word alone."
 _CODE = "marigold"
+_NOTE = ToolSpec("note", "Notes a word.", {"word": {"type": "string", "description": "the word"}}, ("word",))
+_CALL = f"Call the tool `note` with the word {_WORD}. Do nothing else."
 _ROW = "| {} | ok | 8.31 | 0.12 | 7.95 | 8.02 | keep | agent | 0 | learning_rate=0.001, dropout=0.1 |"
 # The server does not take the request as it is; another form of it may do.
 _FORM = re.compile(r"HTTP (400|405|406|415|422)\b|the request was refused|is not in the API's format")
@@ -42,7 +46,7 @@ _FORM = re.compile(r"HTTP (400|405|406|415|422)\b|the request was refused|is not
 def probe_model(
     settings: LLMSettings, longest: int, folder: Path, replay: Literal["off", "fill", "strict"] = "fill"
 ) -> Dialect:
-    """Ask the three questions and write `dialect.json`.
+    """Ask the questions and write `dialect.json`.
 
     Args:
         settings: of the strategies that use the model.
@@ -58,6 +62,8 @@ def probe_model(
     dialect = probe.answer()
     dialect = probe.cap(dialect)
     dialect = probe.long(dialect, longest)
+    if settings.tools is not None:
+        dialect = probe.tools(dialect)
     usages = [usage_of(path) for path in sorted(folder.iterdir()) if path.is_dir()]
     costs = [usage.cost_usd for usage in usages]
     write_json(
@@ -162,6 +168,18 @@ class _Probe:
             )
         return dialect.model_copy(update={"seen_tokens": least})
 
+    def tools(self, dialect: Dialect) -> Dialect:
+        """Whether the model calls tools through the API; otherwise it is taught to write blocks of text."""
+        try:
+            record = self._exchange("tools", dialect, self._settings, _SYSTEM, _CALL, offered=[_NOTE.native()])
+        except InputError as error:
+            if self._replay != "strict" and not _FORM.search(str(error)):
+                raise
+            return dialect
+        calls = calls_of(record["reply"])
+        native = any(call.id and call.name == _NOTE.name and call.arguments.get("word") == _WORD for call in calls)
+        return dialect.model_copy(update={"tools": "native" if native else "text"})
+
     def _forms(self) -> Iterator[Dialect]:
         caps: tuple[Literal["default", "max_tokens"], ...] = ("default", "max_tokens") if self._openai else ("default",)
         for stream in (False, True):
@@ -170,11 +188,13 @@ class _Probe:
         if self._openai:
             yield from (Dialect(cap=cap, stream=True, stream_usage=False) for cap in caps)
 
-    def _exchange(self, step: str, dialect: Dialect, settings: LLMSettings, system: str, user: str) -> dict[str, Any]:
+    def _exchange(
+        self, step: str, dialect: Dialect, settings: LLMSettings, system: str, user: str, offered: Sequence[Any] = ()
+    ) -> dict[str, Any]:
         form = "-".join([step, dialect.cap, *(["stream"] if dialect.stream else [])])
         form += "-no-usage" if dialect.stream and not dialect.stream_usage else ""
         conversation = Conversation(settings, self._folder / form, Spent(), self._replay, dialect=dialect)
-        record = conversation.exchange(system=system, user=user, purpose=f"probe: {step}")
+        record = conversation.exchange(system=system, user=user, purpose=f"probe: {step}", offered=offered)
         conversation.finish()
         return record
 

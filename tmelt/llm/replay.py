@@ -81,3 +81,7 @@ def _readable(request: Mapping[str, Any]) -> Iterator[str]:
         yield f"message {number} ({message['role']}):"
         for line in message["content"].split("\n"):
             yield f"  {line}"
+        for call in message.get("tool_calls", ()):
+            yield f"  calls {call['name']}: {call['args']!r}"
+    for tool in request.get("tools", ()):
+        yield f"tool: {tool['function']['name']}: {tool['function']['description']}"

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tmelt.llm.tools import ToolLimits
+
 # Set elsewhere in these settings, or able to carry a key, or to change how replies are counted and recorded.
 _NOT_EXTRA = {
     "model", "model_name", "model_provider", "base_url", "temperature", "max_tokens", "max_completion_tokens",
@@ -62,6 +64,9 @@ class LLMSettings(_Part):
     max_asks: int = Field(3, ge=1, description="asks per question: the first, and again after unusable replies")
     price: Price | None = Field(None, description="overrides the price file")
     budget: Limits | None = Field(None, description="of each trajectory")
+    tools: ToolLimits | None = Field(
+        None, description="tools that the agent may use before it proposes, and their limits; none: it has none"
+    )
     extra: dict[str, Any] = Field(default_factory=dict, description="further parameters of the LangChain chat model")
 
     @field_validator("model")
@@ -71,6 +76,12 @@ class LLMSettings(_Part):
         if model != "playbook" and not (provider and colon and name):
             raise ValueError(f"{model!r}: write provider:name, such as openai:gpt-5-nano, or playbook")
         return model
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _spelled_out(cls, tools: Any) -> Any:
+        """`none` as a word, which YAML does not take for null."""
+        return None if tools == "none" else tools
 
     @field_validator("base_url")
     @classmethod

@@ -166,14 +166,32 @@ def _facts(row: Mapping[str, Any], behaved: Mapping[str, Any] | None) -> list[tu
     if row["parameter_count"] is not None:
         facts.append(("parameters", f"{row['parameter_count']:,}"))
     facts += [("training", seconds(row["fit_s"])), ("origin", row["origin"])]
+    facts += _diagnostics(json.loads(row["diagnostics"] or "{}"))
     if row["llm_calls"]:
         tokens = [row["prompt_tokens"], row["completion_tokens"]]
         used = "tokens unknown" if None in tokens else f"{tokens[0]:,} tokens in, {tokens[1]:,} out"
         facts.append(("LLM", f"{count(row['llm_calls'], 'call')}, {used}, {dollars(row['cost_usd'])}"))
+    if row["tool_calls"]:
+        facts.append(("tools", f"{count(row['tool_calls'], 'call')}, {seconds(row['tool_s'])} of checks and tries"))
     if row["integrity"] != "clean":
         facts.append(("integrity", row["integrity"].replace("_", " ")))
     if behaved and behaved["duplicate_of"] is not None:
         facts.append(("repeats", f"trial {behaved['duplicate_of']}"))
+    return facts
+
+
+def _diagnostics(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Epochs, errors on stop by group and what the script reported; means over seeds."""
+    facts = []
+    if "epochs" in found:
+        best = f", best at {found['best_epoch']:g}" if "best_epoch" in found else ""
+        facts.append(("epochs", f"{found['epochs']:g}{best}"))
+    errors = found.get("stop_errors") or {}
+    if errors.get("groups"):
+        rows = [f"{name} {number(mae)} ({proteins})" for name, proteins, mae, _ in errors["groups"]]
+        facts.append(("MAE on stop by group, °C (proteins)", "; ".join(rows)))
+    if found.get("reports"):
+        facts.append(("reported by the script", "; ".join(f"{k} {v:g}" for k, v in found["reports"].items())))
     return facts
 
 
@@ -219,7 +237,8 @@ def _transcripts(folder: Path, proposal: Mapping[str, Any]) -> Iterable[dict[str
         try:
             record = read_record(path)
             reply, usage = record["reply"], record["usage"]
-            text = reply["text"]
+            calls = ", ".join(reply.get("tool_calls") or [])
+            text = reply["text"] + (f"\n[calls {calls}]" if calls else "")
             about = [
                 record["purpose"],
                 record["request"]["model"],

@@ -21,6 +21,7 @@ from tmelt.strategies.seeds import seed_of
 
 if TYPE_CHECKING:
     from tmelt.llm import Conversation
+    from tmelt.strategies.tools import ShortRuns
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Context:
     folder: Path  # results/{study}/{strategy}/t{trajectory}: earlier trials' scripts and transcripts lie there
     conversation: "Conversation | None" = None  # agents only
     facts: Mapping[str, Any] | None = None  # what the protocol lets an agent know: data, budget, units
+    bench: "ShortRuns | None" = None  # for agents with tools that run scripts
+    iterations: int | None = None  # trials of the search after the baseline, as the config has it now
 
     @property
     def seed(self) -> int:

@@ -20,6 +20,7 @@ from tmelt.strategies import Context
 from tmelt.strategies.briefing import Briefing, attempts_of
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.guidance import VETOED, guidance_in_force
+from tmelt.strategies.left import left_in_force
 from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, remember
 from tmelt.strategies.options import read_options
 from tmelt.strategies.program import fill_program, program_path
@@ -27,6 +28,7 @@ from tmelt.strategies.stop import UNUSABLE
 
 if TYPE_CHECKING:
     from tmelt.llm import NoUsableReply
+    from tmelt.strategies.tools import Candidate
 
 LOOK_UP_MAX = 5
 MEMORY_TOKENS = 12_000
@@ -52,6 +54,7 @@ class Reply(BaseModel):
         None, ge=-1000, le=1000, description="expected change of the validation error in °C; negative is better"
     )
     look_up: tuple[int, ...] = Field((), max_length=LOOK_UP_MAX, description="trials to see in full next time")
+    start: int | None = Field(None, alias="from", description="the trial to start from; null: the agent's usual base")
 
 
 OwnOptions = TypeVar("OwnOptions", bound=Options)
@@ -112,8 +115,8 @@ def consult(
     base: Base,
     values: Mapping[str, str],
     parse: Callable[[str], Proposal],
-    scripts: bool,
     reply: type[Reply],
+    draft: "Callable[[str, Mapping[str, Any], Base], Candidate] | None" = None,
     purpose: str = "propose",
     log: str | None = None,
     rounds: int = 0,
@@ -126,10 +129,12 @@ def consult(
         context: of the trial to propose.
         options: the agent's.
         base: the trial that changes start from.
-        values: what the program's placeholders stand for, besides `task`, `knobs`, `history`, `guidance`, `iteration`.
+        values: what the program's placeholders stand for, besides `task`, `knobs`, `history`, `left`,
+            `guidance`, `iteration`.
         parse: makes a proposal of a reply's text, or raises `tmelt.llm.ReplyError`.
-        scripts: whether the agent may see and write scripts.
         reply: the model of the JSON that is asked for.
+        draft: for agents that see and write scripts; makes a candidate of a text, changes of knobs and a base, or
+            raises `tmelt.llm.ReplyError`.
         purpose: a word for people who read the transcripts.
         log: the end of the log of the crash to repair.
         rounds: completed rounds of a hybrid.
@@ -151,13 +156,27 @@ def consult(
         base=base.trial.iteration,
         tokens=options.memory_tokens,
         look_up=asked_for(history),
-        script_of=(lambda number: base_of(history[number], context).script) if scripts else None,
+        script_of=(lambda number: base_of(history[number], context).script) if draft else None,
     )
+    toolbox = None
+    if conversation.settings.tools is not None:
+        from tmelt.strategies.tools import AgentTools
+
+        toolbox = AgentTools(history, context, conversation.settings.tools, base=base, space=space, candidate=draft)
+
+    def parse_and_check(text: str) -> Proposal:
+        proposal = parse(text)
+        if toolbox is not None and draft is not None:
+            toolbox.require_check(proposal, conversation)
+        return proposal
+
     common = {
         "task": task_text({**(context.facts or {}), "training seeds of a trial": history[0].seeds}),
         "knobs": context.space.markdown(),
         "history": memory,
         "guidance": words,
+        "tools": toolbox.text(conversation.native_tools) if toolbox is not None else "",
+        "left": left_in_force(context, conversation, getattr(options, "round", None)),
         "iteration": str(context.iteration),
     }
     system, user = fill_program(program_path(context.kind), {**common, **values})
@@ -169,22 +188,35 @@ def consult(
         attempts=attempts_of(history),
         iteration=context.iteration,
         rounds=rounds,
-        script=base.script if scripts else None,
+        script=base.script if draft else None,
         log=log,
         guidance=words,
         candidates=candidates,
+        tools=tuple(spec.name for spec in toolbox.specs) if toolbox is not None else (),
     )
     try:
-        proposal = conversation.ask(system=system, user=user, parse=parse, purpose=purpose, briefing=briefing.to_json)
+        proposal = conversation.ask(
+            system=system,
+            user=user,
+            parse=parse_and_check,
+            purpose=purpose,
+            briefing=briefing.to_json,
+            toolbox=toolbox,
+        )
         conversation.finish()
     except NoUsableReply as error:
         proposal = _unusable(base, history, error, options.stop_after_unusable)
         conversation.finish()
     except BudgetSpent as error:
         proposal = _without_change(base, "stopped", str(error))
+    used = conversation.tools_used
     return replace(
         proposal,
         state=(*proposal.state, *([Oversight(guidance=words)] if words else [])),
+        tool_calls=used.calls,
+        tool_s=used.seconds,
+        tool_cpu_s=used.cpu_s,
+        tool_device_s=used.device_s,
         cost_usd=conversation.cost_usd,
         llm_calls=conversation.calls,
         prompt_tokens=conversation.prompt_tokens,
@@ -207,7 +239,7 @@ def _unusable(base: Base, history: History, error: "NoUsableReply", limit: int |
         if trial.origin == "agent":
             if trial.status != "refused" or trial.error == VETOED:
                 break
-            count += len(trial.proposal["transcripts"])
+            count += max(1, len(trial.proposal["transcripts"]) - trial.tool_calls)  # replies that used tools are fine
     if limit is not None and count >= limit:
         reason = (
             f"{count} replies in a row could not be used (stop_after_unusable: {limit}); the last one: "
@@ -257,7 +289,8 @@ def read_reply(model: type[OwnReply], raw: Any, history: History) -> OwnReply:
     """A reply's JSON in its model.
 
     Raises:
-        ReplyError: a missing, unknown or ill-typed field, or a look-up of a trial that does not exist.
+        ReplyError: a missing, unknown or ill-typed field, a look-up of a trial that does not exist, or a start from one
+            that does not exist or did not run.
     """
     from tmelt.llm import ReplyError
 
@@ -265,11 +298,22 @@ def read_reply(model: type[OwnReply], raw: Any, history: History) -> OwnReply:
         reply = model.model_validate(raw)
     except ValidationError as error:
         found = [f"{'.'.join(map(str, each['loc'])) or 'reply'}: {each['msg']}" for each in error.errors()[:3]]
-        raise ReplyError(f"{'; '.join(found)}. The JSON object has the keys {', '.join(model.model_fields)}") from None
+        keys = (field.alias or name for name, field in model.model_fields.items())
+        raise ReplyError(f"{'; '.join(found)}. The JSON object has the keys {', '.join(keys)}") from None
     for number in reply.look_up:
         if not 0 <= number < len(history):
             raise ReplyError(f"look_up: there is no trial {number}; the trials are 0 to {len(history) - 1}")
+    if reply.start is not None:
+        if not 0 <= reply.start < len(history):
+            raise ReplyError(f"from: there is no trial {reply.start}; the trials are 0 to {len(history) - 1}")
+        if history[reply.start].status in NOT_RUN:
+            raise ReplyError(f"from: trial {reply.start} did not run ({history[reply.start].status}); name another")
     return reply
+
+
+def chosen_base(reply: Reply, base: Base, history: History, context: Context) -> Base:
+    """The trial that the reply starts from: the one it names, or the agent's usual base."""
+    return base if reply.start is None else base_of(history[reply.start], context)
 
 
 def apply_changes(

@@ -41,6 +41,7 @@ class Briefing:
     log: str | None = field(default=None, repr=False)  # end of the log of the crash to repair
     guidance: str = ""
     candidates: int = 1  # how many are asked for in one reply
+    tools: tuple[str, ...] = ()  # names of those that it may call
 
     @property
     def base_attempt(self) -> Attempt | None:
@@ -62,7 +63,9 @@ class Briefing:
         """A briefing that `to_json` wrote."""
         attempts = tuple(Attempt(**{**attempt, "changes": tuple(attempt["changes"])}) for attempt in raw["attempts"])
         knobs = {knob.name: knob for knob in knobs_from_table(raw["knobs"])}
-        return cls(**{**raw, "asked": tuple(raw["asked"]), "knobs": knobs, "attempts": attempts})
+        return cls(
+            **{**raw, "asked": tuple(raw["asked"]), "tools": tuple(raw["tools"]), "knobs": knobs, "attempts": attempts}
+        )
 
 
 def attempts_of(history: History) -> tuple[Attempt, ...]:

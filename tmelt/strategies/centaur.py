@@ -28,6 +28,7 @@ from tmelt.strategies.agent import (
     Reply,
     agent_proposal,
     apply_changes,
+    chosen_base,
     consult,
     incumbent_base,
     options_of,
@@ -72,16 +73,15 @@ def propose(history: History, context: Context) -> Proposal:
 
     def parse(text: str) -> Proposal:
         reply = read_reply(Override, extract_json(text), history)
-        start, name = (base.knobs, base.name) if reply.base == "incumbent" else (sample.knobs, "CMA-ES's candidate")
-        knobs = apply_changes(start, reply.changes, context.space, of=name)
-        refuse_repeat(history, knobs, base.script)
-        return agent_proposal(reply, base, knobs, script=base.script, state=(injected(cma, knobs),))
+        start = chosen_base(reply, base, history, context)
+        values, name = (start.knobs, start.name) if reply.base == "incumbent" else (sample.knobs, "CMA-ES's candidate")
+        knobs = apply_changes(values, reply.changes, context.space, of=name)
+        refuse_repeat(history, knobs, start.script)
+        return agent_proposal(reply, start, knobs, script=start.script, state=(injected(cma, knobs),))
 
     candidate = "\n".join(f"| {name} | {value} |" for name, value in sample.knobs.items())
     values = {"cma": describe(cma), "candidate": f"| knob | value |\n|---|---|\n{candidate}"}
-    return consult(
-        history, context, options=options, base=base, values=values, parse=parse, scripts=False, reply=Override
-    )
+    return consult(history, context, options=options, base=base, values=values, parse=parse, reply=Override)
 
 
 def restored(history: Sequence[Trial], space: Space, script_sha256: str, population: int | None) -> Cma:

@@ -26,12 +26,21 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any], config: 
     declared, own = kind_of(kind), dict(options)
     if declared.mask:
         agent = declared.read(own, strategy).agent
+        if declared.hides_task and own.get("tools") not in (None, "none"):
+            raise InputError(
+                f"config: extent.strategies.{strategy}.tools: an obfuscated view has none, because their results"
+                " name the task; remove the key"
+            )
         own.pop("agent", None)
         check_options(strategy, agent, own, config)
         return
     if declared.agent:
         own = _without_llm(own, strategy)
     checked = declared.checked(own, strategy)
+    if getattr(checked, "boundaries", None) is not None:
+        from tmelt.protocol import REFERENCE
+
+        checked.boundaries.check_reference(REFERENCE.read_text(encoding="utf-8"), strategy)
     if declared.sampler == "inner" and hasattr(checked, "bo"):
         kind_of("bo").checked(checked.bo, f"{strategy}.bo")
     if declared.check and config is not None:

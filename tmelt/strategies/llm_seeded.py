@@ -17,6 +17,7 @@ from tmelt.strategies.agent import (
     Reply,
     agent_proposal,
     apply_changes,
+    chosen_base,
     consult,
     incumbent_base,
     options_of,
@@ -89,12 +90,13 @@ def _ask(history: History, context: Context, options: SeededOptions) -> Proposal
         reply = read_reply(Seeds, extract_json(text), history)
         if len(reply.candidates) != options.seeds:
             raise ReplyError(f"candidates: {len(reply.candidates)} of them; exactly {options.seeds} are asked for")
-        drawn = [apply_changes(base.knobs, changes, context.space, of=base.name) for changes in reply.candidates]
+        start = chosen_base(reply, base, history, context)
+        drawn = [apply_changes(start.knobs, changes, context.space, of=start.name) for changes in reply.candidates]
         for knobs in drawn:
-            refuse_repeat(history, knobs, base.script)
+            refuse_repeat(history, knobs, start.script)
         if len({canonical_json(knobs) for knobs in drawn}) < len(drawn):
             raise ReplyError("candidates: two of them are the same; propose distinct ones")
-        return agent_proposal(reply, base, drawn[0], script=base.script, state=(Candidates(knobs=tuple(drawn)),))
+        return agent_proposal(reply, start, drawn[0], script=start.script, state=(Candidates(knobs=tuple(drawn)),))
 
     values = {"seeds": str(options.seeds)}
     return consult(
@@ -104,7 +106,6 @@ def _ask(history: History, context: Context, options: SeededOptions) -> Proposal
         base=base,
         values=values,
         parse=parse,
-        scripts=False,
         reply=Seeds,
         candidates=options.seeds,
     )

@@ -16,6 +16,17 @@ from collections.abc import Callable, Iterable, Sequence
 from tmelt.history import History, Trial
 from tmelt.knobs import Knob, Space, Value
 from tmelt.strategies.coarse import coarse, told_mae, told_margin
+from tmelt.strategies.outcomes import (
+    curve_text,
+    dead_knobs,
+    decisions_text,
+    epochs_text,
+    expectations_text,
+    observed_effect,
+    predict_text,
+    reports_text,
+    stop_text,
+)
 from tmelt.strategies.tokens import estimate_tokens
 from tmelt.text_diff import unified_lines
 
@@ -49,7 +60,10 @@ def remember(
     """
     if tokens < TOKENS_MIN:
         raise ValueError(f"memory of {tokens} tokens; at least {TOKENS_MIN}")
-    parts = [_summary(history), shorten(_knobs(history[base]), tokens // 5)]
+    script = script_of(base) if script_of is not None else None
+    stands = [_summary(history), shorten(decisions_text(history), tokens // 20), expectations_text(history)]
+    parts = ["\n\n".join(filter(None, stands)), shorten(_knobs(history[base], script), tokens // 5)]
+    parts += [shorten(_stop(history), tokens // 8), shorten(_reports(history, base), tokens // 20)]
     share = tokens // 2 // max(1, len(look_up))
     parts += [shorten(_in_full(history, number, script_of), share) for number in look_up]
     if script_of is not None:
@@ -58,9 +72,9 @@ def remember(
     rest = tokens - sum(estimate_tokens(part) + 1 for part in parts)
     parts.append(_statistics(history, space, rest // 2))
     rest -= estimate_tokens(parts[-1]) + 1
-    parts.insert(2, _table(history, rest, scripts=script_of is not None))
-    parts = [part for part in parts if part]
-    return "\n\n".join(parts)
+    # First what changes least from one question to the next: the start of an equal prompt is cheaper.
+    parts.insert(0, _table(history, rest, scripts=script_of is not None))
+    return "\n\n".join(part for part in parts if part)
 
 
 def shorten(text: str, tokens: int) -> str:
@@ -110,10 +124,40 @@ def _error(trial: Trial) -> str:
     return f"{told_mae(trial):.2f}"
 
 
-def _knobs(base: Trial) -> str:
-    lines = [f"### Knobs of trial {base.iteration}, which changes start from", "| knob | value |", "|---|---|"]
-    lines += [f"| {name} | {format_value(value, exact=True)} |" for name, value in base.knobs.items()]
+def _knobs(base: Trial, script: str | None) -> str:
+    """Active knobs of a trial; those that a known script does not read are only named."""
+    dead = dead_knobs(script, base.knobs) if script is not None else set()
+    lines = [f"### Knobs of trial {base.iteration}, which changes start from"]
+    if dead:
+        lines.append(
+            f"Dead, because the script does not read them: {', '.join(name for name in base.knobs if name in dead)}."
+            " Changing them changes nothing."
+        )
+    lines += ["| knob | value |", "|---|---|"]
+    live = {name: value for name, value in base.knobs.items() if name not in dead}
+    lines += [f"| {name} | {format_value(value, exact=True)} |" for name, value in live.items()]
     return "\n".join(lines)
+
+
+def _stop(history: History) -> str:
+    """Errors on stop of the incumbent and of the latest trial that worked."""
+    best, last = history.incumbent, next((trial for trial in reversed(history) if trial.ok), None)
+    found = {trial.iteration: text for trial in (best, last) if trial is not None and (text := stop_text(trial))}
+    if not found:
+        return ""
+    lines = ["### Errors on early-stopping proteins", "Measured by the harness, in °C, with the number of proteins."]
+    for number, text in found.items():
+        lines += [f"Trial {number}{', the incumbent' if best is not None and number == best.iteration else ''}:", text]
+        if curve := curve_text(history[number]):
+            lines.append(f"- by epoch, as its script logged it: {curve}")
+    return "\n".join(lines)
+
+
+def _reports(history: History, base: int) -> str:
+    """What the scripts of the base and of the latest trials reported."""
+    numbers = sorted({base, *(trial.iteration for trial in history[-3:])})
+    lines = [f"- Trial {number}: {text}" for number in numbers if (text := reports_text(history[number]))]
+    return "\n".join(["### Reported by the scripts, means over seeds", *lines]) if lines else ""
 
 
 def format_value(value: Value, exact: bool = False) -> str:
@@ -126,7 +170,9 @@ def format_value(value: Value, exact: bool = False) -> str:
 def _table(history: History, tokens: int, *, scripts: bool) -> str:
     """All trials, or as many of the best and of the most recent in turn as there is room for."""
     columns = ["trial", "val", "margin", "fit", "stop", "val-fit", "s", "cut"]
-    columns += ["decision", "by", "from", "changes", "idea"]
+    epochs = any(epochs_text(trial) for trial in history)
+    columns += ["epochs", "decision"] if epochs else ["decision"]
+    columns += ["by", "from", "expected", "got", "changes", "idea"]
     if scripts:
         columns.insert(columns.index("changes"), "script")
     header = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
@@ -135,23 +181,27 @@ def _table(history: History, tokens: int, *, scripts: bool) -> str:
         " status where the trial failed), rounded to about half the margin; margin: the difference in °C from the"
         " incumbent before that is more than noise of seeds and proteins; val-fit: the generalisation gap; s: seconds"
         " of training per seed, by the clock of the time budget; cut: seeds whose training ended for lack of time;"
-        " changes: against trial `from`, or against trial 0."
+        " expected, got: change in °C against trial `from`, as its proposer foretold it and as measured; changes:"
+        " against trial `from`, or against trial 0."
     )
+    if epochs:
+        legend += " epochs: as the script logged them, and the best of them by its error on stop."
     title = "### Trials"
     if tokens < 300:
         return f"{title}: no room in the token budget for a table; `look_up` shows any of them"
     used = estimate_tokens(f"{title}\n\n{legend}\n{header}") + 60
     chosen: dict[int, str] = {}
     for trial in _by_interest(history):
-        row = _row(history, trial, scripts=scripts)
+        row = _row(history, trial, scripts=scripts, epochs=epochs)
         cost = estimate_tokens(row) + 1
         if used + cost > tokens:
             break
         chosen[trial.iteration] = row
         used += cost
-    if len(chosen) < len(history):
-        title += f" ({len(chosen)} of {len(history)}: the best and the most recent; the rest by `look_up`)"
-    return "\n".join([title, legend, "", header, *(chosen[number] for number in sorted(chosen))])
+    lines = [title, legend, "", header, *(chosen[number] for number in sorted(chosen))]
+    if len(chosen) < len(history):  # said last: the start of the table stays the same from question to question
+        lines.append(f"\n[{len(chosen)} of {len(history)} trials: the best and the most recent; the rest by `look_up`]")
+    return "\n".join(lines)
 
 
 def _by_interest(history: History) -> Iterable[Trial]:
@@ -166,7 +216,7 @@ def _by_interest(history: History) -> Iterable[Trial]:
                 yield ranking[rank]
 
 
-def _row(history: History, trial: Trial, *, scripts: bool) -> str:
+def _row(history: History, trial: Trial, *, scripts: bool, epochs: bool) -> str:
     base = history[trial.parent if trial.parent is not None else 0]
     changes = [f"{name}={format_value(value)}" for name, value in changes_between(base.knobs, trial.knobs).items()]
     if trial.script != base.script:
@@ -174,15 +224,18 @@ def _row(history: History, trial: Trial, *, scripts: bool) -> str:
     val = None if trial.val_mae is None else told_mae(trial)
     fit, stop = (_rounded(trial, error) for error in (trial.fit_mae, trial.stop_mae))
     gap = None if fit is None or val is None else val - fit
+    expected, got = trial.proposal["expected_effect"], observed_effect(history, trial)
     cells = [
         str(trial.iteration),
         trial.status if val is None else f"{val:.2f}",
         *(("" if number is None else f"{number:.2f}") for number in (told_margin(trial), fit, stop, gap)),
         f"{trial.fit_s / len(trial.seeds):.0f}" if trial.seeds and trial.fit_s is not None else "",
         str(trial.cut_by_clock or ""),
+        *([epochs_text(trial)] if epochs else []),
         trial.decision or "",
         trial.origin,
         "" if trial.parent is None else str(trial.parent),
+        *(("" if number is None else f"{number:+.2f}") for number in (expected, got)),
         ", ".join(changes) or ("none" if trial.iteration else "baseline"),
         _one_line(trial.proposal["hypothesis"] or "", IDEA_LENGTH),
     ]
@@ -318,14 +371,25 @@ def _tail(error: str, length: int = 1500) -> str:
 
 
 def _in_full(history: History, number: int, script_of: Callable[[int], str] | None) -> str:
-    """Everything about one trial that an agent may know."""
+    """A looked-up trial."""
+    return f"### Trial {number} in full, as you asked\n{trial_text(history, number, script_of)}"
+
+
+def trial_text(history: History, number: int, script_of: Callable[[int], str] | None) -> str:
+    """Everything about one trial that an agent may know.
+
+    Args:
+        history: all trials so far.
+        number: of the trial.
+        script_of: source text of a trial's script, for agents that may write scripts: adds the difference from the
+            incumbent's, and which knobs are dead.
+    """
     trial = history[number]
     proposal = trial.proposal
     seconds = "" if trial.fit_s is None else f", {trial.fit_s:.0f} s of training over all seeds"
     cut = f", {trial.cut_by_clock} of {len(trial.seeds)} seeds cut by the clock" if trial.cut_by_clock else ""
     size = "" if trial.parameter_count is None else f", {trial.parameter_count} parameters"
     lines = [
-        f"### Trial {number} in full, as you asked",
         f"status {trial.status}, decision {trial.decision}, by {trial.origin}, changed from trial {trial.parent}"
         f"{size}{seconds}{cut}",
     ]
@@ -335,9 +399,24 @@ def _in_full(history: History, number: int, script_of: Callable[[int], str] | No
         fit, stop = (_rounded(trial, error) for error in (trial.fit_mae, trial.stop_mae))
         lines.append(f"val {told_mae(trial):.2f} °C{compared}, seeds {trial.seeds}, fit {fit}, stop {stop}")
     lines.append(f"knobs: {json.dumps(trial.knobs)}")
+    if script_of is not None and (dead := sorted(dead_knobs(script_of(number), trial.knobs))):
+        lines.append(f"dead knobs, which its script does not read: {', '.join(dead)}")
     lines += [f"{key}: {proposal[key]}" for key in ("hypothesis", "rationale", "expected_effect") if proposal[key]]
+    if (got := observed_effect(history, trial)) is not None:
+        lines.append(f"observed effect against trial {trial.parent or 0}: {got:+.2f} °C")
     if proposal["subspace"]:
         lines.append(f"subspace: {json.dumps(proposal['subspace'])}")
+    account = {
+        "epochs trained/best": epochs_text,
+        "seconds of predict over all seeds": predict_text,
+        "stop error": curve_text,
+        "reported": reports_text,
+    }
+    for name, text in ((name, tell(trial)) for name, tell in account.items()):
+        if text:
+            lines.append(f"{name}: {text}")
+    if text := stop_text(trial):
+        lines += ["errors on early-stopping proteins in °C:", text]
     if trial.error:
         lines.append(f"end of the log:\n```\n{_tail(trial.error)}\n```")
     best = history.incumbent or history[0]

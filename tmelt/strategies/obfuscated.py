@@ -97,7 +97,9 @@ class View:
         rows = []
         for trial in history:
             error = trial.error if trial.error == VETOED else None
-            rows.append({**trial.row, "knobs": json.dumps(self.knobs(trial.knobs)), "error": error})
+            rows.append(
+                {**trial.row, "knobs": json.dumps(self.knobs(trial.knobs)), "error": error, "diagnostics": None}
+            )
         return History([Trial.of(row) for row in rows])
 
 
@@ -128,6 +130,11 @@ class _Plain:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._conversation, name)
+
+    @property
+    def settings(self) -> Any:
+        """Without tools, whose results would be in the task's own words."""
+        return self._conversation.settings.model_copy(update={"tools": None})
 
     def ask(self, *, system: str, user: str, parse: Callable[[str], Proposal], **rest: Any) -> Proposal:
         """As `Conversation.ask`; complaints about a reply are put in plain words as well."""

@@ -21,7 +21,8 @@ from tmelt.strategies.registry import kind_of, kinds
 # Columns that say what was tried, not what came of it; decision and incumbent are made anew.
 _TRIED = frozenset({
     "strategy", "trajectory", "iteration", "origin", "parent", "script", "script_lines", "knobs", "proposal",
-    "cost_usd", "llm_calls", "prompt_tokens", "completion_tokens", "chain", "decision", "incumbent",
+    "cost_usd", "llm_calls", "prompt_tokens", "completion_tokens", "tool_calls", "tool_s", "tool_cpu_s",
+    "tool_device_s", "chain", "decision", "incumbent",
 })  # fmt: skip
 
 
@@ -44,7 +45,8 @@ def propose(history: History, context: Context) -> Proposal:
     """What the agent proposes, given the shuffled history."""
     agent = context.options.get("agent", "ra")
     rest = {name: value for name, value in context.options.items() if name != "agent"}
-    return kind_of(agent).propose(shuffled(history, context.seed), replace(context, kind=agent, options=rest))
+    shown = replace(context, kind=agent, options=rest, bench=None)
+    return kind_of(agent).propose(shuffled(history, context.seed), shown)
 
 
 def shuffled(history: History, seed: int) -> History:

@@ -11,6 +11,7 @@ from tmelt.strategies.agent import (
     Reply,
     agent_proposal,
     apply_changes,
+    chosen_base,
     consult,
     incumbent_base,
     options_of,
@@ -38,11 +39,12 @@ def propose(history: History, context: Context) -> Proposal:
 
     def parse(text: str) -> Proposal:
         reply = read_reply(Changes, extract_json(text), history)
-        knobs = apply_changes(base.knobs, reply.changes, context.space, of=base.name, most=CHANGES_MAX)
-        refuse_repeat(history, knobs, base.script)
-        return agent_proposal(reply, base, knobs, script=base.script)
+        start = chosen_base(reply, base, history, context)
+        knobs = apply_changes(start.knobs, reply.changes, context.space, of=start.name, most=CHANGES_MAX)
+        refuse_repeat(history, knobs, start.script)
+        return agent_proposal(reply, start, knobs, script=start.script)
 
-    return consult(history, context, options=options, base=base, values={}, parse=parse, scripts=False, reply=Changes)
+    return consult(history, context, options=options, base=base, values={}, parse=parse, reply=Changes)
 
 
 KIND = Kind(

@@ -15,6 +15,7 @@ from tmelt.strategies.agent import (
     Reply,
     agent_proposal,
     apply_changes,
+    chosen_base,
     consult,
     incumbent_base,
     options_of,
@@ -83,11 +84,12 @@ def propose(history: History, context: Context) -> Proposal:
 
     def parse(text: str) -> Proposal:
         reply = read_reply(Structure, extract_json(text), history)
-        knobs = apply_changes(base.knobs, reply.changes, context.space, of=base.name)
+        start = chosen_base(reply, base, history, context)
+        knobs = apply_changes(start.knobs, reply.changes, context.space, of=start.name)
         check_subspace(context.space, knobs, reply.subspace)
-        refuse_repeat(history, knobs, base.script)
+        refuse_repeat(history, knobs, start.script)
         state = (InRound(number=number, subspace_reason=reply.subspace_reason),)
-        return agent_proposal(reply, base, knobs, script=base.script, state=state, subspace=reply.subspace)
+        return agent_proposal(reply, start, knobs, script=start.script, state=state, subspace=reply.subspace)
 
     values = {"round": round_text(under_way, history, options.round)}
     return consult(
@@ -97,7 +99,6 @@ def propose(history: History, context: Context) -> Proposal:
         base=base,
         values=values,
         parse=parse,
-        scripts=False,
         reply=Structure,
         rounds=under_way.number if under_way else 0,
     )

@@ -5,7 +5,7 @@ left.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from tmelt.strategies.agent import (
     agent_proposal,
     apply_changes,
     base_of,
+    chosen_base,
     consult,
     extended_space,
     incumbent_base,
@@ -29,6 +30,7 @@ from tmelt.strategies.agent import (
     read_reply,
     refuse_repeat,
 )
+from tmelt.strategies.boundaries import Boundaries, BoundaryError
 from tmelt.strategies.check_script import ScriptError, check_script
 from tmelt.strategies.kind import ASKED, Kind
 from tmelt.strategies.memory import REPAIRABLE
@@ -44,6 +46,7 @@ _PYTHON = re.compile(
 class UAOptions(Options):
     """Options of the unleashed agent."""
 
+    boundaries: Boundaries | None = Field(None, description="what scripts may change; null: everything")
     repairs: int = Field(1, ge=0, description="attempts to mend a script that crashed, per idea")
 
 
@@ -77,11 +80,12 @@ def propose(history: History, context: Context) -> Proposal:
 
     def parse(text: str) -> Proposal:
         reply = read_reply(Header, extract_json(text), history)
-        script, declared, knobs = candidate(text, reply.changes, task.base, context)
+        start = chosen_base(reply, task.base, history, context)
+        script, declared, knobs = candidate(text, reply.changes, start, context, options.boundaries)
         refuse_repeat(history, knobs, script)
-        return agent_proposal(reply, task.base, knobs, script=script, declared=declared, state=task.state)
+        return agent_proposal(reply, start, knobs, script=script, declared=declared, state=task.state)
 
-    values = script_values(task)
+    values = script_values(task, options.boundaries)
     return consult(
         history,
         context,
@@ -89,8 +93,8 @@ def propose(history: History, context: Context) -> Proposal:
         base=task.base,
         values=values,
         parse=parse,
-        scripts=True,
         reply=Header,
+        draft=drafts(context, options.boundaries),
         purpose=task.purpose,
         log=task.log,
     )
@@ -115,7 +119,7 @@ def current_task(history: History, context: Context, repairs: int) -> Task:
     return Task(base_of(last, context), text, (note,), f"{log}\n")
 
 
-def script_values(task: Task) -> dict[str, str]:
+def script_values(task: Task, boundaries: Boundaries | None) -> dict[str, str]:
     """The placeholders of programs that show a script."""
     from importlib.resources import files
 
@@ -127,6 +131,7 @@ def script_values(task: Task) -> dict[str, str]:
         "base": str(task.base.trial.iteration),
         "script": fenced(task.base.script),
         "repair": task.repair,
+        "boundaries": boundaries.text() if boundaries is not None else "",
     }
 
 
@@ -138,10 +143,31 @@ def fenced(script: str) -> str:
     return f"{fence}python\n{script.rstrip()}\n{fence}"
 
 
+def drafts(
+    context: Context, boundaries: Boundaries | None = None
+) -> Callable[[str, Mapping[str, Any], Base], tuple[str, Any, dict[str, Value]]]:
+    """`candidate` for the tools of this proposal, which take an unchanged script as well."""
+    return lambda text, changes, base: candidate(text, changes, base, context, boundaries, needed=False)
+
+
 def candidate(
-    text: str, changes: Mapping[str, Any], base: Base, context: Context
+    text: str,
+    changes: Mapping[str, Any],
+    base: Base,
+    context: Context,
+    boundaries: Boundaries | None = None,
+    *,
+    needed: bool = True,
 ) -> tuple[str, tuple[dict[str, Any], ...], dict[str, Value]]:
     """(script, declared knobs, complete knobs) of a reply: a whole script, edits of the base's, or neither.
+
+    Args:
+        text: of the reply.
+        changes: knobs with other values than in the base.
+        base: the trial that the reply starts from.
+        context: of the trial to propose.
+        boundaries: what the script may change.
+        needed: whether something has to change.
 
     Raises:
         ReplyError: both, edits that do not apply exactly, a script that breaks the contract's form, illegal knobs, or
@@ -173,7 +199,7 @@ def candidate(
         )
     else:
         script = base.script
-    if script == base.script and not changes:
+    if needed and script == base.script and not changes:
         raise ReplyError(
             "neither the script nor a knob would change; give a whole ```python script, SEARCH/REPLACE edits,"
             " or `changes`"
@@ -182,9 +208,15 @@ def candidate(
         declared = check_script(script, context.space)
     except ScriptError as error:
         raise ReplyError(str(error)) from None
+    if boundaries is not None:
+        try:
+            boundaries.check(script, context.reference)
+        except BoundaryError as error:
+            raise ReplyError(f"outside the boundaries of this study: {error}") from None
     knobs = apply_changes(
-        base.knobs, changes, extended_space(context, declared), of=base.name, needed=script == base.script
-    )
+        base.knobs, changes, extended_space(context, declared), of=base.name,
+        needed=needed and script == base.script,
+    )  # fmt: skip
     return script, declared, knobs
 
 

@@ -11,6 +11,7 @@ from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     agent_proposal,
     base_of,
+    chosen_base,
     consult,
     extended_space,
     options_of,
@@ -21,7 +22,7 @@ from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.memory import REPAIRABLE
 from tmelt.strategies.ra_bo import RoundOptions, Structure, check_subspace, round_text, search_round
 from tmelt.strategies.rounds import current_round, next_round_number
-from tmelt.strategies.ua import UAOptions, candidate, current_task, script_values
+from tmelt.strategies.ua import UAOptions, candidate, current_task, drafts, script_values
 
 
 class UABOOptions(UAOptions, RoundOptions):
@@ -55,16 +56,17 @@ def propose(history: History, context: Context) -> Proposal:
 
     def parse(text: str) -> Proposal:
         reply = read_reply(ScriptStructure, extract_json(text), history)
-        script, declared, knobs = candidate(text, reply.changes, task.base, context)
+        start = chosen_base(reply, task.base, history, context)
+        script, declared, knobs = candidate(text, reply.changes, start, context, options.boundaries)
         space = context.space.extended(knobs_from_table(declared))
         check_subspace(space, knobs, reply.subspace)
         refuse_repeat(history, knobs, script)
         state = (*task.state, InRound(number=number, subspace_reason=reply.subspace_reason))
         return agent_proposal(
-            reply, task.base, knobs, script=script, declared=declared, state=state, subspace=reply.subspace
+            reply, start, knobs, script=script, declared=declared, state=state, subspace=reply.subspace
         )
 
-    values = {**script_values(task), "round": round_text(under_way, history, options.round)}
+    values = {**script_values(task, options.boundaries), "round": round_text(under_way, history, options.round)}
     return consult(
         history,
         context,
@@ -72,8 +74,8 @@ def propose(history: History, context: Context) -> Proposal:
         base=task.base,
         values=values,
         parse=parse,
-        scripts=True,
         reply=ScriptStructure,
+        draft=drafts(context, options.boundaries),
         purpose=task.purpose,
         log=task.log,
         rounds=under_way.number if under_way else 0,

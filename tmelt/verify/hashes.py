@@ -8,6 +8,7 @@ from tmelt.harness.journal import FILES, run_key
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.identity import PACKAGE, code_sha256, strategy_of
+from tmelt.llm.tool_record import tool_usage_of
 from tmelt.llm.transcript import records, usage_of
 from tmelt.protocol import REFERENCE, differences
 from tmelt.protocol_record import protocol_hash
@@ -136,12 +137,15 @@ def _check_trial(group: Group, trial: Path) -> None:
     for name in fields["transcripts"]:
         group.present(folder / name)
     found = group.passes(lambda: list(records(folder)), folder, "seals")
-    if found is None:
+    used = group.passes(lambda: tool_usage_of(folder), folder, "seals")
+    if found is None or used is None:
         return
     for path, record in found:
         group.equal(path, "request_hash", record["request_hash"], sha256_json(record["request"]))
     usage = usage_of(folder)
     stated = {"llm_calls": usage.calls}
     stated |= {key: getattr(usage, key) for key in ("prompt_tokens", "completion_tokens", "cost_usd")}
+    stated |= {"tool_calls": used.calls, "tool_s": used.seconds}
+    stated |= {"tool_cpu_s": used.cpu_s, "tool_device_s": used.device_s}
     for key, value in stated.items():
         group.equal(file, key, fields[key], value)

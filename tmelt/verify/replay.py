@@ -5,8 +5,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tmelt.config import Strategy
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import read_json
+from tmelt.llm.model_id import model_id
+from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.guidance import VETOED
 from tmelt.strategies.registry import kind_of
 from tmelt.verify.group import Group
@@ -39,13 +42,17 @@ def check_proposals(group: Group, place: Place) -> None:
                     try:
                         propose(
                             protocol=place.study / "protocol.json",
+                            proteins=place.data / "proteins.parquet",
+                            embedding=place.embedding / "embedding.json",
                             strategy=strategy,
                             settings=json.dumps(settings.model_dump(mode="json")),
                             trajectory=int(search.name.removeprefix("t")),
                             iteration=iteration,
+                            iterations=place.config.extent.iterations,
                             history=[search / f"i{iteration - 1}" / "history.parquet"],
                             replay="strict",
                             folder=again,
+                            dialect=_dialect(place, settings),
                         )
                     except (InputError, InfrastructureError, OSError) as error:
                         group.checked += 1
@@ -60,6 +67,12 @@ def check_proposals(group: Group, place: Place) -> None:
                 again.symlink_to(trial)  # later proposals read its script and transcripts
     if skipped:
         group.notes.append(f"proposals that were vetoed, or that stopped a search, and were not replayed: {skipped}")
+
+
+def _dialect(place: Place, settings: Strategy) -> list[Path]:
+    """The file of what a probe found out about a strategy's model; nothing where no LLM is asked."""
+    model = model_id(settings.kind, settings.options, MEMORY_TOKENS)
+    return [] if model is None else [place.study / "models" / model / "dialect.json"]
 
 
 def _is_comparable(group: Group, trial: Path) -> bool:

@@ -73,6 +73,7 @@ def _recomputed(
                 labels=place.data / "vault" / "val.parquet",
                 history=history,
                 rule=rule,
+                proteins=place.data / "proteins.parquet",
             )
         except (InputError, OSError) as error:
             group.checked += 1

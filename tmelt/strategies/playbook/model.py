@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from tmelt.errors import InputError
+from tmelt.strategies.playbook.looking import passed, tool_call, written_edits
 from tmelt.strategies.playbook.moves import Move, moves
 from tmelt.strategies.playbook.situation import Situation
 
@@ -53,14 +54,19 @@ class Playbook(BaseChatModel):
 
 
 def answer(messages: Sequence[BaseMessage], situation: Situation) -> str:
-    """The reply in a situation; of the messages only the number of earlier replies counts.
+    """The reply in a situation; of the messages only earlier replies and results of tools count.
 
-    Every reply that was turned down moves on to the next thing on the list.
+    Every reply that was turned down moves on to the next thing on the list, and so does a script that failed its try.
+    Where there are tools, what is to be proposed is looked at or tried out first.
     """
-    turned_down = sum(message.type == "ai" for message in messages)
+    answers = [str(message.text) for message in messages if message.type == "human"][1:]
+    replies = sum(message.type == "ai" for message in messages)
+    turned_down = replies - sum(passed(text) for text in answers)
     move = next(islice(moves(situation), turned_down, None), None)
     if move is None:
         return f"{LABEL} The book has nothing left to say here."
+    if (not answers or not passed(answers[-1])) and (call := tool_call(situation.tools, move, answers)):
+        return call
     if "candidates" in situation.asked:
         return write_reply(situation, move, _several(situation, skipped=turned_down))
     return write_reply(situation, move)
@@ -95,5 +101,4 @@ def write_reply(prompt: Situation, move: Move, candidates: Sequence[Mapping[str,
         "look_up": [],
     }
     text = f"{LABEL}\n\n```json\n{json.dumps(reply, indent=2, ensure_ascii=False)}\n```\n"
-    blocks = [f"<<<<<<< SEARCH\n{edit.search}=======\n{edit.replace}>>>>>>> REPLACE\n" for edit in move.edits]
-    return "\n".join([text, *blocks])
+    return "\n".join([text, *written_edits(move)])

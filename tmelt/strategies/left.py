@@ -1,0 +1,48 @@
+"""What is left of a search when an agent is asked: trials, money, tokens, calls, and room for the reply.
+
+Extent and budget may be raised while a study is under way. The text that a proposal was first asked with is therefore
+journaled beside its transcripts (`llm/left.txt`), so that a replay sends the same words.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tmelt.files import write_text
+
+if TYPE_CHECKING:
+    from tmelt.llm import Conversation
+    from tmelt.strategies import Context
+
+FILE = "left.txt"
+
+
+def left_in_force(context: "Context", conversation: "Conversation", round_length: int | None = None) -> str:
+    """The text for this proposal: today's, or the journaled one where a call is recorded already.
+
+    Args:
+        context: of the trial to propose.
+        conversation: its LLM calls.
+        round_length: trials of BO in a round of a hybrid; None for other agents.
+    """
+    journal = Path(context.folder) / f"i{context.iteration}" / "llm" / FILE
+    if conversation.replay != "off" and any(journal.parent.glob("[0-9]*.json")):
+        return journal.read_text(encoding="utf-8").strip() if journal.exists() else ""
+    text = _left(context, conversation, round_length)
+    if conversation.replay != "strict":
+        write_text(journal, text + "\n")
+    return text
+
+
+def _left(context: "Context", conversation: "Conversation", round_length: int | None) -> str:
+    lines = []
+    if context.iterations is not None:
+        after = max(0, context.iterations - context.iteration)
+        come = "trial comes" if after == 1 else "trials come"
+        lines.append(f"Trial {context.iteration} of {context.iterations}; {after} {come} after it.")
+        if round_length is not None:
+            lines.append(
+                f"With {round_length} trials of BO in each round, {after // (round_length + 1)} rounds follow."
+            )
+    lines += [f"{amount} left for calls to you in this search." for amount in conversation.left()]
+    lines.append(f"A reply may have {conversation.settings.max_tokens} tokens, reasoning included.")
+    return "\n".join(f"- {line}" for line in lines)
