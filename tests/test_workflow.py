@@ -11,7 +11,7 @@ import pytest
 import yaml
 from workflow import REPOSITORY, Workspace
 
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.harness.run import ROW_WISE_TOLERANCE
 from tmelt.study import read_study
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.files import read_json
 from tmelt.protocol import differences
 from tmelt.schema import AUDIT, CLEANING, SPLITS, as_frame, read_table
@@ -24,7 +24,7 @@ class Study:
     """A finished study as the report sees it."""
 
     folder: Path
-    tables: Mapping[str, pl.DataFrame] = field(repr=False)  # tmelt.evidence.schema.TABLES
+    tables: Mapping[str, pl.DataFrame] = field(repr=False)  # tmelt.evidence.make.TABLES
     protocol: Mapping[str, Any] = field(repr=False)
     facts: Mapping[str, Any] = field(repr=False)  # data.json
     cleaning: pl.DataFrame = field(repr=False)  # tmelt.schema.CLEANING
