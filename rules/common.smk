@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import polars
 from snakemake.exceptions import WorkflowError
 
 from tmelt import protocol, resume
@@ -76,7 +77,9 @@ TRIAL = f"{TRAJECTORY}/i{{iteration}}"
 EXTENT_NAME = f"n{ITERATIONS}_s{len(SEEDS)}"
 AHEAD = []  # files from the future, by this machine's clock
 FINISHED = set()  # files that were found; what is complete stays
-PERTURBED = f"perturbed_c{len(CONFIRM_SEEDS)}.parquet"  # more fresh seeds are more predictions
+# More fresh seeds are more runs and more predictions.
+CONFIRMED = f"runs_c{len(CONFIRM_SEEDS)}.parquet"
+PERTURBED = f"perturbed_c{len(CONFIRM_SEEDS)}.parquet"
 RUN_FILE = "run.parquet"  # written last, so that it stands for curve, predictions and log beside it
 
 
@@ -155,27 +158,21 @@ def trials_of_searches(wildcards):
     ]
 
 
-def runs_of_candidate(candidate):
-    """The runs of one candidate that is trained after the search."""
-    return [f"{STUDY}/confirm/{candidate}/s{seed}/{RUN_FILE}" for seed in CONFIRM_SEEDS]
+def candidates_of_plan(*purposes):
+    """The candidates that the plan asks for; with `purposes`, for one of these."""
+    plan = polars.read_parquet(checkpoints.plan_confirmation.get().output.plan)
+    wanted = plan.filter(polars.col("purpose").is_in(purposes)) if purposes else plan
+    return wanted["candidate"].unique().sort()
 
 
 def runs_of_confirmation(wildcards):
-    """The runs that the plan asks for."""
-    import polars  # here: every job of a cluster reads these lines, and few need it
-
-    plan = checkpoints.plan_confirmation.get().output.plan
-    candidates = polars.read_parquet(plan)["candidate"].unique().sort()
-    return [frozen(path) for candidate in candidates for path in runs_of_candidate(candidate)]
+    """The runs of each candidate that the plan asks for."""
+    return [frozen(f"{STUDY}/confirm/{candidate}/{CONFIRMED}") for candidate in candidates_of_plan()]
 
 
 def perturbed_of_confirmation(wildcards):
     """Predictions for changed proteins, of each candidate whose checkpoints the confirmation keeps."""
-    import polars
-
-    plan = polars.read_parquet(checkpoints.plan_confirmation.get().output.plan)
-    kept = plan.filter(polars.col("purpose").is_in(list(BUNDLED)))["candidate"].unique().sort()
-    return [frozen(f"{STUDY}/confirm/{candidate}/{PERTURBED}") for candidate in kept]
+    return [frozen(f"{STUDY}/confirm/{candidate}/{PERTURBED}") for candidate in candidates_of_plan(*BUNDLED)]
 
 
 def bundle_of_study(wildcards):

@@ -78,7 +78,7 @@ rule confirm_candidate:
         embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
         proteins=INPUTS["proteins"],
     output:
-        [f"{STUDY}/confirm/{{candidate}}/s{seed}/{RUN_FILE}" for seed in CONFIRM_SEEDS],
+        runs=f"{STUDY}/confirm/{{candidate}}/{CONFIRMED}",
     log:
         f"{STUDY}/confirm/{{candidate}}/confirm_candidate.log",
     retries: 2
@@ -94,7 +94,6 @@ rule confirm_candidate:
             "confirm_candidate",
             candidate=folder_of_candidate,
             seeds=CONFIRM_SEEDS,
-            folders=folders_of_output,
             journal=JOURNAL,
             cores=cores,
         ),
@@ -107,7 +106,7 @@ use rule confirm_candidate as perturb_candidate with:
         protocol=INPUTS["protocol"],
         embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
         proteins=INPUTS["proteins"],
-        runs=frozen_all(*[f"{STUDY}/confirm/{{candidate}}/s{seed}/{RUN_FILE}" for seed in CONFIRM_SEEDS]),
+        runs=frozen_all(f"{STUDY}/confirm/{{candidate}}/{CONFIRMED}"),
     output:
         perturbed=f"{STUDY}/confirm/{{candidate}}/{PERTURBED}",
     log:

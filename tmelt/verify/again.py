@@ -53,8 +53,9 @@ class Again:
             # The plan's rule writes proposals here, so that only what candidates predicted is linked.
             target = self.study / "confirm" / candidate.name
             target.mkdir(parents=True)
-            runs = [path.name for path in candidate.glob("s*") if path.is_dir()]
-            _link_all(candidate, target, sorted(runs + [path.name for path in candidate.glob("perturbed_*.parquet")]))
+            names = [path.name for path in candidate.glob("s*") if path.is_dir()]
+            names += [path.name for what in ("runs", "perturbed") for path in candidate.glob(f"{what}_*.parquet")]
+            _link_all(candidate, target, sorted(names))
         self.restore()
         self._config = folder / "verify.json"
         known = {"dataset": place.dataset, "backbone": place.protocol["design"]["backbone"]}
