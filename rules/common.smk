@@ -254,7 +254,7 @@ def training_threads(wildcards):
 
 
 def training_minutes(wildcards, attempt, threads):
-    """Upper bound for a training job."""
+    """Upper bound for the wall-clock time of a training job."""
     seeds = len(SEEDS) if CONFIG.runtime.seeds_per_job == "all" else 1
     return amounts.training_minutes(CONFIG, seeds, threads) * attempt
 
@@ -265,7 +265,7 @@ def confirmation_minutes(wildcards, attempt, threads):
 
 
 def training_megabytes(wildcards, attempt, threads):
-    """Upper bound for a training job."""
+    """Upper bound for the memory of a training job."""
     return amounts.training_megabytes(CONFIG, threads) * attempt
 
 
