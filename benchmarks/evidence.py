@@ -71,10 +71,11 @@ def _measured(world: World, worlds: int) -> dict[str, Any]:
     """Coverage, false claims and power of one kind of study, and the Monte Carlo error of the claims' rate."""
     covered, claims, found = [], 0, 0
     for number in range(worlds):
-        rows = statements(draw(world, np.random.default_rng(number))).to_dicts()
-        covered += [row["low"] <= truth(world, row) <= row["high"] for row in rows if row["low"] is not None]
+        drawn = draw(world, np.random.default_rng(number))
+        rows = statements(drawn).to_dicts()
+        covered += [row["low"] <= truth(drawn, row) <= row["high"] for row in rows if row["low"] is not None]
         decided = [row for row in rows if row["verdict"] in ("a better", "b better")]
-        claims += any(not truth(world, row) * row["difference"] > 0 for row in decided)
+        claims += any(not truth(drawn, row) * row["difference"] > 0 for row in decided)
         found += bool(world.effect) and all(
             row["verdict"] == "a better" for row in rows if row["a"] == "s0" and row["b"].startswith("s")
         )

@@ -34,6 +34,9 @@ class World:
         copying: strategies (the first so many) whose searches are copies of one.
         dominant_group: one group holds most proteins, and each strategy errs on it in a way of its own.
         effect: °C by which the first strategy is better than all others.
+
+    A strategy that always ends at one candidate is that candidate, as the page says of one distinct search: its true
+    error includes what its only winner drew.
     """
 
     arms: int = 6
@@ -54,13 +57,17 @@ class World:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One draw of a world: the sides of its comparisons, and the validation errors that a search would report."""
+    """One draw of a world: the sides of its comparisons, and the validation errors that a search would report.
+
+    `offsets` holds by how many °C the true error of each strategy differs from MAE.
+    """
 
     clusters: np.ndarray
     sides: dict[str, Side]
     baseline: Side
     reference: Side
     validation: dict[str, float]
+    offsets: dict[str, float]
 
 
 def draw(world: World, rng: np.random.Generator) -> Drawn:
@@ -81,7 +88,7 @@ def draw(world: World, rng: np.random.Generator) -> Drawn:
             runs.append(_absolute(shared, own, always if fixed else noise.of(len(clusters)), factor * shift))
         return np.array(runs), seeds
 
-    sides = {}
+    sides, offsets = {}, {}
     for arm in range(world.arms):
         own = noise.by_family(clusters) + group * noise.of(1)[0] * 0.3
         fixed, copied = arm < world.deterministic, arm < world.copying
@@ -92,16 +99,18 @@ def draw(world: World, rng: np.random.Generator) -> Drawn:
                 continue
             apart = noise.by_family(clusters)
             better = world.effect if arm == 0 else 0.0
-            factor = 1 + (world.between * noise.of(1)[0] - better) / MAE
+            drawn = world.between * noise.of(1)[0]
+            factor = 1 + (drawn - better) / MAE
             found, trained = candidate(own + apart, factor, fixed)
             runs.append(found), seeds.append(trained), labels.append(f"{arm}/{search}")
+        offsets[f"s{arm}"] = -better + (drawn if copied else 0.0)
         sides[f"s{arm}"] = Side(f"s{arm}", Arm.of(runs, seeds, labels), tuple(labels))
     errors, seeds = candidate(noise.by_family(clusters) + noise.by_family(clusters), 1.0, False)
     baseline = Side(BASELINE, Arm.single(errors, seeds), (BASELINE,))
     other = _absolute(shared, noise.by_family(clusters) + noise.by_family(clusters), noise.of(len(clusters)), 1.0)
     reference = Side(REFERENCE, Arm.single(other), (REFERENCE,))
     validation = {name: float(rng.normal()) for name in sides}
-    return Drawn(clusters, sides, baseline, reference, validation)
+    return Drawn(clusters, sides, baseline, reference, validation, offsets)
 
 
 def statements(drawn: Drawn, primary: tuple[str, str] | None = None) -> pl.DataFrame:
@@ -115,9 +124,9 @@ def statements(drawn: Drawn, primary: tuple[str, str] | None = None) -> pl.DataF
     return pl.DataFrame(with_verdicts(rows, primary), infer_schema_length=None)
 
 
-def truth(world: World, row: dict) -> float:
-    """The true difference of a row of `statements`."""
-    return -world.effect * ((row["a"] == "s0") - (row["b"] == "s0"))
+def truth(drawn: Drawn, row: dict) -> float:
+    """The true difference in °C of a row of `statements`."""
+    return drawn.offsets.get(row["a"], 0.0) - drawn.offsets.get(row["b"], 0.0)
 
 
 class _Noise:
