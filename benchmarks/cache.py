@@ -26,7 +26,7 @@ from embedding import random_sequences
 
 from tmelt.command import run_command
 from tmelt.embed.cache import Key, SegmentWriter, open_cache
-from tmelt.embed.views import read_view
+from tmelt.embed.view import View
 from tmelt.files import sha256_text
 from tmelt.proteins.composition import composition
 
@@ -165,17 +165,14 @@ def _ways(
         return lambda batch: np.concatenate([cache.residues(keys[i]) for i in batch])
 
     def write_view(folder: Path) -> None:
-        write_raw(folder)
-        np.save(folder / "offsets.npy", offsets)
-        np.save(folder / "composition.npy", composition(sequences))
-        (folder / "sequences.txt").write_text("".join(sequence + "\n" for sequence in sequences))
+        View.write(folder, map(protein, range(count)), composition(sequences))
 
     def read_mapped_view(folder: Path) -> Read:
-        view = read_view(folder)
+        view = View.open(folder)
         return lambda batch: np.concatenate([view.protein(i) for i in batch])
 
     def read_resident_view(folder: Path) -> Read:
-        view = read_view(folder)
+        view = View.open(folder)
         resident = np.fromfile(folder / "residues.f16", "<f2").reshape(view.residues.shape)
         return lambda batch: np.concatenate([resident[view.offsets[i] : view.offsets[i + 1]] for i in batch])
 

@@ -21,8 +21,11 @@ from tmelt.command import run_command
 from tmelt.config import parse_config
 from tmelt.files import write_json
 from tmelt.identity import design_of, strategy_of
+from tmelt.protocol_record import StudyDesign
+from tmelt.records import from_json
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.append(str(REPOSITORY / "tests"))
 STRATEGIES = ("random", "bo", "bo_gp", "bo_cma", "bo_late")
 TRAJECTORIES, SEEDS, BLOCK = 5, (0, 1, 2), 10
 RUN_FILES = ("run.parquet", "curve.parquet", "predictions.parquet", "log.txt")
@@ -117,8 +120,10 @@ def benchmark_planning(
             (place / linked).symlink_to(REPOSITORY / linked)
         study = place / "results" / "planning"
         measure(f"fresh, {searches} searches of {iterations} trials", iterations, 0, None)
+        from study_records import protocol
+
         parsed = parse_config(config(iterations))
-        write_json(study / "protocol.json", {"design": design_of(parsed)})
+        protocol(design=from_json(StudyDesign, design_of(parsed))).write(study / "protocol.json")
         for strategy in STRATEGIES:
             write_json(study / strategy / "strategy.json", strategy_of(parsed, strategy))
         done = 0

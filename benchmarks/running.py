@@ -25,9 +25,12 @@ from tmelt.config import parse_config
 from tmelt.evidence.schema import PLAN
 from tmelt.files import write_json
 from tmelt.identity import design_of, strategy_of
+from tmelt.protocol_record import StudyDesign
+from tmelt.records import from_json
 from tmelt.schema import as_frame, write_frame
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.append(str(REPOSITORY / "tests"))
 SEEDS, BLOCK, CORES = 3, 10, 8
 CANDIDATES = 75  # trained after the searches
 TARGETS = {
@@ -105,7 +108,9 @@ def run_study(place: Path, searches: int, trials: int, delay_ms: float, seeds_pe
     _plan(place / "plan.parquet")
     parsed = parse_config(config)
     study = place / "results" / "running"
-    write_json(study / "protocol.json", {"design": design_of(parsed)})
+    from study_records import protocol  # of the tests
+
+    protocol(design=from_json(StudyDesign, design_of(parsed))).write(study / "protocol.json")
     for strategy in config["extent"]["strategies"]:
         write_json(study / strategy / "strategy.json", strategy_of(parsed, strategy))
     return (

@@ -10,14 +10,14 @@ from tmelt.command import run_command
 from tmelt.evidence import selection
 from tmelt.evidence.schema import LAST_INCUMBENTS, TRIALS
 from tmelt.evidence.tables import write
-from tmelt.files import read_json
 from tmelt.protocol import check_labels
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import LABELS, read_table
 
 
 def choose_winners(*, study: Path, trials: Path, select: Path, count: int, last_incumbents: Path) -> None:
     """Write the last incumbents of each search with their errors on select."""
-    check_labels(read_json(study / "protocol.json"), select=select)
+    check_labels(read_protocol(study / "protocol.json"), select=select)
     found = selection.choose(read_table(trials, TRIALS), study, read_table(select, LABELS), count)
     write(last_incumbents, found, LAST_INCUMBENTS)
 

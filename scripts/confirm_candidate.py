@@ -14,10 +14,10 @@ import polars as pl
 from tmelt.bundle import BUNDLED
 from tmelt.command import run_command
 from tmelt.evidence.schema import PLAN
-from tmelt.files import read_json
 from tmelt.harness.run import Harness, seeds_at_once, train_runs
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import RUN, read_table, write_table
 
 
@@ -34,7 +34,7 @@ def confirm_candidate(
     runs: Path,
 ) -> None:
     """Train; what fails is a result, with a status."""
-    harness = Harness.of(read_json(protocol), embedding.parent, proteins)
+    harness = Harness.of(read_protocol(protocol), embedding.parent, proteins)
     proposal = Proposal.read(candidate)
     variation = Variation(**proposal.state)
     reasons = read_table(plan, PLAN).filter(pl.col("candidate") == candidate.name)["purpose"]

@@ -9,13 +9,13 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.evidence.schema import TRIALS
 from tmelt.export import optuna_storage
-from tmelt.files import read_json
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import read_table
 
 
 def export_optuna(*, trials: Path, protocol: Path, database: Path) -> None:
     """Write every trial with its knobs, validation MAE, state and reasons; nothing about test."""
-    optuna_storage.export_optuna(read_table(trials, TRIALS), read_json(protocol), database)
+    optuna_storage.export_optuna(read_table(trials, TRIALS), read_protocol(protocol), database)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from tmelt.evidence.reading import search_runs
 from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, CONFIRMED_RUNS, OPENED_LABELS, PLAN, RUNS, TRIALS
 from tmelt.evidence.tables import write
 from tmelt.evidence.vault import read_labels, record_opening, score_confirmation, score_search
-from tmelt.files import read_json
 from tmelt.protocol import check_labels
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import read_table
 
 
@@ -34,7 +34,7 @@ def open_test_labels(
     why: str = "the searches are over: score their runs and the confirmation on test",
 ) -> None:
     """Write exact validation and test scores of all runs, and the labels that later tables use."""
-    check_labels(read_json(study / "protocol.json"), val=val, select=select, test=test)
+    check_labels(read_protocol(study / "protocol.json"), val=val, select=select, test=test)
     tried, planned = read_table(trials, TRIALS), read_table(plan, PLAN)
     listed = search_runs(tried, study, seeds)
     record_opening(

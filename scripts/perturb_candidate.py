@@ -10,9 +10,9 @@ from pathlib import Path
 from tmelt.bundle.perturbed import perturbed_predictions
 from tmelt.command import run_command
 from tmelt.evidence.schema import PERTURBED
-from tmelt.files import read_json
 from tmelt.harness.run import Harness
 from tmelt.history import Proposal
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import RUN, read_table, write_table
 
 
@@ -28,7 +28,7 @@ def perturb_candidate(
     perturbed: Path,
 ) -> None:
     """Predict with the checkpoint of each seed that ended ok; what fails is a note in the file."""
-    harness = Harness.of(read_json(protocol), embedding.parent, proteins)
+    harness = Harness.of(read_protocol(protocol), embedding.parent, proteins)
     seeds = [row["seed"] for row in read_table(runs, RUN).iter_rows(named=True) if row["status"] == "ok"]
     found = perturbed_predictions(Proposal.read(candidate), candidate.name, seeds, harness, journal, cores)
     write_table(perturbed, found, PERTURBED)

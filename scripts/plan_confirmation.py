@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.evidence import confirmation
-from tmelt.evidence.protocol import read_space
 from tmelt.evidence.schema import LAST_INCUMBENTS, PLAN, TRIALS
 from tmelt.evidence.tables import write
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import read_table
 
 
@@ -36,7 +36,7 @@ def plan_confirmation(
         read_table(trials, TRIALS),
         read_table(last_incumbents, LAST_INCUMBENTS),
         study,
-        read_space(protocol),
+        read_protocol(protocol).space,
         seeds,
         purposes=purposes,
         every_search=every_search,

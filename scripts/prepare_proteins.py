@@ -22,10 +22,10 @@ def prepare_proteins(*, folder: Path, settings: str | None = None, config: Path 
     except json.JSONDecodeError as error:
         raise InputError(f"--settings: not valid JSON ({error})") from None
     facts = prepare(data, folder)
-    counts = ", ".join(f"{count} {name}" for name, count in facts["splits"].items())
-    for note in facts.get("columns", []):
+    counts = ", ".join(f"{count} {name}" for name, count in facts.splits.items())
+    for note in facts.columns or []:
         print(f"{data.source}: {note}")
-    print(f"{folder}: {facts['proteins']} proteins of {facts['rows']} rows; split {facts['split']['method']}: {counts}")
+    print(f"{folder}: {facts.proteins} proteins of {facts.rows} rows; split {facts.split['method']}: {counts}")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.config import Strategy
-from tmelt.files import read_json
 from tmelt.history import History
-from tmelt.knobs import Space, knobs_from_table
 from tmelt.protocol import REFERENCE
+from tmelt.protocol_record import read_protocol
 from tmelt.resume import with_circumstances
 from tmelt.strategies import AGENTS, Context, propose
 from tmelt.strategies.facts import facts_of
@@ -34,7 +33,7 @@ def propose_candidate(
     dialect: list[Path] | None = None,
 ) -> None:
     """Write the proposal of trial `iteration` into `folder`."""
-    fixed = read_json(protocol)
+    fixed = read_protocol(protocol)
     chosen = Strategy.model_validate(json.loads(settings))
     past = History.read(history[0] if history else None)
     conversation = None
@@ -42,17 +41,17 @@ def propose_candidate(
         from tmelt.llm import conversation_for
         from tmelt.llm.dialect import DEFAULT, read_dialect
 
-        seed = seed_of(fixed["study"], strategy, trajectory)
+        seed = seed_of(fixed.study, strategy, trajectory)
         form = read_dialect(dialect[0]) if dialect else DEFAULT
         conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed, form)
     context = Context(
-        study=fixed["study"],
+        study=fixed.study,
         strategy=strategy,
         kind=chosen.kind,
         options=chosen.options,
         trajectory=trajectory,
         iteration=iteration,
-        space=Space(knobs_from_table(fixed["design"]["knobs"])),
+        space=fixed.space,
         reference=REFERENCE.read_text(encoding="utf-8"),
         folder=folder.parent,
         conversation=conversation,

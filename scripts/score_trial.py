@@ -9,10 +9,9 @@ Writes  trial.parquet (one row, failed trials included), history.parquet (all tr
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.decision import Rule
-from tmelt.files import read_json
 from tmelt.history import History, Proposal
 from tmelt.protocol import check_integrity
+from tmelt.protocol_record import read_protocol
 from tmelt.schema import TRIAL, write_table
 from tmelt.scoring import score
 
@@ -31,7 +30,7 @@ def score_trial(
     history: Path,
 ) -> None:
     """Mean over seeds of the validation MAE in °C; null, with a status, where a run failed."""
-    fixed = read_json(protocol)
+    fixed = read_protocol(protocol)
     check_integrity(fixed, val_labels=labels)
     past = History.read(history_before[0] if history_before else None)
     row = score(
@@ -42,7 +41,7 @@ def score_trial(
         runs=runs,
         labels=labels,
         history=past,
-        rule=Rule(**fixed["design"]["decision"]),
+        rule=fixed.design.decision,
     )
     write_table(trial, [row], TRIAL)
     rows = [dict(earlier.row) for earlier in past] + [row]

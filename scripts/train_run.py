@@ -7,9 +7,9 @@ Writes  per seed: run.parquet, curve.parquet, predictions.parquet, log.txt; keep
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.files import read_json
 from tmelt.harness.run import Harness, seeds_at_once, train_runs
 from tmelt.harness.variation import Variation
+from tmelt.protocol_record import read_protocol
 from tmelt.strategies.guidance import proposal_to_train
 
 
@@ -25,7 +25,7 @@ def train_run(
     cores: int,
 ) -> None:
     """Train; a candidate that fails is a result, with a status."""
-    harness = Harness.of(read_json(protocol), embedding.parent, proteins)
+    harness = Harness.of(read_protocol(protocol), embedding.parent, proteins)
     at_once = seeds_at_once(harness, seeds, cores)
     train_runs(proposal_to_train(proposal.parent), seeds, folders, harness, journal, at_once, Variation())
 

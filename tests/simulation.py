@@ -163,7 +163,7 @@ def outcome(
             "memory_mb": None if refused else 600.0,
         },
     )
-    return History([*history, Trial(row)])
+    return History([*history, Trial.of(row)])
 
 
 def simulate(

@@ -20,22 +20,27 @@ from tmelt.evidence.error_model import Arm, estimate
 from tmelt.evidence.search_worlds import SearchWorld, simulate_search
 from tmelt.families import Families
 from tmelt.history import History, Trial
+from tmelt.schema import TRIAL
 
 SEEDS = (0, 1, 2)
 
 
 def row_of(iteration: int, maes: list[float] | None, *, size: float = 6.0, seeds=SEEDS, **rest) -> dict:
-    """The columns that a decision reads; a failed trial has no MAE."""
-    return {
-        "iteration": iteration,
-        "status": "ok" if maes else "crash",
-        "seeds": list(seeds[: len(maes)] if maes else seeds),
-        "val_mae_by_seed": list(maes or []),
-        "val_mae": round(statistics.fmean(maes), 2) if maes else None,
-        "checkpoint_mb": size,
-        "parameter_count": 1000,
-        "script_lines": 100,
-    } | rest
+    """A trial with the columns that a decision reads; a failed trial has no MAE."""
+    return (
+        dict.fromkeys(TRIAL.names)
+        | {
+            "iteration": iteration,
+            "status": "ok" if maes else "crash",
+            "seeds": list(seeds[: len(maes)] if maes else seeds),
+            "val_mae_by_seed": list(maes or []),
+            "val_mae": round(statistics.fmean(maes), 2) if maes else None,
+            "checkpoint_mb": size,
+            "parameter_count": 1000,
+            "script_lines": 100,
+        }
+        | rest
+    )
 
 
 def search(*trials: dict | list[float] | None, z: float = 1.0) -> History:
@@ -43,7 +48,7 @@ def search(*trials: dict | list[float] | None, z: float = 1.0) -> History:
     history = History()
     for iteration, given_trial in enumerate(trials):
         row = given_trial if isinstance(given_trial, dict) else row_of(iteration, given_trial)
-        history = History([*history, Trial(row | judged(history, row, z)._asdict())])
+        history = History([*history, Trial.of(row | judged(history, row, z)._asdict())])
     return history
 
 
@@ -196,7 +201,7 @@ def rows_of(*trials: np.ndarray) -> list[dict]:
 
 
 def kept_baseline(row: dict) -> History:
-    return History([Trial(row | {"decision": "baseline", "incumbent": 0})])
+    return History([Trial.of(row | {"decision": "baseline", "incumbent": 0})])
 
 
 def test_a_deterministic_gain_has_to_exceed_the_noise_between_proteins():

@@ -18,6 +18,7 @@ from tmelt.config import Backbone
 from tmelt.embed import views
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.shard import _forward, to_float16
+from tmelt.embed.view import View
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import read_json, sha256_file, sha256_text
 from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, read_table, write_table
@@ -106,7 +107,7 @@ def test_the_views_hold_fair_esms_embedding_of_every_protein(joined):
             _, _, tokens = convert([("p", row["sequence"])])
             expected[row["sequence"]] = backbone.model(tokens, repr_layers=[4])["representations"][4][0, 1:-1].numpy()
     for name in ("fit", "pool"):
-        view = views.read_view(folder / name)
+        view = View.open(folder / name, sequences=True)
         for number, sequence in enumerate(view.sequences):
             ours = view.protein(number)
             assert ours.dtype == np.float16 and ours.shape == (len(sequence), 64)
@@ -115,7 +116,7 @@ def test_the_views_hold_fair_esms_embedding_of_every_protein(joined):
 
 def test_the_fit_view_holds_labels_and_the_stop_mark(joined):
     rows, _, folder = joined
-    view = views.read_view(folder / "fit")
+    view = View.open(folder / "fit", sequences=True, labels=True)
     wanted = [row for row in rows if row["split"] in ("fit", "stop")]
     assert view.sequences == [row["sequence"] for row in wanted]
     assert view.tm.dtype == np.float64 and view.tm.tolist() == [row["tm"] for row in wanted]
@@ -127,7 +128,7 @@ def test_the_pool_holds_val_test_stop_and_decoys_and_no_labels(joined):
     pool = read_table(folder / "pool.parquet", POOL)
     split = {row["protein_id"]: row["split"] for row in rows}
     sequence = {row["protein_id"]: row["sequence"] for row in rows}
-    assert views.read_view(folder / "pool").sequences == [sequence[name] for name in pool["protein_id"]]
+    assert View.open(folder / "pool", sequences=True).sequences == [sequence[name] for name in pool["protein_id"]]
     for name, role in pool.iter_rows():
         assert split[name] == ("fit" if role == "decoy" else role)
     assert pool["protein_id"].n_unique() == pool.height
@@ -151,7 +152,7 @@ def test_index_and_embedding_json_fit_the_files(joined):
     index = read_table(folder / "index.parquet", EMBEDDING_INDEX)
     sequence = {row["protein_id"]: row["sequence"] for row in rows}
     for row in index.iter_rows(named=True):
-        view = views.read_view(folder / row["view"])
+        view = View.open(folder / row["view"], sequences=True)
         number = int(np.searchsorted(view.offsets, row["offset"]))
         assert view.offsets[number] == row["offset"]
         assert view.sequences[number] == sequence[row["protein_id"]]
@@ -213,10 +214,10 @@ def test_views_are_checked_against_their_hashes(joined, tmp_path):
         views.check_views(copy)
     residues.write_bytes(content[:-1])
     with pytest.raises(InputError, match="delete"):
-        views.read_view(copy / "pool")
+        View.open(copy / "pool")
     residues.unlink()
     with pytest.raises(InputError, match="not a readable view"):
-        views.read_view(copy / "pool")
+        View.open(copy / "pool")
 
 
 def _swap_two_proteins(path):

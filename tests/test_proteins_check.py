@@ -74,7 +74,7 @@ def test_all_faults_of_a_sheet_in_one_round(tmp_path):
     assert again.returncode == 0 and again.stderr == "" and "no faults" in again.stdout
     block = again.stdout[again.stdout.index("data:") :]
     facts = prepare(parse_data_config(yaml.safe_load(block)["data"], "block"), tmp_path / "set")
-    assert facts["proteins"] == 84
+    assert facts.proteins == 84
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
@@ -115,7 +115,7 @@ def test_the_printed_block_reads_the_table_as_it_was_checked(tmp_path, header, c
     block = yaml.safe_load(data_block(found.data, found.reading))["data"]
     assert block["name"] == "data_2nd_table"
     facts = prepare(parse_data_config(block, "block"), tmp_path / "set")
-    assert facts["splits"] == found.split["counts"] and facts["proteins"] == len(found.proteins)
+    assert facts.splits == found.split["counts"] and facts.proteins == len(found.proteins)
 
 
 def test_a_table_can_be_checked_with_a_config(tmp_path):

@@ -70,8 +70,8 @@ def test_flip_makes_a_data_set_with_its_published_split(tmp_path):
         part = ("train", "train", "train", "train", "test")[number % 5]
         lines.append(f"{sequence(number)},{40 + number % 30 / 2},{part},{'True' if number % 5 == 3 else ''}")
     facts = prepare(data(write(tmp_path, "\n".join(lines) + "\n")), tmp_path / "set")
-    assert facts["split"]["method"] == "given"
-    assert facts["splits"] == {"fit": 162, "stop": 18, "val": 30, "select": 30, "test": 60}
+    assert facts.split["method"] == "given"
+    assert facts.splits == {"fit": 162, "stop": 18, "val": 30, "select": 30, "test": 60}
 
 
 @pytest.mark.parametrize(

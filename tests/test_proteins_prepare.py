@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from proteins_tables import data, row, rows, sequence, text, write
 
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import read_json
 from tmelt.proteins.clean import IN_VAULT
 from tmelt.proteins.prepare import parse_data_config, prepare
+from tmelt.proteins.record import read_data
 from tmelt.schema import CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, SPLITS, read_table
 
 ROOT = Path(__file__).parents[1]
@@ -29,24 +29,24 @@ def bytes_of(folder):
 
 def test_the_default_data_set_is_complete_and_sealed(tmp_path):
     facts = prepare(data(), tmp_path)
-    assert set(bytes_of(tmp_path)) == FILES | {"data.json"} and read_json(tmp_path / "data.json") == facts
+    assert set(bytes_of(tmp_path)) == FILES | {"data.json"} and read_data(tmp_path) == facts
     proteins = read_table(tmp_path / "proteins.parquet", PROTEINS)
     assert proteins["protein_id"].n_unique() == proteins["sequence"].n_unique() == len(proteins) == 600
     labelled = proteins.filter(pl.col("tm").is_not_null())
     assert set(labelled["split"]) == {"fit", "stop"}
-    assert len(labelled) == facts["splits"]["fit"] + facts["splits"]["stop"]
+    assert len(labelled) == facts.splits["fit"] + facts.splits["stop"]
     for part in HIDDEN:
         sealed = read_table(tmp_path / "vault" / f"{part}.parquet", LABELS)
         assert sealed["protein_id"].to_list() == proteins.filter(split=part)["protein_id"].to_list()
-        assert sealed["tm"].null_count() == 0 and len(sealed) == facts["splits"][part]
-    assert facts["synthetic"] and "made by the project's generator" in facts["description"]
-    assert set(facts["generator"]["floors"]) == set(SPLITS)
+        assert sealed["tm"].null_count() == 0 and len(sealed) == facts.splits[part]
+    assert facts.synthetic and "made by the project's generator" in facts.description
+    assert set(facts.generator["floors"]) == set(SPLITS)
 
 
 def test_shuffled_labels_change_places_within_their_split(tmp_path):
     prepare(data(), tmp_path / "true")
     facts = prepare(data(shuffle_labels=True), tmp_path / "shuffled")
-    assert facts["shuffled_labels"] and not facts["generator"]["floors"], "the maker's bounds are of the true labels"
+    assert facts.shuffled_labels and not facts.generator["floors"], "the maker's bounds are of the true labels"
 
     def labels(folder, split):
         path = tmp_path / folder / ("vault" if split in ("val", "test") else ".")
@@ -86,9 +86,9 @@ def test_a_persons_table_end_to_end(tmp_path):
     table = [*rows(120), row(3, protein_id="again", tm=99), row(200, tm=""), row(201, tm=400), row(202, sequence="MKU")]
     path = write(tmp_path, table)
     facts = prepare(data(path), tmp_path / "set")
-    assert (facts["rows"], facts["proteins"], facts["synthetic"], facts["generator"]) == (124, 120, False, None)
-    assert facts["split"]["method"] == "cluster" and sum(facts["splits"].values()) == 120
-    assert list(facts["files"]) == [str(path)] and set(facts["organisms"]) == {"o0", "o1", "o2"}
+    assert (facts.rows, facts.proteins, facts.synthetic, facts.generator) == (124, 120, False, None)
+    assert facts.split["method"] == "cluster" and sum(facts.splits.values()) == 120
+    assert list(facts.files) == [str(path)] and set(facts.organisms) == {"o0", "o1", "o2"}
     shown = read_table(tmp_path / "set" / "cleaning_rows.parquet")
     assert {(124, "dropped"), (123, "dropped"), (125, "dropped")} <= set(zip(shown["row"], shown["after"], strict=True))
 
@@ -98,7 +98,7 @@ def test_a_fasta_file_and_a_subset(tmp_path):
     fasta.write_text("".join(f">p{number}\n{sequence(number)}\n" for number in range(100)))
     path = write(tmp_path, [{"protein_id": f"p{number}", "tm": 40 + number % 40} for number in range(100)])
     facts = prepare(data(path, fasta=str(fasta), subset=70, split="hash", stop_fraction=0.2), tmp_path / "set")
-    assert facts["proteins"] == 70 and set(facts["files"]) == {str(path), str(fasta)} and facts["organisms"] == {}
+    assert facts.proteins == 70 and set(facts.files) == {str(path), str(fasta)} and facts.organisms == {}
     steps = read_table(tmp_path / "set" / "cleaning.parquet")
     assert (steps["what"][-1], steps["rows"][-1], steps["left"][-1]) == ("subset of 70", 30, 70)
 
@@ -107,8 +107,8 @@ def test_published_splits_are_kept(tmp_path):
     published = ["train"] * 4 + ["val", "test"]
     path = write(tmp_path, [row(number, split=published[number % 6]) for number in range(600)])
     facts = prepare(data(path), tmp_path / "set")
-    assert facts["splits"] == {"fit": 360, "stop": 40, "val": 50, "select": 50, "test": 100}
-    assert facts["split"]["method"] == "given" and facts["proteins"] == 600
+    assert facts.splits == {"fit": 360, "stop": 40, "val": 50, "select": 50, "test": 100}
+    assert facts.split["method"] == "given" and facts.proteins == 600
     table = pl.read_csv(path).select("protein_id", "tm", published="split")
     ours = read_table(tmp_path / "set" / "proteins.parquet").join(table, on="protein_id", validate="1:1")
     assert len(ours) == 600
@@ -118,7 +118,7 @@ def test_published_splits_are_kept(tmp_path):
     sealed = read_table(tmp_path / "set" / "vault" / "test.parquet").join(table, on="protein_id")
     assert len(sealed) == 100 and (sealed["tm"] == sealed["tm_right"]).all()
     part = prepare(data(path, subset=120), tmp_path / "part")
-    assert part["splits"] == {"fit": 72, "stop": 8, "val": 10, "select": 10, "test": 20}
+    assert part.splits == {"fit": 72, "stop": 8, "val": 10, "select": 10, "test": 20}
 
 
 def test_a_failure_leaves_no_sign_of_completeness(tmp_path):
@@ -196,4 +196,4 @@ def test_a_damaged_table_is_prepared_or_ends_in_one_line(tmp_path, damages):
     except InputError as error:
         assert len(str(error).splitlines()) == 1
     else:
-        assert sum(facts["splits"].values()) == facts["proteins"]
+        assert sum(facts.splits.values()) == facts.proteins

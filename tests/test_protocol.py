@@ -1,7 +1,10 @@
 """A study is not silently mixed with another: changes of its definition stop it by name."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
+from study_records import embedding_record, hypothesis, protocol
 from test_config import ROOT
 
 from tmelt.config import parse_config
@@ -9,8 +12,13 @@ from tmelt.errors import InputError
 from tmelt.files import read_json, sha256_file, write_json, write_text
 from tmelt.harness.run import Harness
 from tmelt.identity import code_sha256, design_of, strategy_of
-from tmelt.protocol import check_integrity, differences, guard
+from tmelt.protocol import REFERENCE, check_integrity, differences, guard
+from tmelt.protocol_record import MeasuredInputs, StudyDesign, protocol_hash, read_protocol
+from tmelt.records import from_json, to_json
 from tmelt.schema import LABELS, write_table
+from tmelt.verify.group import Group
+from tmelt.verify.hashes import check_protocol
+from tmelt.verify.place import Place
 
 
 @pytest.fixture
@@ -22,9 +30,8 @@ def raw():
 def study(tmp_path, raw):
     """A started study: protocol and strategies as the rules write them."""
     config = parse_config(raw)
-    write_json(
-        tmp_path / "protocol.json", {"design": design_of(config), "sha256": "x", "measured": {}, "revisions": []}
-    )
+    started = from_json(StudyDesign, design_of(config))
+    protocol(design=started).write(tmp_path / "protocol.json")
     for name in config.extent.strategies:
         write_json(tmp_path / name / "strategy.json", strategy_of(config, name))
     guard(config, tmp_path, record=True)
@@ -129,37 +136,64 @@ def test_code_has_the_same_hash_in_every_python(tmp_path):
 
 @pytest.mark.parametrize("name", ["harness/run.py", "harness/sandbox/confine.py", "candidate/train.py"])
 def test_the_whole_harness_is_checked_before_a_score(study, tmp_path, name):
-    protocol = read_json(study / "protocol.json")
     write_text(tmp_path / "val.parquet", "labels")
-    protocol["measured"] = {"labels": {"val": sha256_file(tmp_path / "val.parquet")}}
-    check_integrity(protocol, val_labels=tmp_path / "val.parquet")
-    protocol["design"]["code"][name] = "0" * 64
+    labels = {"val": sha256_file(tmp_path / "val.parquet")}
+    fixed = read_protocol(study / "protocol.json")
+    fixed = replace(fixed, measured=replace(fixed.measured, labels=labels))
+    check_integrity(fixed, val_labels=tmp_path / "val.parquet")
+    other = replace(fixed, design=replace(fixed.design, code={**fixed.design.code, name: "0" * 64}))
     with pytest.raises(InputError, match=f"tmelt/{name}: not the code"):
-        check_integrity(protocol, val_labels=tmp_path / "val.parquet")
+        check_integrity(other, val_labels=tmp_path / "val.parquet")
     write_text(tmp_path / "val.parquet", "others")
     with pytest.raises(InputError, match="not the labels"):
-        check_integrity(protocol, val_labels=tmp_path / "val.parquet")
+        check_integrity(other, val_labels=tmp_path / "val.parquet")
 
 
 def test_a_harness_takes_no_other_embedding_and_no_other_proteins(study, tmp_path, raw):
     """Say, a weights file was replaced under its own name, and then the embedding deleted and made anew."""
     embedding, proteins = tmp_path / "embedding", tmp_path / "proteins.parquet"
-    about = {"weights_sha256": "a" * 64, "views": {"fit": {"files": {"tm.npy": "b" * 64}}}}
+    about = embedding_record(weights_sha256="a" * 64)
     write_text(proteins, "proteins")
-    protocol = read_json(study / "protocol.json") | {"reference_sha256": "c" * 64}
-    protocol["measured"] = {"embedding": about, "proteins": sha256_file(proteins)}
-    write_json(embedding / "embedding.json", about)
-    assert Harness.of(protocol, embedding, proteins).embedding == embedding.resolve()
-    write_json(embedding / "embedding.json", about | {"weights_sha256": "d" * 64})
+    fixed = protocol(measured=MeasuredInputs({}, sha256_file(proteins), about))
+    write_json(embedding / "embedding.json", to_json(about))
+    assert Harness.of(fixed, embedding, proteins).embedding == embedding.resolve()
+    write_json(embedding / "embedding.json", to_json(replace(about, weights_sha256="d" * 64)))
     with pytest.raises(InputError, match=r"embedding\.json: not the embedding this study .* \(weights_sha256: 'aaa"):
-        Harness.of(protocol, embedding, proteins)
-    write_json(embedding / "embedding.json", about | {"views": {"fit": {"files": {"tm.npy": "e" * 64}}}})
+        Harness.of(fixed, embedding, proteins)
+    fit = replace(about.views["fit"], files={"tm.npy": "e" * 64})
+    write_json(embedding / "embedding.json", to_json(replace(about, views={"fit": fit})))
     with pytest.raises(InputError, match=r"not the embedding this study .* \(views\.fit\.files\.tm\.npy: 'bbb"):
-        Harness.of(protocol, embedding, proteins)
-    write_json(embedding / "embedding.json", about)
+        Harness.of(fixed, embedding, proteins)
+    write_json(embedding / "embedding.json", to_json(about))
     write_text(proteins, "other proteins")
     with pytest.raises(InputError, match=r"proteins\.parquet: not the proteins this study was started with; restore"):
-        Harness.of(protocol, embedding, proteins)
+        Harness.of(fixed, embedding, proteins)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fixed: fixed["design"]["budget"].update(fit_s=31.0),
+        lambda fixed: fixed["measured"].update(proteins="0" * 64),
+        lambda fixed: fixed.update(hypothesis=to_json(hypothesis())),
+    ],
+    ids=["design", "measured", "hypothesis"],
+)
+def test_an_altered_protocol_is_noticed(study, raw, change):
+    fixed = replace(read_protocol(study / "protocol.json"), reference_sha256=sha256_file(REFERENCE))
+    replace(fixed, sha256=protocol_hash(fixed.design, fixed.measured, None)).write(study / "protocol.json")
+    write_json(study / "report" / "config.json", {"config": raw, "configs": []})
+
+    def found():
+        group = Group("protocol", study)
+        check_protocol(group, Place(study))
+        return [one.column for one in group.differences]
+
+    assert found() == []
+    altered = read_json(study / "protocol.json")
+    change(altered)
+    write_json(study / "protocol.json", altered)
+    assert found() == ["sha256"]
 
 
 def test_differences_name_each_leaf():

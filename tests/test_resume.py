@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from simulation import RULE, Landscape, outcome, without_proteins
+from study_records import protocol
 
 from tmelt.files import read_json, write_json, write_text
 from tmelt.history import History, Proposal, Trial
@@ -107,10 +108,7 @@ def test_a_stop_remembers_what_it_depended_on_although_its_block_is_closed_later
     baseline = Proposal(Space().defaults(), REFERENCE.read_text(), origin="baseline")
     history = outcome(History(), baseline, Landscape(Space()))
     write_table(search / "i0" / "history.parquet", [dict(trial.row) for trial in history], TRIAL)
-    facts = {"data": {"splits": {}, "description": ""}, "study": "study", "design": {"knobs": Space().table()}}
-    facts["measured"] = {"embedding": dict.fromkeys(("backbone", "width", "layer", "untrained"))}
-    facts["design"] |= dict.fromkeys(("budget", "precision", "device", "sequences"))
-    write_json(tmp_path / "study" / "protocol.json", facts)
+    protocol(study="study").write(tmp_path / "study" / "protocol.json")
     write_text(search / "guidance.yaml", "pause_before: 1\n")
     for iteration in (1, 2):
         script("propose").propose_candidate(
@@ -130,7 +128,7 @@ def test_a_stop_remembers_what_it_depended_on_although_its_block_is_closed_later
             validation=without_proteins([]), status="stopped", seeds=[0], maes=[], error=proposal.error,
             measured=dict.fromkeys(MEASURED),
         )  # fmt: skip
-        history = History([*history, Trial(row)])
+        history = History([*history, Trial.of(row)])
         write_table(search / f"i{iteration}" / "history.parquet", [dict(trial.row) for trial in history], TRIAL)
     (search / "guidance.yaml").unlink()
     end = search / "blocks" / "2.json"

@@ -7,7 +7,7 @@ from simulation import RULE
 from tmelt.decision import decide
 from tmelt.errors import InputError
 from tmelt.history import History, Trial
-from tmelt.schema import LABELS, PREDICTIONS, write_table
+from tmelt.schema import LABELS, PREDICTIONS, TRIAL, write_table
 from tmelt.scoring import validation_of
 
 TM = {"p0": 50.0, "p1": 60.0, "p2": 70.0}
@@ -33,7 +33,7 @@ def write_run(search, iteration, seed, errors):
 
 
 def row_of(iteration, maes):
-    return {
+    return dict.fromkeys(TRIAL.names) | {
         "iteration": iteration, "status": "ok", "seeds": [0, 1], "val_mae_by_seed": maes, "val_mae": np.mean(maes),
         "checkpoint_mb": 1.0, "parameter_count": 1, "script_lines": 1,
     }  # fmt: skip
@@ -45,7 +45,7 @@ def search(tmp_path):
     for seed, errors in enumerate(([1, -2, 3], [2, -2, 5])):
         write_run(tmp_path, 0, seed, errors)
         write_run(tmp_path, 1, seed, [0.5 * error for error in errors])
-    history = History([Trial(row_of(0, [2.0, 3.0]) | {"decision": "baseline", "incumbent": 0})])
+    history = History([Trial.of(row_of(0, [2.0, 3.0]) | {"decision": "baseline", "incumbent": 0})])
     return tmp_path, history, write_labels(tmp_path / "val.parquet", ["a", "b", "b"])
 
 

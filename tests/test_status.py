@@ -2,6 +2,7 @@
 
 import os
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 
 import pytest
 from simulation import simulate, write_history
@@ -9,6 +10,7 @@ from workflow import study
 
 from tmelt.config import parse_config
 from tmelt.failed_jobs import describe_failures, describe_full_disk
+from tmelt.history import History
 from tmelt.status import report, study_status
 
 NOW = 1_700_000_000.0
@@ -66,8 +68,8 @@ def test_scored_trials_are_counted_and_the_incumbent_named(results, config):
 def test_integrity_labels_are_counted_where_a_trial_is_not_clean(results, config):
     assert "integrity" not in report(config, results, NOW)
     history = simulate("random", 2)
-    for trial, label in zip(history, ("clean", "table_like", "not_row_wise"), strict=True):
-        trial.row["integrity"] = label
+    labels = ("clean", "table_like", "not_row_wise")
+    history = History([replace(trial, integrity=label) for trial, label in zip(history, labels, strict=True)])
     write_history(results / config.study / "random" / "t0" / "i2" / "history.parquet", history)
     (search,) = study_status(config, results)
     assert search.integrity == (("table_like", 1), ("not_row_wise", 1))

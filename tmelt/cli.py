@@ -5,6 +5,7 @@ tmelt power my_study.yaml
 tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --output predictions.csv
 tmelt card results/my_study/bundle/my_study.zip
 tmelt verify results/my_study
+tmelt compare results/my_study results/another_study
 """
 
 import sys
@@ -118,6 +119,21 @@ def verify(
     sys.exit(verify_study(study, report=json, tolerance=tolerance, cores=cores, shown=show))
 
 
+def compare(studies: list[Path], *, output: Path = Path("results/compare")) -> None:
+    """Compare strategies over several finished studies, each on a data set of its own.
+
+    Writes compare.html, pairs.parquet and scores.parquet: mean differences with intervals over data sets, ranks, and
+    the interquartile mean of the reduction of the baseline's error. A strategy is known by its name in the configs.
+
+    Args:
+        studies: folders results/{study}, two or more
+        output: folder to write to; results/compare by default
+    """
+    from tmelt.compare.page import compare_studies
+
+    print(compare_studies(studies, output))
+
+
 def check(
     table: Path,
     *,
@@ -156,4 +172,4 @@ def check(
 def main(arguments: list[str] | None = None) -> None:
     """Run the subcommand that the command line names."""
     about = "A table, a study's power, its model, and its numbers."
-    run_subcommand("tmelt", about, (check, predict, card, power, verify), arguments)
+    run_subcommand("tmelt", about, (check, predict, card, power, verify, compare), arguments)

@@ -58,7 +58,7 @@ def _add_arguments(parser: argparse.ArgumentParser, function: Callable[..., Any]
         required = parameter.default is inspect.Parameter.empty
         options: dict[str, Any] = {"help": helps.get(name, "").replace("%", "%%") or None}
         if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
-            parser.add_argument(name, type=kind, **options)
+            parser.add_argument(name, type=kind, nargs="+" if many else None, **options)
             continue
         options["required"] = required
         if not required:

@@ -225,5 +225,5 @@ def _margin(
 
 def _best_incumbent(history: History) -> int:
     """The trial with the lowest mean among all that have been incumbent."""
-    incumbents = {trial.incumbent for trial in history} - {None}
+    incumbents = {trial.incumbent for trial in history if trial.incumbent is not None}
     return min(incumbents, key=lambda iteration: (history[iteration].val_mae, iteration))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from tmelt.errors import InputError
 from tmelt.files import canonical_json, read_json, sha256_text, write_json, write_text
@@ -73,27 +73,75 @@ class Proposal:
             raise InputError(f"{folder / 'proposal.json'}: {error}") from None
 
 
+_FIELDS = {"knobs": "knobs_json", "proposal": "proposal_json"}  # column: field of Trial, where they differ
+
+
 @dataclass(frozen=True)
 class Trial:
-    """A proposal with its outcome: one row of history.parquet (see tmelt.schema.TRIAL)."""
+    """A proposal with its outcome: one row of history.parquet.
 
-    row: Mapping[str, Any] = field(repr=False)
+    The fields are the columns of tmelt.schema.TRIAL, which says what they hold; the two that are JSON there are
+    `knobs_json` and `proposal_json`.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["row"][name]
-        except KeyError:
-            raise AttributeError(name) from None
+    strategy: str
+    trajectory: int
+    iteration: int
+    status: str
+    integrity: str
+    origin: str
+    parent: int | None
+    script: str
+    script_lines: int
+    knobs_json: str = field(repr=False)
+    proposal_json: str = field(repr=False)
+    seeds: list[int]
+    val_mae_by_seed: list[float] = field(repr=False)
+    val_mae: float | None
+    val_mae_sd: float | None = field(repr=False)
+    fit_mae: float | None = field(repr=False)
+    stop_mae: float | None = field(repr=False)
+    parameter_count: int | None = field(repr=False)
+    checkpoint_mb: float | None = field(repr=False)
+    decision: str
+    incumbent: int | None
+    difference: float | None = field(repr=False)
+    margin: float | None = field(repr=False)
+    fit_s: float | None = field(repr=False)
+    cut_by_clock: int | None = field(repr=False)
+    cpu_s: float | None = field(repr=False)
+    device_s: float | None = field(repr=False)
+    memory_mb: float | None = field(repr=False)
+    cost_usd: float | None = field(repr=False)
+    llm_calls: int = field(repr=False)
+    prompt_tokens: int | None = field(repr=False)
+    completion_tokens: int | None = field(repr=False)
+    error: str | None = field(repr=False)
+    chain: str = field(repr=False)
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Trial":
+        """The trial of a row.
+
+        Raises:
+            TypeError: a missing or unknown column.
+        """
+        return cls(**{_FIELDS.get(name, name): value for name, value in row.items()})
+
+    @cached_property
+    def row(self) -> dict[str, Any]:
+        """The row, of which the chain's hashes are taken."""
+        return {name: getattr(self, _FIELDS.get(name, name)) for name in TRIAL.names}
 
     @cached_property
     def knobs(self) -> dict[str, Value]:
         """Active knobs."""
-        return json.loads(self.row["knobs"])
+        return json.loads(self.knobs_json)
 
     @cached_property
     def proposal(self) -> dict[str, Any]:
         """rationale, hypothesis, expected_effect, subspace, declared_knobs, state, transcripts."""
-        return json.loads(self.row["proposal"])
+        return json.loads(self.proposal_json)
 
     @property
     def model_based(self) -> bool:
@@ -103,7 +151,7 @@ class Trial:
     @property
     def ok(self) -> bool:
         """Whether it has a validation error."""
-        return self.row["status"] == "ok"
+        return self.status == "ok"
 
 
 def chain_of(previous: str, row: Mapping[str, Any]) -> str:
@@ -122,7 +170,13 @@ class History(Sequence[Trial]):
     def __len__(self) -> int:
         return len(self._trials)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Trial, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Trial | tuple[Trial, ...]:
         return self._trials[index]
 
     def __iter__(self) -> Iterator[Trial]:
@@ -167,5 +221,5 @@ class History(Sequence[Trial]):
                     f"{path}: trial {row['iteration']} was changed after it was written; restore the file or"
                     " delete it and what follows"
                 )
-            trials.append(Trial(row))
+            trials.append(Trial.of(row))
         return cls(trials)

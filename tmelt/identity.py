@@ -20,6 +20,7 @@ SCORING_CODE = (
     "knobs.py",
     "scoring.py",
     "decision.py",
+    "embed/view.py",
     "families.py",
     "harness/clock.py",
     "harness/inside.py",

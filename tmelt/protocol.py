@@ -1,4 +1,4 @@
-"""protocol.json: what makes the scores of a study comparable, written once and compared at every start."""
+"""What makes the scores of a study comparable: fixed in protocol.json once, and compared at every start."""
 
 import contextlib
 import importlib.metadata
@@ -6,13 +6,28 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tmelt.embed.record import read_embedding
 from tmelt.errors import InputError
-from tmelt.files import read_json, sha256_file, sha256_json, write_json
+from tmelt.files import read_json, sha256_file
 from tmelt.identity import PACKAGE, SCORING_CODE, code_sha256, design_of, strategy_of
+from tmelt.proteins.record import read_data
+from tmelt.protocol_record import (
+    Environment,
+    MeasuredInputs,
+    Protocol,
+    ProtocolVersion,
+    RegisteredHypothesis,
+    Revision,
+    StudyDesign,
+    protocol_hash,
+    read_protocol,
+)
+from tmelt.records import from_json, to_json
 from tmelt.schema import HIDDEN
 
 if TYPE_CHECKING:  # pydantic: a tenth of a second that scoring a trial does not need
@@ -29,48 +44,49 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
 
     `sha256` covers the registered hypothesis and all that moves a score.
     """
-    design, hypothesis = design_of(config), hypothesis_of(config)
-    measured = {
-        "labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in HIDDEN},
-        "proteins": sha256_file(data / "proteins.parquet"),
-        "embedding": read_json(embedding / "embedding.json"),
-    }
-    reference = REFERENCE.read_text(encoding="utf-8")
-    write_json(
-        path,
-        {
-            "study": config.study,
-            "title": config.title,
-            "design": design,
-            "hypothesis": hypothesis,
-            "measured": measured,
-            "data": read_json(data / "data.json"),
-            "reference_sha256": sha256_file(REFERENCE),
-            "reference_lines": reference.count("\n"),
-            "sha256": sha256_json([design, measured, hypothesis]),
-            "environment": environment(),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "revisions": [],
-        },
+    design, hypothesis = from_json(StudyDesign, design_of(config)), hypothesis_of(config)
+    measured = MeasuredInputs(
+        labels={split: sha256_file(data / "vault" / f"{split}.parquet") for split in HIDDEN},
+        proteins=sha256_file(data / "proteins.parquet"),
+        embedding=read_embedding(embedding),
     )
+    Protocol(
+        study=config.study,
+        title=config.title,
+        design=design,
+        hypothesis=hypothesis,
+        measured=measured,
+        data=read_data(data),
+        reference_sha256=sha256_file(REFERENCE),
+        reference_lines=REFERENCE.read_text(encoding="utf-8").count("\n"),
+        sha256=protocol_hash(design, measured, hypothesis),
+        environment=environment(),
+        created=_now(),
+        revisions=(),
+    ).write(path)
 
 
-def hypothesis_of(config: "Config") -> dict[str, Any] | None:
-    """The registered hypothesis as JSON, with its plan of looks written out; None without one."""
-    if config.hypothesis is None:
+def hypothesis_of(config: "Config") -> RegisteredHypothesis | None:
+    """The registered hypothesis, with its plan of looks written out; None without one."""
+    asked = config.hypothesis
+    if asked is None:
         return None
-    return config.hypothesis.model_dump(mode="json") | {"looks": list(config.hypothesis.plan)}
+    return RegisteredHypothesis(asked.a, asked.b, asked.metric, asked.effect, asked.searches, asked.plan)
 
 
-def environment() -> dict[str, Any]:
-    """Versions and hardware, for the record; no part of a score's identity."""
-    return {
-        "python": sys.version.split()[0],
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "system": f"{platform.system()} {platform.release()}",
-        "processor": processor(),
-        "cores": os.cpu_count(),
-    }
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def environment() -> Environment:
+    """Versions and hardware of this process."""
+    return Environment(
+        python=sys.version.split()[0],
+        packages={name: importlib.metadata.version(name) for name in _PACKAGES},
+        system=f"{platform.system()} {platform.release()}",
+        processor=processor(),
+        cores=os.cpu_count(),
+    )
 
 
 def processor() -> str:
@@ -94,11 +110,11 @@ def guard(config: "Config", study: Path, *, record: bool) -> None:
     changes: list[str] = []
     protocol_file = study / "protocol.json"
     if protocol_file.exists():
-        protocol = read_json(protocol_file)
-        design = design_of(config)
+        protocol = read_protocol(protocol_file)
+        design = from_json(StudyDesign, design_of(config))
         hypothesis = hypothesis_of(config)
-        changes += differences(protocol["design"], design)
-        changes += differences(protocol.get("hypothesis"), hypothesis, "hypothesis")
+        changes += differences(to_json(protocol.design), to_json(design))
+        changes += differences(to_json(protocol.hypothesis), to_json(hypothesis), "hypothesis")
         whole = [change for change in changes if change.split(":")[0] in UNREVISABLE]
         if changes and config.on_change == "revision" and not whole:
             if record:
@@ -127,23 +143,25 @@ def guard(config: "Config", study: Path, *, record: bool) -> None:
 
 def _record_revision(
     path: Path,
-    protocol: dict[str, Any],
-    design: dict[str, Any],
-    hypothesis: dict[str, Any] | None,
+    protocol: Protocol,
+    design: StudyDesign,
+    hypothesis: RegisteredHypothesis | None,
     changes: list[str],
 ) -> None:
     log = path.parent / "vault_log.json"
-    protocol["revisions"].append(
-        {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "changes": changes,
-            "openings": len(read_json(log)) if log.exists() else 0,  # of the test labels, before this change
-            "before": {key: protocol.get(key) for key in ("design", "hypothesis", "sha256")},
-        }
+    revision = Revision(
+        at=_now(),
+        changes=tuple(changes),
+        openings=len(read_json(log)) if log.exists() else 0,
+        before=ProtocolVersion(protocol.design, protocol.hypothesis, protocol.sha256),
     )
-    protocol |= {"design": design, "hypothesis": hypothesis}
-    protocol["sha256"] = sha256_json([design, protocol["measured"], hypothesis])
-    write_json(path, protocol)
+    replace(
+        protocol,
+        design=design,
+        hypothesis=hypothesis,
+        sha256=protocol_hash(design, protocol.measured, hypothesis),
+        revisions=(*protocol.revisions, revision),
+    ).write(path)
 
 
 def _shrunk(config: "Config", study: Path) -> Iterator[str]:
@@ -189,7 +207,7 @@ def _named(items: list[Any]) -> bool:
     return all(isinstance(item, dict) and "name" in item for item in items)
 
 
-def check_integrity(protocol: dict[str, Any], *, val_labels: Path) -> None:
+def check_integrity(protocol: Protocol, *, val_labels: Path) -> None:
     """Compare the validation labels and the scoring code with the protocol, before each scoring.
 
     Raises:
@@ -197,39 +215,38 @@ def check_integrity(protocol: dict[str, Any], *, val_labels: Path) -> None:
     """
     check_labels(protocol, val=val_labels)
     for name in SCORING_CODE:
-        if code_sha256(PACKAGE / name) != protocol["design"]["code"][name]:
+        if code_sha256(PACKAGE / name) != protocol.design.code.get(name):
             raise InputError(
                 f"tmelt/{name}: not the code this study was started with; restore it,"
                 " or start again with `on_change: revision`"
             )
 
 
-def check_inputs(protocol: Mapping[str, Any], embedding: Path, proteins: Path) -> None:
+def check_inputs(protocol: Protocol, embedding: Path, proteins: Path) -> None:
     """Compare what candidates are trained on with the protocol: embedding.json, which has the hashes of the views (see
     tmelt.embed.views.check_views), and proteins.parquet.
 
     Raises:
         InputError: what changed.
     """
-    path, recorded = embedding / "embedding.json", protocol["measured"]["embedding"]
-    found = read_json(path)
-    if changes := differences(recorded, {key: found.get(key) for key in recorded}):
+    found = read_embedding(embedding)
+    if changes := differences(to_json(protocol.measured.embedding), to_json(found)):
         raise InputError(
-            f"{path}: not the embedding this study was started with ({changes[0]}); restore its folder, or give the"
-            " study a new name"
+            f"{embedding / 'embedding.json'}: not the embedding this study was started with ({changes[0]});"
+            " restore its folder, or give the study a new name"
         )
-    if sha256_file(proteins) != protocol["measured"]["proteins"]:
+    if sha256_file(proteins) != protocol.measured.proteins:
         raise InputError(
             f"{proteins}: not the proteins this study was started with; restore the file, or delete it and run again"
         )
 
 
-def check_labels(protocol: dict[str, Any], **labels: Path) -> None:
+def check_labels(protocol: Protocol, **labels: Path) -> None:
     """Compare hidden labels (`val`, `select`, `test`) with the protocol.
 
     Raises:
         InputError: the file that changed.
     """
     for split, path in labels.items():
-        if sha256_file(path) != protocol["measured"]["labels"][split]:
+        if sha256_file(path) != protocol.measured.labels[split]:
             raise InputError(f"{path}: not the labels this study was started with; restore the file")

@@ -6,13 +6,12 @@ Works while a study is running (trials, histories, proposals) and after its evid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from tmelt.errors import InputError
-from tmelt.files import read_json
 from tmelt.history import History, Proposal
+from tmelt.protocol_record import Protocol, read_protocol
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,9 @@ class Study:
     folder: Path
 
     @cached_property
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> Protocol:
         """What makes the study's scores comparable."""
-        return read_json(self.folder / "protocol.json")
+        return read_protocol(self.folder / "protocol.json")
 
     @cached_property
     def searches(self) -> list[tuple[str, int]]:

@@ -65,7 +65,7 @@ class Attack:
             strategy="ua", trajectory=0, iteration=number, history=self.history, rule=RULE, validation=validation,
             status="ok", seeds=SEEDS, maes=maes, error=None, measured=measured,
         )  # fmt: skip
-        self.history = History([*self.history, Trial(row)])
+        self.history = History([*self.history, Trial.of(row)])
 
     def told_by_seed(self) -> list[tuple[float, np.ndarray]]:
         """(error, signs) of each query in hundredths by seed, as `look_up` told once."""
@@ -144,6 +144,6 @@ def test_optimism_shows_what_was_learnt_of_the_validation_labels(tmp_path):
 
 
 def test_no_row_of_a_history_holds_errors_by_protein():
-    row = asdict(Attack(2, by_seed=False, trials=1).history[-1])["row"]
-    longest = max(len(value) for value in row.values() if isinstance(value, list))
-    assert longest == len(SEEDS) and set(row) == set(TRIAL.names)
+    trial = Attack(2, by_seed=False, trials=1).history[-1]
+    longest = max(len(value) for value in asdict(trial).values() if isinstance(value, list))
+    assert longest == len(SEEDS) and set(trial.row) == set(TRIAL.names)

@@ -38,14 +38,14 @@ def long_history(count: int = 1001) -> History:
         row = {**history[-1].row, "iteration": number}
         if row["status"] == "crash":
             row["error"] = ERRORS[number % 3].format(n=number)
-        ok = [trial for trial in trials if trial.ok] + ([Trial(row)] if row["status"] == "ok" else [])
+        ok = [trial for trial in trials if trial.ok] + ([Trial.of(row)] if row["status"] == "ok" else [])
         row["incumbent"] = min(ok, key=lambda trial: trial.val_mae).iteration if ok else None
-        trials.append(Trial(row))
+        trials.append(Trial.of(row))
     return History(trials)
 
 
 def _renumbered(trial: Trial, number: int) -> Trial:
-    return Trial({**trial.row, "iteration": number, "incumbent": 0 if trial.ok else None})
+    return Trial.of({**trial.row, "iteration": number, "incumbent": 0 if trial.ok else None})
 
 
 @pytest.mark.parametrize("tokens", [TOKENS_MIN, 12_000, 40_000])
@@ -167,7 +167,7 @@ def test_a_name_that_two_scripts_give_to_knobs_of_different_kinds_is_counted_as_
 
 def test_the_same_history_gives_the_same_text():
     history = long_history()
-    rebuilt = History([Trial(json.loads(json.dumps(dict(trial.row)))) for trial in history])
+    rebuilt = History([Trial.of(json.loads(json.dumps(dict(trial.row)))) for trial in history])
     assert remember(history, Space(), base=3, tokens=9000) == remember(rebuilt, Space(), base=3, tokens=9000)
 
 
@@ -186,7 +186,7 @@ def test_errors_are_told_no_finer_than_the_noise():
     assert coarse(7.23, 0.0) == 7.25 and coarse(7.23, 0.9) == 7.0 and coarse(7.23, 0.3) == 7.2
     for margin in (0.03, 0.1, 0.37, 0.9, 1.4):
         assert step_of(margin) / 100 >= margin / 2
-        told = told_margin(Trial({"margin": margin}))
+        told = told_margin(replace(long_history(2)[0], margin=margin))
         assert margin <= told < margin + step_of(margin) / 100
 
 
@@ -207,7 +207,7 @@ def test_a_prompt_does_not_change_with_what_is_finer_than_the_noise(kind, tmp_pa
         folder = tmp_path / change.__name__
         landscape = Landscape(Space(), noise=0.4)
         history = simulate("random", 12, landscape=landscape, folder=folder, reference=SCRIPT)
-        seen = History([Trial(change(trial.row)) for trial in history])
+        seen = History([Trial.of(change(trial.row)) for trial in history])
         context = context_for(kind, folder, seen, replies=["no"], max_asks=1)
         propose(seen, context)
         prompts.append(prompt_of(context))

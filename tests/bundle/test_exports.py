@@ -6,6 +6,7 @@ import optuna
 import polars as pl
 import pytest
 from optuna.trial import TrialState
+from study_records import protocol
 
 from tmelt.evidence.tables import table
 from tmelt.export.csv_tables import write_csv
@@ -13,13 +14,7 @@ from tmelt.export.optuna_storage import export_optuna
 from tmelt.knobs import Space
 from tmelt.schema import TRIAL
 
-PROTOCOL = {
-    "study": "mine",
-    "title": "My study",
-    "sha256": "5" * 64,
-    "reference_sha256": "a" * 64,
-    "design": {"knobs": Space().table()},
-}
+PROTOCOL = protocol(study="mine", title="My study", sha256="5" * 64, reference_sha256="a" * 64)
 EMA = {"name": "ema", "kind": "float", "low": 0.9, "high": 0.9999, "default": 0.99, "meaning": "decay"}
 
 

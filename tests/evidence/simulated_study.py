@@ -11,12 +11,13 @@ are refused, and the agents' calls cost money.
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from study_records import data_record, design, embedding_record, protocol
 
 from tmelt.decision import Rule
 from tmelt.evidence.confirmation import plan_confirmation, write_candidates
@@ -28,6 +29,9 @@ from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space, Value
 from tmelt.llm import Conversation, LLMSettings, Spent
 from tmelt.llm.settings import Price
+from tmelt.proteins.record import read_data
+from tmelt.protocol_record import Environment, MeasuredInputs
+from tmelt.records import to_json
 from tmelt.schema import CURVE, HIDDEN, LABELS, PREDICTIONS, PROTEINS, RUN, SPLITS, TRIAL, read_table, write_table
 from tmelt.scoring import score
 
@@ -204,22 +208,17 @@ def write_study(
     frame, hidden = _write_proteins(data, proteins, organisms)
     space = Space()
     reference = sha256_text(REFERENCE)
-    write_json(
-        study / "protocol.json",
-        {
-            "study": "simulated",
-            "title": "Simulated study",
-            "design": {"dataset": data.name, "knobs": space.table(), "decision": asdict(RULE), "device": "cpu"},
-            "measured": {"labels": {split: sha256_file(data / "vault" / f"{split}.parquet") for split in HIDDEN}},
-            "data": json.loads((data / "data.json").read_text()),
-            "reference_sha256": reference,
-            "reference_lines": REFERENCE.count("\n"),
-            "sha256": "0" * 64,
-            "environment": {"python": "3", "packages": {}, "system": "simulated", "processor": "simulated", "cores": 1},
-            "created": "2026-01-01T00:00:00Z",
-            "revisions": [],
-        },
-    )
+    labels = {split: sha256_file(data / "vault" / f"{split}.parquet") for split in HIDDEN}
+    protocol(
+        study="simulated",
+        title="Simulated study",
+        design=design(dataset=data.name, knobs=tuple(space.table()), decision=RULE),
+        measured=MeasuredInputs(labels, sha256_file(data / "proteins.parquet"), embedding_record(untrained=False)),
+        data=read_data(data),
+        reference_sha256=reference,
+        reference_lines=REFERENCE.count("\n"),
+        environment=Environment("3", {}, "simulated", "simulated", 1),
+    ).write(study / "protocol.json")
     simulated = SimulatedStudy(
         root=root,
         study=study,
@@ -355,18 +354,15 @@ def _write_proteins(data: Path, count: int, organisms: bool) -> tuple[pl.DataFra
         write_table(data / "vault" / f"{split}.parquet", part.to_dicts(), LABELS)
     counts = {split: int((frame["split"] == split).sum()) for split in SPLITS}
     bounds = {"expected_mae": 1.2, "noiseless_mae": 1.25, "sequence_only_mae": 2.4}
-    write_json(
-        data / "data.json",
-        {
-            "name": "simulated",
-            "description": f"{count} simulated proteins",
-            "source": "synthetic",
-            "synthetic": True,
-            "proteins": count,
-            "splits": counts,
-            "generator": {"floors": dict.fromkeys(counts, bounds)},
-        },
+    record = data_record(
+        name="simulated",
+        description=f"{count} simulated proteins",
+        rows=count,
+        proteins=count,
+        splits=counts,
+        generator={"floors": dict.fromkeys(counts, bounds)},
     )
+    write_json(data / "data.json", to_json(record))
     return frame, hidden
 
 
@@ -397,7 +393,7 @@ def _search(simulated: SimulatedStudy, strategy: str, trajectory: int, failing) 
             rule=RULE,
         )
         write_table(trial / "trial.parquet", [row], TRIAL)
-        history = History([*history, Trial(row)])
+        history = History([*history, Trial.of(row)])
         write_table(trial / "history.parquet", [entry.row for entry in history], TRIAL)
     write_table(folder / f"trials_{simulated.iterations}.parquet", [entry.row for entry in history], TRIAL)
 

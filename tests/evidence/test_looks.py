@@ -1,10 +1,12 @@
 """Looks at test are counted and paid for: levels by hand, and a simulation of studies that look after every search."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
+from study_records import hypothesis, protocol, revision
 
 from tmelt.evidence.looks import (
     ALPHA,
@@ -18,7 +20,7 @@ from tmelt.evidence.looks import (
 from tmelt.evidence.verdict import FEW, adjusted, permutation_p
 from tmelt.files import read_json
 
-PLAN = {"a": "ua", "b": "bo", "metric": "test_mae", "effect": 0.5, "searches": 10, "looks": [5, 10]}
+PLAN = hypothesis(looks=[5, 10])
 
 
 def _log(*numbers, fresh_seeds=3):
@@ -69,17 +71,17 @@ def test_the_registered_contrast_counts_its_own_searches():
     log = _log(10)
     log[0]["searches"] = {name: n for name, n in log[0]["searches"].items() if name not in ("ua/t8", "ua/t9")}
     assert looks(log, PLAN)[0].searches == 8
-    assert looks(log, PLAN | {"a": "bo", "b": "baseline"})[0].searches == 10
+    assert looks(log, replace(PLAN, a="bo", b="baseline"))[0].searches == 10
 
 
 def test_a_hypothesis_of_after_the_first_opening_does_not_count():
-    late = {"openings": 1, "changes": ["hypothesis.effect: 0.5 -> 0.1"], "before": {"hypothesis": PLAN}}
-    early = late | {"openings": 0}
-    assert registered_hypothesis({"hypothesis": {"effect": 0.1}, "revisions": [late]}) == PLAN
-    assert registered_hypothesis({"hypothesis": {"effect": 0.1}, "revisions": [early]}) == {"effect": 0.1}
-    added = late | {"changes": ["hypothesis: None -> {...}"], "before": {"hypothesis": None}}
-    assert registered_hypothesis({"hypothesis": PLAN, "revisions": [added]}) is None
-    assert registered_hypothesis({}) is None
+    smaller, change = replace(PLAN, effect=0.1), "hypothesis.effect: 0.5 -> 0.1"
+    late, early = (revision(change, openings=openings, hypothesis=PLAN) for openings in (1, 0))
+    assert registered_hypothesis(protocol(hypothesis=smaller, revisions=(late,))) == PLAN
+    assert registered_hypothesis(protocol(hypothesis=smaller, revisions=(early,))) == smaller
+    added = revision("hypothesis: None -> {...}", openings=1)
+    assert registered_hypothesis(protocol(hypothesis=PLAN, revisions=(added,))) is None
+    assert registered_hypothesis(protocol()) is None
 
 
 def test_the_answer_of_each_look_is_kept_once(tmp_path):
@@ -95,7 +97,7 @@ def test_a_used_up_look_establishes_nothing():
     assert adjusted([0.001, 0.02], primary=0, share=0.5) == pytest.approx([0.0025, 0.04])
 
 
-@pytest.mark.parametrize("plan", [None, PLAN | {"searches": 16, "looks": [16]}], ids=["no plan", "plan"])
+@pytest.mark.parametrize("plan", [None, replace(PLAN, searches=16, looks=(16,))], ids=["no plan", "plan"])
 def test_looking_after_each_added_search_establishes_nothing_false(plan):
     """No effect; a look after each search from 5 to 16: false claims in at most 5 % (9 to 14 % without correction)."""
     rng = np.random.default_rng(7)

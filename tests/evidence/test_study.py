@@ -18,7 +18,7 @@ def test_a_study_reads_as_frames(simulated):
     assert study.proposal("ra", 0, 1).origin == "agent"
     assert set(study.predictions("ra", 0, 0, 1)["split"]) == {"val", "select", "test"}
     assert "winners" in study.tables and len(study.table("winners")) == 6
-    assert study.protocol["study"] == "simulated"
+    assert study.protocol.study == "simulated"
 
 
 def test_what_is_not_there_is_named(simulated, tmp_path):

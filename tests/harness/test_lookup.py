@@ -9,7 +9,7 @@ from small_data import RIDGE, make_small_data, small_harness
 
 from tmelt.bundle.perturbed import perturbed_predictions
 from tmelt.config import Budget
-from tmelt.embed.views import read_view
+from tmelt.embed.view import View
 from tmelt.evidence.robustness import robustness
 from tmelt.evidence.schema import PERTURBED, PLAN
 from tmelt.evidence.tables import table
@@ -42,7 +42,7 @@ def lookup(data, opened, key, expression):
 
     `expression` gives the keys in predict.
     """
-    view, roles = read_view(data[1] / "pool"), pl.read_parquet(data[1] / "pool.parquet")
+    view, roles = View.open(data[1] / "pool", sequences=True), pl.read_parquet(data[1] / "pool.parquet")
     tm = dict(opened.select("protein_id", "tm").iter_rows())
     names = roles["protein_id"].to_list()
     known = {key(view, row): tm[name] for row, name in enumerate(names) if name in tm}

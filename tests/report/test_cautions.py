@@ -38,7 +38,8 @@ def test_a_hybrid_whose_inner_trials_were_all_random_is_named(whole, found):
 def test_bo_with_fewer_model_based_trials_than_knobs_is_named(whole, found):
     study = with_origins(whole.read(), "random", "bo", "sampler", sampler="tpe")
     assert "random (at most 6) are fewer than the" in found(study)["Little BO."].text
-    few = {**study.protocol, "design": {**study.protocol["design"], "knobs": study.protocol["design"]["knobs"][:6]}}
+    design = replace(study.protocol.design, knobs=study.protocol.design.knobs[:6])
+    few = replace(study.protocol, design=design)
     assert "Little BO." not in found(replace(study, protocol=few))
     assert "Little BO." not in found(with_origins(whole.read(), "random", "bo", "sampler", sampler="qmc"))
 

@@ -5,9 +5,11 @@ import re
 
 import pytest
 from small_studies import edit_facts, edit_json, edit_table, make_study, with_key
+from study_records import revision
 
 from tmelt.files import sha256_text, write_text
 from tmelt.llm.transcript import write_record
+from tmelt.records import to_json
 from tmelt.schema import CLEANING, write_table
 
 pytestmark = pytest.mark.slow  # a drawn page and a browser: 11 CPU seconds before the first test
@@ -131,10 +133,9 @@ def hostile(tmp_path_factory):
     edit_table(made, "power", lambda row: row | {"note": PAYLOAD})
     edit_table(made, "cost", lambda row: row | {"note": PAYLOAD})
     edit_table(made, "runs", lambda row: row | {"host_cpu": PAYLOAD, "device": PAYLOAD})
-    design = study.protocol["design"]
+    design = to_json(study.protocol.design)
     design["knobs"][0]["meaning"] = PAYLOAD
-    revision = {"at": "2026-01-01", "changes": [PAYLOAD], "before": {}}
-    edit_json(made.paths["protocol"], title=PAYLOAD, design=design, revisions=[revision])
+    edit_json(made.paths["protocol"], title=PAYLOAD, design=design, revisions=to_json([revision(PAYLOAD)]))
     edit_facts(made, description=PAYLOAD, organisms={PAYLOAD: {"fit": 1}}, files={PAYLOAD: PAYLOAD})
     edit_json(made.study / "ua" / "strategy.json", options={"model": PAYLOAD, PAYLOAD: PAYLOAD})
     write_table(

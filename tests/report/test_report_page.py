@@ -9,9 +9,11 @@ from dataclasses import replace
 import polars as pl
 import pytest
 from small_studies import edit_facts, edit_json, edit_table, make_study
+from study_records import embedding_record, revision
 
 from tmelt.errors import InputError
 from tmelt.evidence.comparison import chosen_strategy
+from tmelt.records import to_json
 from tmelt.report.cautions import cautions
 from tmelt.report.figures.cost import figure_cost
 from tmelt.report.finding import finding
@@ -99,9 +101,9 @@ def test_cautions_follow_the_study(tmp_path):
     protocol = made.read().protocol
     edit_json(
         made.paths["protocol"],
-        measured={"embedding": {"backbone": "tiny", "untrained": True, "layer": 2}},
-        design=protocol["design"] | {"sandbox": "auto"},
-        revisions=[{"at": "2026-02-03T00:00:00Z", "changes": ["budget.fit_s: 30 -> 60"], "before": {}}],
+        measured=to_json(replace(protocol.measured, embedding=embedding_record(backbone="tiny", untrained=True))),
+        design=to_json(replace(protocol.design, sandbox="auto")),
+        revisions=to_json([revision("budget.fit_s: 30 -> 60")]),
     )
     edit_facts(made, synthetic=False, source="mine.csv")
     found = {caution.title: caution for caution in cautions(made.read())}
@@ -150,8 +152,8 @@ def test_what_agents_are_told_stands_on_the_page(tmp_path):
     quiet = {caution.title for caution in cautions(made.read())}
     assert not {"Control arms.", "Trial 0 is not the published one."} & quiet
     edit_json(made.study / "random" / "strategy.json", kind="local")
-    design = made.read().protocol["design"] | {"baseline": {"planted": 3, "seed": 7}}
-    edit_json(made.paths["protocol"], design=design)
+    design = replace(made.read().protocol.design, baseline={"planted": 3, "seed": 7})
+    edit_json(made.paths["protocol"], design=to_json(design))
     found = {caution.title: caution.text for caution in cautions(made.read())}
     assert found["Control arms."] == "random makes the restricted agent's moves at random, without an LLM."
     assert "3 other faults were planted in it (seed 7)" in found["Trial 0 is not the published one."]

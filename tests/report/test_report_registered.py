@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from study_records import hypothesis, revision
 
 from tmelt.report.finding import finding
 from tmelt.report.registered import registered
 
-PLAN = {"a": "ua", "b": "ra", "metric": "test_mae", "effect": 0.5, "searches": 10, "looks": [5, 10]}
+PLAN = hypothesis(b="ra", looks=[5, 10])
 
 
 def _log(*numbers):
@@ -35,7 +36,7 @@ def asked(whole):
             .alias(name)
             for name, value in row.items()
         )
-        protocol = {**study.protocol, "hypothesis": hypothesis, "revisions": list(revisions)}
+        protocol = replace(study.protocol, hypothesis=hypothesis, revisions=tuple(revisions))
         return replace(
             study,
             tables={**study.tables, "comparison": changed},
@@ -78,11 +79,11 @@ def test_deviations_are_printed(asked):
     text = " ".join(registered(asked(5, 7, **ROW)))
     assert "Deviations from the plan: 7 instead of 10 searches of each so far; 1 unplanned look at test" in text
     assert "Look 2 at test uses 0.014 of the error rate of 0.05, after 0.0056 for earlier looks" in text
-    changed = {"at": "2026-11-29", "changes": ["hypothesis.effect: 0.5 -> 0.1"], "before": {"hypothesis": PLAN}}
-    late = asked(10, revisions=[changed | {"openings": 2}], hypothesis=PLAN | {"effect": 0.1}, **ROW)
+    changed = revision("hypothesis.effect: 0.5 -> 0.1", hypothesis=PLAN)
+    late = asked(10, revisions=[replace(changed, openings=2)], hypothesis=replace(PLAN, effect=0.1), **ROW)
     assert "by 0.50 °C or more" in registered(late)[0]
     assert "after 2 openings of the test labels, so that it does not count" in " ".join(registered(late))
-    early = asked(10, revisions=[changed | {"openings": 0}], hypothesis=PLAN | {"effect": 0.1}, **ROW)
+    early = asked(10, revisions=[changed], hypothesis=replace(PLAN, effect=0.1), **ROW)
     assert "by 0.10 °C or more" in registered(early)[0]
     assert "before the test labels were opened" in " ".join(registered(early))
 

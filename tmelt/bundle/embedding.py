@@ -10,11 +10,10 @@ import torch
 from tmelt.allocator import keep_freed_memory
 from tmelt.config import Backbone
 from tmelt.embed.backbone import load_backbone
-from tmelt.embed.cache import FLOAT16
 from tmelt.embed.forward import PackedESM2, choose_precision
 from tmelt.embed.shard import choose_device, embedded_passes, to_float16
 from tmelt.embed.tokens import encode
-from tmelt.embed.views import SEQUENCES
+from tmelt.embed.view import View
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.proteins.composition import composition
 
@@ -75,14 +74,7 @@ def embed(model: PackedESM2, sequences: Sequence[str], names: Sequence[str]) -> 
 
 
 def write_pool(folder: Path, residues: Sequence[np.ndarray], sequences: Sequence[str], *, with_sequences: bool) -> Path:
-    """Write a view as `predict` reads it (tmelt.embed.views), for whichever user the sandbox runs as."""
-    folder.mkdir()
-    with (folder / "residues.f16").open("wb") as file:
-        for protein in residues:
-            file.write(np.ascontiguousarray(protein, dtype=FLOAT16).tobytes())
-    np.save(folder / "offsets.npy", np.cumsum([0, *map(len, sequences)]).astype("<i8"))
-    np.save(folder / "composition.npy", composition(sequences))
-    if with_sequences:
-        (folder / SEQUENCES).write_text("".join(sequence + "\n" for sequence in sequences), encoding="ascii")
+    """Write a view as `predict` reads it (tmelt.embed.view), for whichever user the sandbox runs as."""
+    View.write(folder, residues, composition(sequences), sequences=sequences if with_sequences else None)
     folder.chmod(0o755)
     return folder

@@ -14,6 +14,7 @@ import numpy as np
 
 from tmelt.bundle.embedding import write_pool
 from tmelt.config import Budget
+from tmelt.embed.view import View
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.clock import Clock
 from tmelt.harness.predictions import Invalid, read_predictions
@@ -96,8 +97,8 @@ class Ensemble:
         answer.mkdir()
         answer.chmod(0o755)
         checkpoint = self.folder / "checkpoints" / f"s{seed}"
-        total = (view / "residues.f16").stat().st_size
-        share = int(np.load(view / "offsets.npy")[-1]) / max(1, self._pool_residues)
+        residues = View.open(view).residues
+        share = len(residues) / max(1, self._pool_residues)
         seconds = self._budget.predict_s * max(1.0, share)
         outcome = self._sandbox.run(
             Phase(
@@ -123,7 +124,7 @@ class Ensemble:
                 limits=Limits(
                     **Clock(self.device, self.threads, self._budget.wall_factor).limits(seconds),
                     # The mapped view counts as resident; the study's pool was in its budget already.
-                    memory_mb=self._budget.memory_mb + total // 2**20,
+                    memory_mb=self._budget.memory_mb + residues.nbytes // 2**20,
                     processes=self._budget.processes,
                     file_mb=2 * self._budget.disk_mb,
                     disk_mb=self._budget.disk_mb,

@@ -1,6 +1,5 @@
 """What a bundle says about itself: where it comes from, what it was trained on, what was measured."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tmelt.config import Backbone
 from tmelt.evidence.winners import Confirmed, candidate_of
 from tmelt.files import read_json
 from tmelt.history import Proposal
+from tmelt.protocol_record import Protocol
 from tmelt.schema import SPLITS
 
 SYNTHETIC = (
@@ -25,27 +25,32 @@ UNTRAINED = (
 SCRIPTED = "found by a scripted stand-in for an LLM (playbook)"
 
 
-def labels_of(protocol: Mapping[str, Any]) -> list[str]:
+def labels_of(protocol: Protocol) -> list[str]:
     """What must be said before anything else."""
-    synthetic, untrained = protocol["data"].get("synthetic"), protocol["measured"]["embedding"].get("untrained")
+    synthetic, untrained = protocol.data.synthetic, protocol.measured.embedding.untrained
     return [text for text, holds in ((SYNTHETIC, synthetic), (UNTRAINED, untrained)) if holds]
 
 
-def backbone_facts(backbone: Backbone, protocol: Mapping[str, Any]) -> dict[str, Any]:
+def backbone_facts(backbone: Backbone, protocol: Protocol) -> dict[str, Any]:
     """How new sequences are to be embedded: the config's backbone, and what the study's embedding came out as."""
-    embedding = protocol["measured"]["embedding"]
+    embedding = protocol.measured.embedding
     from_file = backbone.weights not in ("download", "random")
     return {
         "name": backbone.name,
         "weights": "file" if from_file else backbone.weights,  # a path of this machine helps nobody elsewhere
         "file": Path(backbone.weights).name if from_file else None,
         "seed": backbone.seed,
-        "torch": protocol["environment"]["packages"]["torch"],
-        **{key: embedding[key] for key in ("weights_sha256", "untrained", "layer", "width", "precision", "tokens")},
+        "torch": protocol.environment.packages["torch"],
+        "weights_sha256": embedding.weights_sha256,
+        "untrained": embedding.untrained,
+        "layer": embedding.layer,
+        "width": embedding.width,
+        "precision": embedding.precision,
+        "tokens": embedding.tokens,
     }
 
 
-def training_facts(proteins: pl.DataFrame, nonstandard: str, protocol: Mapping[str, Any]) -> dict[str, Any]:
+def training_facts(proteins: pl.DataFrame, nonstandard: str, protocol: Protocol) -> dict[str, Any]:
     """The proteins that the candidate learnt from, those of fit and stop, in numbers.
 
     Args:
@@ -57,9 +62,9 @@ def training_facts(proteins: pl.DataFrame, nonstandard: str, protocol: Mapping[s
     organisms = seen["organism"].fill_null("unknown").value_counts().sort("count", "organism", descending=[True, False])
     counts = dict(proteins["split"].value_counts().iter_rows())
     return {
-        "data": protocol["data"]["name"],
-        "description": protocol["data"]["description"],
-        "dataset": protocol["design"]["dataset"],
+        "data": protocol.data.name,
+        "description": protocol.data.description,
+        "dataset": protocol.design.dataset,
         "proteins": {split: counts.get(split, 0) for split in SPLITS},
         "length": [int(lengths.min()), int(lengths.max())],
         "tm": [float(seen["tm"].min()), float(seen["tm"].max())],

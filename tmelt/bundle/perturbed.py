@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tmelt.bundle.write import Checkpoints, checkpoints_of, confirmed_ensemble
-from tmelt.embed.views import read_view
+from tmelt.embed.view import View
 from tmelt.errors import InputError
 from tmelt.harness.checkpoint import Unkeepable
 from tmelt.harness.perturbation import PROTEINS, Variant, variants
@@ -66,10 +66,10 @@ class CandidateFault(Exception):
 def _variants(harness: Harness, random: np.random.Generator) -> tuple[list[str], list[Variant]]:
     """Names by row of the pool, and the variants in an order that tells nothing."""
     pool = read_table(harness.embedding / "pool.parquet", POOL)
-    view = read_view(harness.embedding / "pool")
+    view = View.open(harness.embedding / "pool", sequences=True)
     hidden = np.flatnonzero(pool["role"].is_in(HIDDEN).to_numpy())
     rows = [int(row) for row in random.permutation(hidden)[:PROTEINS]]
-    proteins = [(row, np.asarray(view.protein(row)), view.sequences[row]) for row in rows]
+    proteins = [(row, np.asarray(view.protein(row)), view.letters(row)) for row in rows]
     made = variants(proteins, with_sequences=harness.sequences == "all", random=random)
     return pool["protein_id"].to_list(), [made[place] for place in random.permutation(len(made))]
 

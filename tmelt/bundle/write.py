@@ -16,16 +16,18 @@ from tmelt.bundle.choose import Chosen, rank_winners
 from tmelt.bundle.ensemble import Ensemble
 from tmelt.bundle.facts import backbone_facts, labels_of, measured_facts, training_facts, winner_facts
 from tmelt.config import Backbone
-from tmelt.embed.views import read_view
+from tmelt.embed.view import View
 from tmelt.errors import InputError
 from tmelt.evidence.winners import Confirmed
-from tmelt.files import read_json, sha256_text, write_text
+from tmelt.files import sha256_text, write_text
 from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
 from tmelt.harness.journal import kept_checkpoint
 from tmelt.harness.precision import precision_in_use
 from tmelt.harness.run import ROW_WISE_TOLERANCE, Harness, run_key, seeds_at_once, train_runs
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
+from tmelt.protocol_record import read_protocol
+from tmelt.records import to_json
 from tmelt.schema import POOL, PREDICTIONS, PROTEINS, read_table
 
 Checkpoints = dict[int, tuple[Path, dict[str, str]]]  # seed: folder, and SHA-256 of each file in it
@@ -60,7 +62,7 @@ def write_bundle(
         InputError: nothing was confirmed, no checkpoint can be kept, or one predicts otherwise than recorded.
         InfrastructureError: the sandbox failed.
     """
-    fixed = read_json(protocol)
+    fixed = read_protocol(protocol)
     harness = Harness.of(fixed, embedding, proteins)
     chosen, checkpoints, passed_over = _best_that_can_be_kept(rank_winners(plan, confirmed), study, harness, cores)
     folder = study / "confirm" / chosen.candidate
@@ -70,20 +72,20 @@ def write_bundle(
     residuals = sorted(residuals_of(chosen, confirmed))
     frame = read_table(proteins, PROTEINS)
     about: dict[str, Any] = {
-        "study": fixed["study"],
-        "title": fixed["title"],
-        "protocol_sha256": fixed["sha256"],
-        "revisions": len(fixed["revisions"]),
+        "study": fixed.study,
+        "title": fixed.title,
+        "protocol_sha256": fixed.sha256,
+        "revisions": len(fixed.revisions),
         "labels": labels_of(fixed),
         "passed_over": passed_over,
-        "winner": winner_facts(chosen, study, proposal, trials, fixed["reference_sha256"]),
+        "winner": winner_facts(chosen, study, proposal, trials, fixed.reference_sha256),
         "knobs": dict(proposal.knobs),
         "seeds": list(chosen.seeds),
         "backbone": backbone_facts(backbone, fixed),
         "harness": about_harness,
         "training": training_facts(frame, nonstandard, fixed),
         "measured": measured_facts(chosen, plan, confirmed, floors, residuals),
-        "software": fixed["environment"],
+        "software": to_json(fixed.environment),
     }
     text = write_card(about)
     seen = frame.filter(pl.col("split").is_in(["fit", "stop"]))["sequence"]
@@ -108,7 +110,7 @@ def harness_facts(harness: Harness) -> dict[str, Any]:
         "threads": harness.threads,
         "budget": harness.budget.model_dump(mode="json"),
         "sequences": harness.sequences,
-        "pool_residues": int(read_view(harness.embedding / "pool").offsets[-1]),
+        "pool_residues": len(View.open(harness.embedding / "pool").residues),
     }
 
 
@@ -201,10 +203,10 @@ def _check(
     """
 
     pool = read_table(harness.embedding / "pool.parquet", POOL)
-    view = read_view(harness.embedding / "pool")
+    view = View.open(harness.embedding / "pool", sequences=True)
     rows = np.flatnonzero((pool["role"] == "val").to_numpy())
     with confirmed_ensemble(proposal, checkpoints, harness) as ensemble:
-        found = ensemble.predict([view.protein(row) for row in rows], [view.sequences[row] for row in rows])
+        found = ensemble.predict([view.protein(row) for row in rows], [view.letters(row) for row in rows])
     tolerance = ROW_WISE_TOLERANCE[about_harness["precision"]]
     for seed, values in zip(chosen.seeds, found, strict=True):
         recorded = read_table(folder / f"s{seed}" / "predictions.parquet", PREDICTIONS)

@@ -22,11 +22,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tmelt.embed.view import FLOAT16
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import atomic_path, canonical_json, sha256_file
 from tmelt.schema import SEGMENT
 
-FLOAT16 = np.dtype("<f2")
 SEGMENT_BYTES = 128 * 2**20  # what a killed job may lose; a thousand proteins of ESM-2 150M fill two
 
 

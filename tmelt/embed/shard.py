@@ -14,9 +14,10 @@ from tmelt.allocator import keep_freed_memory
 from tmelt.config import Backbone
 from tmelt.embed import plan
 from tmelt.embed.backbone import LoadedBackbone, load_backbone
-from tmelt.embed.cache import FLOAT16, Key, SegmentWriter, check_key, open_cache
+from tmelt.embed.cache import Key, SegmentWriter, check_key, open_cache
 from tmelt.embed.forward import PackedESM2, choose_precision
 from tmelt.embed.tokens import encode
+from tmelt.embed.view import FLOAT16
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import sha256_text
 from tmelt.schema import PROTEINS, read_table

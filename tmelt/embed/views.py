@@ -1,16 +1,12 @@
-"""What candidates see of a data set's embeddings: one folder for `fit`, one for `predict`; and their reader.
-
-A view is residues.f16 (contiguous little-endian float16, (ΣL, D)), offsets.npy (n + 1 row numbers), composition.npy
-(counts of the 20 amino acids, (n, 20)) and sequences.txt (n lines), which candidates see where the study grants it; the
-one for fit also has tm.npy and is_stop.npy.
-"""
+"""What candidates see of a data set's embeddings: one view (tmelt.embed.view) for `fit`, one for `predict`."""
 
 import hashlib
 import platform
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,57 +14,20 @@ import numpy as np
 import polars as pl
 
 from tmelt.config import Backbone
-from tmelt.embed.cache import FLOAT16, Cache, open_cache
+from tmelt.embed.cache import Cache, open_cache
 from tmelt.embed.plan import pass_tokens
+from tmelt.embed.record import EmbeddingRecord, ViewRecord, read_embedding
+from tmelt.embed.view import COMPOSITION, FLOAT16, OFFSETS, RESIDUES, SEQUENCES, View
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import atomic_path, read_json, sha256_file, sha256_text, write_json, write_text
+from tmelt.files import read_json, sha256_file, sha256_text, write_json
 from tmelt.proteins.composition import composition
+from tmelt.records import to_json
 from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, SPLITS, read_table, write_table
 
 DECOY_SHARE, DECOY_LIMIT = 0.1, 200  # of fit; a decoy's label is known to the candidate
-SEQUENCES = "sequences.txt"  # file of a view
 CHECKED = "checked"  # folder for each machine's record of the files that it has hashed
 TICK_NS = 2_000_000_000
 TRAINED_LENGTH = 1022  # residues that ESM-2 saw of a protein in training (Lin et al. 2023)
-
-
-@dataclass(frozen=True)
-class View:
-    """Proteins of one view, in its order: n proteins, ΣL residues of width D."""
-
-    residues: np.ndarray  # float16 (ΣL, D), mapped read-only
-    offsets: np.ndarray  # int64 (n + 1,)
-    sequences: list[str]
-    tm: np.ndarray | None  # float64 (n,) in °C; fit only
-    is_stop: np.ndarray | None  # bool (n,); fit only
-
-    def __len__(self) -> int:
-        return len(self.sequences)
-
-    def protein(self, number: int) -> np.ndarray:
-        """Embedding of one protein, float16 (L, D)."""
-        return self.residues[self.offsets[number] : self.offsets[number + 1]]
-
-
-def read_view(folder: Path) -> View:
-    """Open a view; its residues stay on disk until they are read.
-
-    Raises:
-        InputError: a file is missing, or the files do not fit together.
-    """
-    try:
-        offsets = np.load(folder / "offsets.npy")
-        sequences = (folder / SEQUENCES).read_text(encoding="utf-8").splitlines()
-        residues = np.memmap(folder / "residues.f16", FLOAT16, "r")
-        has_labels = (folder / "tm.npy").exists()
-        tm, is_stop = (np.load(folder / f"{name}.npy") if has_labels else None for name in ("tm", "is_stop"))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{folder}: not a readable view ({error}); delete {folder.parent} and run again") from None
-    rows = int(offsets[-1])
-    counts = {len(offsets) - 1, len(sequences)} | ({len(tm), len(is_stop)} if has_labels else set())
-    if rows <= 0 or residues.size % rows or len(counts) != 1:
-        raise InputError(f"{folder}: its files do not fit together; delete {folder.parent} and run again")
-    return View(residues.reshape(rows, -1), offsets, sequences, tm, is_stop)
 
 
 def check_views(folder: Path) -> None:
@@ -97,16 +56,12 @@ def recorded_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file by its name in the embedding's folder, as embedding.json has them.
 
     Raises:
-        InfrastructureError: embedding.json is missing, unreadable or lacks hashes.
+        InfrastructureError: embedding.json is missing, unreadable or not what it should be.
     """
     try:
-        about = read_json(folder / "embedding.json")
-        views = {f"{view}/{name}": one for view, part in about["views"].items() for name, one in part["files"].items()}
-        return views | about["tables"]
+        return read_embedding(folder).files
     except InputError as error:
         fault = str(error).split(";")[0]
-    except (LookupError, TypeError, AttributeError):
-        fault = f"{folder / 'embedding.json'}: lacks hashes of files"
     raise InfrastructureError(f"{fault}; delete {folder} and run again")
 
 
@@ -159,34 +114,24 @@ def write_views(proteins: Path, backbone: Backbone, cache: Path, folder: Path, s
     stored.verify(frame["sequence_sha256"])
     fit, pool = _split(frame, seed, sha256_file(proteins))
     (folder / "embedding.json").unlink(missing_ok=True)  # from here on the folder is unfinished
-    about = {"fit": _write_view(folder / "fit", fit, stored), "pool": _write_view(folder / "pool", pool, stored)}
-    _save(folder / "fit" / "tm.npy", fit["tm"].to_numpy().astype("<f8"))
-    _save(folder / "fit" / "is_stop.npy", (fit["split"] == "stop").to_numpy())
-    for name in ("tm.npy", "is_stop.npy"):
-        about["fit"]["files"][name] = sha256_file(folder / "fit" / name)
+    labels = {"tm": fit["tm"].to_numpy().astype("<f8"), "is_stop": (fit["split"] == "stop").to_numpy()}
+    about = {
+        "fit": _write_view(folder / "fit", fit, stored, labels),
+        "pool": _write_view(folder / "pool", pool, stored),
+    }
     write_table(folder / "pool.parquet", pool.select("protein_id", "role").iter_rows(named=True), POOL)
     index = [row for view, part in (("fit", fit), ("pool", pool)) for row in _index_rows(view, part, stored)]
     write_table(folder / "index.parquet", index, EMBEDDING_INDEX)
-    key = stored.key
-    write_json(
-        folder / "embedding.json",
-        {
-            "backbone": key.backbone,
-            "id": folder.name,
-            "weights_sha256": key.weights_sha256,
-            "untrained": key.untrained,
-            "layer": key.layer,
-            "width": key.width,
-            "precision": key.precision,
-            "device": key.device,
-            "tokens": key.tokens,
-            "proteins": dict(Counter(frame["split"])),
-            "decoys": int((pool["role"] == "decoy").sum()),
-            "beyond_crop": int((frame["sequence"].str.len_bytes() > TRAINED_LENGTH).sum()),
-            "views": about,
-            "tables": {name: sha256_file(folder / name) for name in ("pool.parquet", "index.parquet")},
-        },
+    record = EmbeddingRecord(
+        **asdict(stored.key),
+        id=folder.name,
+        proteins=dict(Counter(frame["split"])),
+        decoys=int((pool["role"] == "decoy").sum()),
+        beyond_crop=int((frame["sequence"].str.len_bytes() > TRAINED_LENGTH).sum()),
+        views=about,
+        tables={name: sha256_file(folder / name) for name in ("pool.parquet", "index.parquet")},
     )
+    write_json(folder / "embedding.json", to_json(record))
 
 
 def _checked_proteins(path: Path) -> pl.DataFrame:
@@ -235,25 +180,28 @@ def _split(frame: pl.DataFrame, seed: int, proteins_sha256: str) -> tuple[pl.Dat
     return fit, pool[random.permutation(pool.height)]
 
 
-def _write_view(folder: Path, proteins: pl.DataFrame, stored: Cache) -> dict[str, Any]:
-    """Write a view's residues, offsets and sequences; its record for embedding.json."""
+def _write_view(
+    folder: Path, proteins: pl.DataFrame, stored: Cache, labels: dict[str, np.ndarray] | None = None
+) -> ViewRecord:
+    """Write a view; its record for embedding.json."""
     digest = hashlib.sha256()
-    with atomic_path(folder / "residues.f16") as temporary, temporary.open("wb") as file:
+
+    def residues() -> Iterator[np.ndarray]:
         for key in proteins["sequence_sha256"]:
-            residues = stored.residues(key)
-            digest.update(residues)
-            file.write(residues)
-        size = file.tell()
-    _save(folder / "offsets.npy", _offsets(proteins, stored))
-    _save(folder / "composition.npy", composition(proteins["sequence"].to_list()))
-    write_text(folder / SEQUENCES, "".join(sequence + "\n" for sequence in proteins["sequence"]))
-    files = {name: sha256_file(folder / name) for name in ("offsets.npy", "composition.npy", SEQUENCES)}
-    return {
-        "proteins": proteins.height,
-        "residues": size // (FLOAT16.itemsize * stored.key.width),
-        "bytes": size,
-        "files": {"residues.f16": digest.hexdigest(), **files},
-    }
+            protein = stored.residues(key)
+            digest.update(protein)
+            yield protein
+
+    sequences = proteins["sequence"].to_list()
+    View.write(folder, residues(), composition(sequences), sequences=sequences, labels=labels, durable=True)
+    others = (OFFSETS, COMPOSITION, SEQUENCES, *(f"{name}.npy" for name in labels or {}))
+    rows = sum(map(len, sequences))
+    return ViewRecord(
+        proteins=proteins.height,
+        residues=rows,
+        bytes=rows * FLOAT16.itemsize * stored.key.width,
+        files={RESIDUES: digest.hexdigest(), **{name: sha256_file(folder / name) for name in others}},
+    )
 
 
 def _offsets(proteins: pl.DataFrame, stored: Cache) -> np.ndarray:
@@ -278,9 +226,3 @@ def _index_rows(view: str, proteins: pl.DataFrame, stored: Cache) -> list[dict[s
             proteins["protein_id"], proteins["sequence_sha256"], offsets[:-1], strict=True
         )
     ]
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    """Write an array as .npy, atomically."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)

@@ -1,6 +1,5 @@
 """Reference predictors and oracles: what an MAE is compared with, and the noise that cannot be predicted."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from tmelt.evidence.schema import FLOORS, WINNER_PREDICTIONS
 from tmelt.evidence.tables import table
 from tmelt.evidence.winners import predictions_frame
 from tmelt.proteins.clean import AMINO_ACIDS
+from tmelt.proteins.record import DataRecord
 
 RIDGE_STRENGTHS = 10.0 ** np.arange(-3, 5)
 MLP_SEEDS = (0, 1, 2)
@@ -138,7 +138,7 @@ def organism_means(proteins: pl.DataFrame) -> np.ndarray:
     return joined["mean"].fill_null(known["tm"].mean()).to_numpy()
 
 
-def floors(proteins: pl.DataFrame, labels: pl.DataFrame, facts: Mapping[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def floors(proteins: pl.DataFrame, labels: pl.DataFrame, facts: DataRecord) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables `floors` and `floor_predictions` (columns of `winner_predictions`).
 
     Args:
@@ -207,9 +207,9 @@ def _floor_row(name: str, prediction: np.ndarray, seeds: int, labels: pl.DataFra
     } | {f"test_{key}": none_if_nan(scores["test"][key]) for key in ("rmse", "r2", "spearman", "within_rho")}
 
 
-def _bounds(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _bounds(facts: DataRecord) -> list[dict[str, Any]]:
     """What a synthetic data set's maker knows; nothing for measured data."""
-    known = (facts.get("generator") or {}).get("floors") or {}
+    known = facts.bounds
     rows = []
     for name, (key, label) in BOUNDS.items():
         values = {split: (known.get(split) or {}).get(key) for split in ("val", "test")}

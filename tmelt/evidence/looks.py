@@ -23,6 +23,7 @@ from scipy.stats import norm
 
 from tmelt.evidence.verdict import ALPHA
 from tmelt.files import read_json, write_json
+from tmelt.protocol_record import Protocol, RegisteredHypothesis
 
 FIRST = 0.8  # share of ALPHA for the first look of a study without a plan
 
@@ -75,27 +76,27 @@ def unplanned_level(number: int) -> float:
     return ALPHA * (1 - FIRST) * 6 / (math.pi * (number - 1)) ** 2
 
 
-def registered_hypothesis(protocol: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def registered_hypothesis(protocol: Protocol) -> RegisteredHypothesis | None:
     """The hypothesis that was registered when the test labels were first opened; None without one.
 
     A later one is a revision in the protocol, which the page prints, but does not replace it.
     """
-    for revision in protocol.get("revisions", []):
-        if revision.get("openings") and any(change.startswith("hypothesis") for change in revision["changes"]):
-            return revision["before"]["hypothesis"]
-    return protocol.get("hypothesis")
+    for revision in protocol.revisions:
+        if revision.openings and any(change.startswith("hypothesis") for change in revision.changes):
+            return revision.before.hypothesis
+    return protocol.hypothesis
 
 
-def registered_row(comparison: pl.DataFrame, hypothesis: Mapping[str, Any]) -> dict[str, Any] | None:
+def registered_row(comparison: pl.DataFrame, hypothesis: RegisteredHypothesis) -> dict[str, Any] | None:
     """The registered contrast's row of the table `comparison`; None where a side has no confirmed winner."""
-    sides = [hypothesis["a"], hypothesis["b"]]
+    sides = [hypothesis.a, hypothesis.b]
     rows = comparison.filter(
-        (pl.col("metric") == hypothesis["metric"]) & pl.col("a").is_in(sides) & pl.col("b").is_in(sides)
+        (pl.col("metric") == hypothesis.metric) & pl.col("a").is_in(sides) & pl.col("b").is_in(sides)
     )
     return rows.row(0, named=True) if len(rows) else None
 
 
-def looks(log: Sequence[Mapping[str, Any]], hypothesis: Mapping[str, Any] | None) -> list[Look]:
+def looks(log: Sequence[Mapping[str, Any]], hypothesis: RegisteredHypothesis | None) -> list[Look]:
     """All looks so far, the present one last.
 
     Args:
@@ -114,8 +115,8 @@ def looks(log: Sequence[Mapping[str, Any]], hypothesis: Mapping[str, Any] | None
         if hypothesis is None:
             fraction, planned, alpha = None, False, unplanned_level(number)
         else:
-            fraction = searches / hypothesis["searches"]
-            planned = searches in hypothesis["looks"] and searches not in used
+            fraction = searches / hypothesis.searches
+            planned = searches in hypothesis.looks and searches not in used
             alpha = max(0.0, spending(fraction) - before)
         found.append(Look(number, entry["opening"], searches, planned, fraction, before, alpha))
         before += alpha
@@ -133,12 +134,12 @@ def record_answer(file: Path, look: Look, answer: Mapping[str, Any]) -> None:
     write_json(file, [*kept, asdict(look) | {"answer": dict(answer)}])
 
 
-def _searches(trials: Mapping[str, int], hypothesis: Mapping[str, Any] | None) -> int:
+def _searches(trials: Mapping[str, int], hypothesis: RegisteredHypothesis | None) -> int:
     """The smallest number of searches of a strategy that counts."""
     numbers: dict[str, int] = {}
     for name in trials:
         strategy = name.rpartition("/")[0]
         numbers[strategy] = numbers.get(strategy, 0) + 1
     if hypothesis is not None:
-        return min(numbers.get(side, 0) for side in (hypothesis["a"], hypothesis["b"]) if side != "baseline")
+        return min(numbers.get(side, 0) for side in (hypothesis.a, hypothesis.b) if side != "baseline")
     return min(numbers.values(), default=0)

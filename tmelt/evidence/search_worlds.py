@@ -15,6 +15,7 @@ import numpy as np
 from tmelt.decision import Decision, Validation
 from tmelt.families import Families
 from tmelt.history import History, Trial
+from tmelt.schema import TRIAL
 
 BASELINE = 8.0  # °C, true MAE of trial 0
 FLOOR = 5.0  # °C, the best there is where changes have effects
@@ -88,7 +89,7 @@ def simulate_search(
         validation = Validation(lambda trial, seeds: errors[trial][list(seeds), : world.proteins], drawing.families)
         decision = decide(history, row, validation)
         incumbent = 0 if pinned else decision.incumbent
-        history = History([*history, Trial(row | {"decision": decision.decision, "incumbent": incumbent})])
+        history = History([*history, Trial.of(row | {"decision": decision.decision, "incumbent": incumbent})])
         runs = errors[incumbent]
         val, held_out = runs[:, : world.proteins].mean(), runs[:, world.proteins :].mean()
         yield Step(decision, truth[incumbent], float(val), float(held_out))
@@ -138,9 +139,9 @@ class _Drawing:
         return level * math.sqrt(math.pi / 2) * np.abs(mixed)
 
     def row(self, iteration: int, errors: np.ndarray) -> dict[str, Any]:
-        """The columns of a trial that a decision reads."""
+        """A trial with the columns that a decision reads; the others are null."""
         maes = [round(float(value), 2) for value in errors[:, : self._world.proteins].mean(axis=1)]
-        return {
+        return dict.fromkeys(TRIAL.names) | {
             "iteration": iteration,
             "status": "ok",
             "seeds": list(range(len(maes))),

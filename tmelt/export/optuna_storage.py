@@ -22,6 +22,7 @@ import polars as pl
 
 from tmelt.files import atomic_path
 from tmelt.knobs import Knob, KnobError, Space, Value, knobs_from_table
+from tmelt.protocol_record import Protocol
 from tmelt.strategies.optuna_space import distribution
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _COPIED = (
 _PROPOSED = ("rationale", "hypothesis", "expected_effect", "subspace")
 
 
-def export_optuna(trials: pl.DataFrame, protocol: Mapping[str, Any], database: Path) -> None:
+def export_optuna(trials: pl.DataFrame, protocol: Protocol, database: Path) -> None:
     """Write the storage, atomically; the same tables give the same studies.
 
     Args:
@@ -50,7 +51,7 @@ def export_optuna(trials: pl.DataFrame, protocol: Mapping[str, Any], database: P
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = Space(knobs_from_table(protocol["design"]["knobs"]))
+    space = protocol.space
     with atomic_path(database) as temporary:
         connect = partial(_connect, temporary)
         storage = optuna.storages.RDBStorage("sqlite:///optuna.db", engine_kwargs={"creator": connect})
@@ -63,14 +64,14 @@ def export_optuna(trials: pl.DataFrame, protocol: Mapping[str, Any], database: P
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                     study.set_metric_names(["validation MAE (°C)"])
                 about = {
-                    "tmelt_study": protocol["study"],
-                    "title": protocol["title"],
-                    "protocol_sha256": protocol["sha256"],
+                    "tmelt_study": protocol.study,
+                    "title": protocol.title,
+                    "protocol_sha256": protocol.sha256,
                     "clock": CLOCK_NOTE,
                 }
                 for key, value in about.items():
                     study.set_user_attr(key, value)
-                study.add_trials(frozen_trials(rows.sort("iteration").to_dicts(), space, protocol["reference_sha256"]))
+                study.add_trials(frozen_trials(rows.sort("iteration").to_dicts(), space, protocol.reference_sha256))
         finally:
             storage.remove_session()
             storage.engine.dispose()

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from tmelt.allocator import keep_freed_memory
+from tmelt.embed.view import View
 from tmelt.harness.clock import now_inside
 from tmelt.harness.task import Proteins, Task
 
@@ -86,7 +87,7 @@ def _task(spec: Mapping[str, Any]) -> Task:
         sequences=spec["sequences"],
     )
     if spec["phase"] == "fit":
-        is_stop = np.load(view / "is_stop.npy")
+        is_stop = View.open(view, labels=True).is_stop
         is_stop = is_stop if rows is None else is_stop[rows]
         sets = {name: proteins.select(np.flatnonzero(part)) for name, part in (("fit", ~is_stop), ("stop", is_stop))}
     else:

@@ -7,7 +7,7 @@ no test label; it reads raw numbers only. Whatever the candidate does ends in a 
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from tmelt.config import Budget
-from tmelt.embed.views import SEQUENCES, check_views
+from tmelt.embed.view import SEQUENCES, View
+from tmelt.embed.views import check_views
 from tmelt.errors import InfrastructureError
 from tmelt.files import write_text
 from tmelt.harness import journal
@@ -29,6 +30,7 @@ from tmelt.harness.sandbox import Limits, Outcome, Phase, Sandbox, refuse_expose
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.protocol import check_inputs, processor
+from tmelt.protocol_record import Protocol
 from tmelt.schema import CURVE, HIDDEN, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
 
 LOG_CHARACTERS = 4000
@@ -62,26 +64,26 @@ class Harness:
     reference_sha256: str  # scripts other than the reference are rehearsed first
 
     @classmethod
-    def of(cls, protocol: Mapping[str, Any], embedding: Path, proteins: Path) -> "Harness":
+    def of(cls, protocol: Protocol, embedding: Path, proteins: Path) -> "Harness":
         """The harness that a study's protocol describes.
 
         Raises:
             InputError: the embedding or the proteins are not those that the study was started with.
         """
         check_inputs(protocol, embedding, proteins)
-        design = protocol["design"]
+        design = protocol.design
         return cls(
             embedding=embedding.resolve(),  # the sandbox has another working folder
             proteins=proteins,
-            protocol_sha256=protocol["sha256"],
-            budget=Budget.model_validate(design["budget"]),
-            precision=design["precision"],
-            device=design["device"],
-            sandbox=design["sandbox"],
-            sandbox_image=design["sandbox_image"],
-            sequences=design["sequences"],
-            threads=design["threads"],
-            reference_sha256=protocol["reference_sha256"],
+            protocol_sha256=protocol.sha256,
+            budget=Budget.model_validate(design.budget),
+            precision=design.precision,
+            device=design.device,
+            sandbox=design.sandbox,
+            sandbox_image=design.sandbox_image,
+            sequences=design.sequences,
+            threads=design.threads,
+            reference_sha256=protocol.reference_sha256,
         )
 
     @property
@@ -399,15 +401,9 @@ def readable(view: Path, *, sequences: bool) -> list[Path]:
 
 def _write_small_pool(pool: Path, rows: np.ndarray, folder: Path) -> None:
     """A view of its own with only `rows`, so that nothing about the others is in reach."""
-    offsets = np.load(pool / "offsets.npy")
-    residues = np.memmap(pool / "residues.f16", dtype="<f2", mode="r").reshape(offsets[-1], -1)
-    sequences = (pool / "sequences.txt").read_text().splitlines()
-    np.save(folder / "composition.npy", np.load(pool / "composition.npy")[rows])
-    with (folder / "residues.f16").open("wb") as file:
-        for row in rows:
-            file.write(residues[offsets[row] : offsets[row + 1]].tobytes())
-    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(np.diff(offsets)[rows])]))
-    (folder / "sequences.txt").write_text("".join(sequences[row] + "\n" for row in rows))
+    whole = View.open(pool, sequences=True)
+    sequences = [whole.letters(row) for row in rows]
+    View.write(folder, map(whole.protein, rows), whole.composition[rows], sequences=sequences)
 
 
 def _blank_row(seed: int, status: str, reason: str | None, harness: Harness) -> dict[str, Any]:

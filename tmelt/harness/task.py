@@ -2,7 +2,6 @@
 
 import json
 import math
-import mmap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tmelt.errors import InputError
+from tmelt.embed.view import View
 from tmelt.harness.clock import NEARLY_OVER, NEARLY_OVER_NOTE
 from tmelt.packed import segment_mean, tokens_per_pass
 
@@ -112,37 +111,29 @@ class Proteins:
         processes: int = 1,
         sequences: bool = False,
     ) -> "Proteins":
-        """Open a view: `residues.f16`, `offsets.npy`, `composition.npy`, with labels `tm.npy`, and `sequences.txt`.
+        """Open a view (tmelt.embed.view).
 
         Args:
             view: the folder.
             rows: only these proteins, in this order.
-            labels: whether to read `tm.npy`.
+            labels: whether to read melting temperatures.
             device: where batches go; a GPU takes all residues into its memory if they fit.
             processes: how many share that device, all of the same size.
-            sequences: whether to read `sequences.txt`.
+            sequences: whether to read amino-acid sequences.
 
         Raises:
             InputError: files that are missing or do not fit each other.
         """
-        view, device = Path(view), torch.device(device)
-        try:
-            offsets = np.load(view / "offsets.npy")
-            composition = torch.from_numpy(np.load(view / "composition.npy")).long()
-            letters = (view / "sequences.txt").read_text(encoding="ascii").splitlines() if sequences else None
-            tm = torch.from_numpy(np.load(view / "tm.npy")).to(device, torch.float32) if labels else None
-            size = (view / "residues.f16").stat().st_size
-        except (OSError, ValueError) as error:
-            raise InputError(f"{view}: not a readable view of embeddings ({error})") from None
-        lengths = np.diff(offsets)
-        width, rest = divmod(size, 2 * max(1, int(lengths.sum())))
-        labelled = tm is None or len(tm) == len(lengths)
-        described = composition.shape == (len(lengths), 20)
-        lettered = letters is None or lengths.tolist() == [len(sequence) for sequence in letters]
-        if rest or not width or not labelled or not described or not lettered:
-            raise InputError(f"{view}: its files do not fit each other")
-        store = _map(view / "residues.f16").view(-1, width)
-        proteins = cls(store, offsets[:-1], torch.from_numpy(lengths), composition, letters, device, tm)
+        device, opened = torch.device(device), View.open(Path(view), sequences=sequences, labels=labels)
+        proteins = cls(
+            torch.from_numpy(opened.residues),
+            opened.offsets[:-1],
+            torch.from_numpy(opened.lengths),
+            torch.from_numpy(opened.composition).long(),
+            opened.sequences,
+            device,
+            None if opened.tm is None else torch.from_numpy(opened.tm).to(device, torch.float32),
+        )
         if rows is not None:
             proteins = proteins.select(rows)
         return proteins._resident(processes) if device.type == "cuda" else proteins
@@ -249,16 +240,6 @@ class Proteins:
         x = self.store.index_select(0, index).to(self.device).float()  # (T, D)
         tm = None if self.tm is None else self.tm[rows.to(self.device, non_blocking=True)]
         return Batch(x, lengths.tolist(), rows, tm)
-
-
-def _map(path: Path) -> Tensor:
-    """A file of float16 as a tensor in memory that all processes on the machine share.
-
-    Random batches from it cost what they cost from a copy of one's own, without the seconds and gigabytes of copying.
-    """
-    with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # torch warns of memory that it cannot write
-    return torch.frombuffer(mapped, dtype=torch.float16)
 
 
 class Task:

@@ -23,10 +23,12 @@ from tmelt.proteins.clean import Protein, clean_records
 from tmelt.proteins.columns import Found, with_names
 from tmelt.proteins.faults import Faults
 from tmelt.proteins.read import Reading, read_all
+from tmelt.proteins.record import DataRecord
 from tmelt.proteins.shuffle import shuffled_within
 from tmelt.proteins.split import split_proteins, take_subset
 from tmelt.proteins.synthesize import Made, floors, synthesize
 from tmelt.proteins.table import Table
+from tmelt.records import to_json
 from tmelt.schema import AUDIT, CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
 
 OPEN = ("fit", "stop")  # splits whose melting temperatures a candidate may see
@@ -53,7 +55,7 @@ def parse_data_config(raw: Any, source: str) -> Data:
         raise InputError(f"{source}: {first_complaint(error)}") from None
 
 
-def prepare(data: Data, folder: Path) -> dict[str, Any]:
+def prepare(data: Data, folder: Path) -> DataRecord:
     """Read or make the proteins, clean and split them, and write the data set.
 
     Returns:
@@ -96,21 +98,21 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
         cleaning.add("shuffled labels", "impossible study: tm changed places within each split", 0, len(proteins))
     sealed = [protein for protein, label in zip(proteins, labels, strict=True) if label not in OPEN]
     cleaning.hide_labels((p.protein_id for p in sealed), (row for p in sealed for row in p.rows))
-    facts = {
-        "name": data.name,
-        "description": _description(proteins, labels, data),
+    record = DataRecord(
+        name=data.name,
+        description=_description(proteins, labels, data),
         **_source(data),
-        "rows": len(reading.records) + len(reading.set_aside),
-        "proteins": len(proteins),
-        "residues": sum(len(protein.sequence) for protein in proteins),
-        "longest": max(len(protein.sequence) for protein in proteins),
-        "splits": split.pop("counts"),
-        "organisms": _organisms(proteins, labels),
-        "split": split,
-        "shuffled_labels": data.shuffle_labels,
-        **({} if made is not None else {"columns": reading.found.notes()}),
-        "generator": None if made is None else _generator(made, data, proteins, labels),
-    }
+        rows=len(reading.records) + len(reading.set_aside),
+        proteins=len(proteins),
+        residues=sum(len(protein.sequence) for protein in proteins),
+        longest=max(len(protein.sequence) for protein in proteins),
+        splits=split.pop("counts"),
+        organisms=_organisms(proteins, labels),
+        split=split,
+        shuffled_labels=data.shuffle_labels,
+        columns=None if made is not None else reading.found.notes(),
+        generator=None if made is None else _generator(made, data, proteins, labels),
+    )
     try:
         (folder / "data.json").unlink(missing_ok=True)
         for part in HIDDEN:
@@ -124,10 +126,10 @@ def prepare(data: Data, folder: Path) -> dict[str, Any]:
         write_table(folder / "cleaning.parquet", cleaning.steps, CLEANING)
         write_table(folder / "cleaning_rows.parquet", cleaning.rows, CLEANING_ROWS)
         write_table(folder / "audit.parquet", [result.row() for result in audited], AUDIT)
-        write_json(folder / "data.json", facts)
+        write_json(folder / "data.json", to_json(record))
     except OSError as error:
         raise InfrastructureError(f"{folder}: cannot be written ({error.strerror or error})") from None
-    return facts
+    return record
 
 
 def _audit(subject: Subject, faults: Faults) -> list[Audited]:

@@ -19,10 +19,10 @@ CONTROLS = {
 def control_notes(study: Study) -> Iterator[tuple[str, str, str]]:
     """(level, title, text) of each caution about controls."""
     yield from _shuffled(study)
-    baseline = study.protocol["design"].get("baseline", "published")
+    baseline = study.protocol.design.baseline
     if baseline != "published":
         which = "all known faults of it are remedied"
-        if isinstance(baseline, dict):
+        if not isinstance(baseline, str):
             which = f"{baseline['planted']} other faults were planted in it (seed {baseline['seed']})"
         yield "note", "Trial 0 is not the published one.", f"By design.baseline {which}."
     arms = [(name, study.settings.get(name, {}).get("kind")) for name in study.strategies]
@@ -33,7 +33,7 @@ def control_notes(study: Study) -> Iterator[tuple[str, str, str]]:
 
 def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
     """An impossible study: no arm can improve on a reference predictor but by cheating or by chance."""
-    if not study.facts.get("shuffled_labels"):
+    if not study.facts.shuffled_labels:
         return
     yield (
         "warning",

@@ -26,7 +26,7 @@ def finding(study: Study) -> tuple[str, str]:
 def _setting(study: Study) -> str:
     trials = study["trials"]
     made = " synthetic" if study.synthetic else ""
-    kind = f" with an untrained backbone ({study.embedding.get('backbone', 'unnamed')})" if study.untrained else ""
+    kind = f" with an untrained backbone ({study.embedding.backbone})" if study.untrained else ""
     proteins = sum(study.splits.values())
     told = f"On {count(proteins, f'{made.strip()} protein'.strip())}{kind}" if proteins else f"On{made} proteins{kind}"
     free = [name for name in study.strategies if name not in study.scripted]

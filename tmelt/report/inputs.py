@@ -8,11 +8,15 @@ from typing import Any
 
 import polars as pl
 
+from tmelt.embed.record import EmbeddingRecord
 from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.make import TABLES
 from tmelt.files import read_json
+from tmelt.proteins.record import DataRecord, read_data
 from tmelt.protocol import differences
+from tmelt.protocol_record import Protocol, read_protocol
+from tmelt.records import to_json
 from tmelt.schema import AUDIT, CLEANING, SPLITS, as_frame, read_table
 
 # Order in which strategies are shown: by what searches, never by how well.
@@ -25,8 +29,8 @@ class Study:
 
     folder: Path
     tables: Mapping[str, pl.DataFrame] = field(repr=False)  # tmelt.evidence.make.TABLES
-    protocol: Mapping[str, Any] = field(repr=False)
-    facts: Mapping[str, Any] = field(repr=False)  # data.json
+    protocol: Protocol = field(repr=False)
+    facts: DataRecord = field(repr=False)  # data.json
     cleaning: pl.DataFrame = field(repr=False)  # tmelt.schema.CLEANING
     audit: pl.DataFrame = field(default_factory=lambda: as_frame([], AUDIT), repr=False)  # tmelt.schema.AUDIT
     vault_log: tuple[Mapping[str, Any], ...] = ()
@@ -71,33 +75,33 @@ class Study:
     @property
     def synthetic(self) -> bool:
         """Whether the proteins were made by the project's generator."""
-        return bool(self.facts.get("synthetic", self.facts.get("source") == "synthetic"))
+        return self.facts.synthetic
 
     @property
-    def embedding(self) -> Mapping[str, Any]:
-        """What is known about the backbone; empty if it was not recorded."""
-        return self.protocol.get("measured", {}).get("embedding", {})
+    def embedding(self) -> EmbeddingRecord:
+        """What is known about the backbone."""
+        return self.protocol.measured.embedding
 
     @property
     def untrained(self) -> bool:
         """Whether the backbone has random weights."""
-        return bool(self.embedding.get("untrained", False))
+        return self.embedding.untrained
 
     @property
     def unconfined(self) -> bool:
         """Whether candidates ran without a sandbox."""
-        return "none" in self["runs"]["sandbox"].to_list() or self.protocol["design"].get("sandbox") == "none"
+        return "none" in self["runs"]["sandbox"].to_list() or self.protocol.design.sandbox == "none"
 
     @property
     def splits(self) -> dict[str, int]:
         """Proteins per split."""
-        counts = self.facts.get("splits") or self.facts.get("counts") or {}
+        counts = self.facts.splits
         return {split: counts[split] for split in SPLITS if split in counts}
 
     @property
     def reference(self) -> str:
         """Hash of the reference training script."""
-        return self.protocol["reference_sha256"]
+        return self.protocol.reference_sha256
 
     @cached_property
     def bands(self) -> pl.DataFrame:
@@ -146,12 +150,8 @@ def read_study(
     Raises:
         InputError: a file that is missing or is not what it should be.
     """
-    described = read_json(protocol)
-    for key in ("study", "design", "data", "reference_sha256", "sha256"):
-        if key not in described:
-            raise InputError(f"{protocol}: no {key!r}; delete it and run the study again")
-    facts, cleaning = read_json(data / "data.json"), data / "cleaning.parquet"
-    if changes := differences(described["data"], facts):
+    described, facts, cleaning = read_protocol(protocol), read_data(data), data / "cleaning.parquet"
+    if changes := differences(to_json(described.data), to_json(facts)):
         raise InputError(
             f"{data / 'data.json'}: not the data set of {protocol} ({changes[0]}); give the study's own folder"
         )

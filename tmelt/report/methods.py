@@ -14,7 +14,7 @@ _QUESTION = "On the same budget, which way of searching finds the best predictor
 
 def methods_paragraph(study: Study) -> str:
     """The study as a paper's methods section would tell it, from what was recorded."""
-    limits = study.protocol["design"].get("budget", {})
+    limits = study.protocol.design.budget
     seeds = study["runs"]["seed"].n_unique() or int(study["trials"]["seeds"].list.len().max() or 0)
     sentences = [
         *_told_data(study),
@@ -22,8 +22,8 @@ def methods_paragraph(study: Study) -> str:
         f"training script and its knobs, each in {count(study.trajectories, 'separate search', 'separate searches')} "
         f"of up to {count(study.longest, 'trial')} after a common baseline.",
         f"A trial trains one candidate with {count(seeds, 'training seed')}"
-        + (f" for at most {limits['fit_s']:g} s of {_clock(study)} each" if "fit_s" in limits else "")
-        + "; a harness apart from the candidate's process measures the mean absolute error on validation proteins, "
+        f" for at most {limits['fit_s']:g} s of {_clock(study)} each"
+        "; a harness apart from the candidate's process measures the mean absolute error on validation proteins, "
         "which alone decides what is kept.",
         _told_features(study),
         *_told_confirmation(study),
@@ -34,11 +34,8 @@ def methods_paragraph(study: Study) -> str:
 def _told_data(study: Study) -> list[str]:
     if not study.splits:
         return []
-    backbone = study.embedding.get("backbone")
-    embeddings = "frozen residue embeddings"
-    if backbone:
-        weights = " with random weights" if study.untrained else ""
-        embeddings = f"residue embeddings of {backbone}{weights}, which was not trained further"
+    weights = " with random weights" if study.untrained else ""
+    embeddings = f"residue embeddings of {study.embedding.backbone}{weights}, which was not trained further"
     return [
         f"Melting temperatures of {sum(study.splits.values()):,} proteins ({_splits(study)}) were predicted from "
         f"{embeddings}."
@@ -65,18 +62,18 @@ def _told_confirmation(study: Study) -> list[str]:
 
 def command_of(study: Study) -> str:
     """How to run the study again or further, as it was run as far as is known."""
-    design = study.protocol["design"]
+    design = study.protocol.design
     files = " ".join(study.configs)
     own = not study.synthetic
     if not files:
         start = "snakemake --profile profiles/default --configfile followed by this study's config file"
     elif len(study.configs) == 1:
-        source = " SOURCE=" + (str(study.facts.get("source") or "path/of/your/table")) if own else ""
+        source = " SOURCE=" + (study.facts.source) if own else ""
         start = f"make study CONFIG={files}{source}, or snakemake --profile profiles/default --configfile {files}"
         start += f" --config{source.replace(' SOURCE', ' source')}" if own else ""
     else:
         start = f"snakemake --profile profiles/default --configfile {files}"
-    on_gpu = "; on a cluster: --profile slurm" if design.get("device") == "cuda" else ""
+    on_gpu = "; on a cluster: --profile slurm" if design.device == "cuda" else ""
     return (
         f"{start}{on_gpu}. It resumes where it stopped; finished trials are not run again. With replay: strict under "
         "runtime: in the config the recorded replies of the models are used instead of new calls."
@@ -118,10 +115,10 @@ def _data(study: Study) -> str:
     facts = study.facts
     splits = _splits(study)
     return _join(
-        facts.get("description"),
-        f"source: {facts.get('source', 'not recorded')}",
-        f"split {facts.get('split', {}).get('method', 'as given')}: {splits}" if splits else None,
-        *(f"SHA-256 of {path}: {digest}" for path, digest in facts.get("files", {}).items()),
+        facts.description,
+        f"source: {facts.source}",
+        f"split {facts.split.get('method', 'as given')}: {splits}" if splits else None,
+        *(f"SHA-256 of {path}: {digest}" for path, digest in facts.files.items()),
     )
 
 
@@ -132,18 +129,18 @@ def _splits(study: Study) -> str:
 def _backbone(study: Study) -> str:
     embedding = study.embedding
     return _join(
-        embedding.get("backbone"),
-        f"layer {embedding['layer']}" if "layer" in embedding else None,
-        f"width {embedding['width']}" if "width" in embedding else None,
-        embedding.get("precision"),
+        embedding.backbone,
+        f"layer {embedding.layer}",
+        f"width {embedding.width}",
+        embedding.precision,
         "random weights (untrained)" if study.untrained else None,
-        f"weights SHA-256 {embedding['weights_sha256']}" if "weights_sha256" in embedding else None,
+        f"weights SHA-256 {embedding.weights_sha256}",
     )
 
 
 def _told_features(study: Study) -> str:
     """What scripts see of a protein besides its embedding."""
-    granted = study.protocol["design"].get("sequences", "none")
+    granted = study.protocol.design.sequences
     seen = {
         "none": "No script sees an amino-acid sequence",
         "fit": "Scripts see amino-acid sequences in training, not in prediction",
@@ -157,25 +154,25 @@ def _told_features(study: Study) -> str:
 
 def _clock(study: Study) -> str:
     """What the seconds of the budget are."""
-    design = study.protocol["design"]
-    return "wall-clock time" if design.get("device") == "cuda" else "CPU time per granted thread"
+    design = study.protocol.design
+    return "wall-clock time" if design.device == "cuda" else "CPU time per granted thread"
 
 
 def _budget(study: Study) -> str:
-    design = study.protocol["design"]
+    design = study.protocol.design
     return _join(
-        *(f"{name} {limit}" for name, limit in design.get("budget", {}).items()),
-        f"device {design.get('device')}",
-        f"threads {design['threads']}" if "threads" in design else None,
+        *(f"{name} {limit}" for name, limit in design.budget.items()),
+        f"device {design.device}",
+        f"threads {design.threads}",
         f"seconds of {_clock(study)}",
     )
 
 
 def _sandbox(study: Study) -> str:
-    design = study.protocol["design"]
+    design = study.protocol.design
     return _join(
         _different(study["runs"], "sandbox"),
-        f"asked for: {design['sandbox']}" if "sandbox" in design else None,
+        f"asked for: {design.sandbox}",
     )
 
 
@@ -188,12 +185,12 @@ def _seeds(study: Study) -> str:
 
 
 def _decision(study: Study) -> str:
-    rule = study.protocol["design"].get("decision", {})
+    rule = study.protocol.design.decision
     margins = study["trials"]["margin"].drop_nulls()
     typical = f" (here {margins.median():.2f} °C in the median)" if len(margins) else ""
     return (
         "A candidate replaces the incumbent if its mean validation MAE over the training seeds is lower by more than "
-        f"{rule.get('z', 'z')} standard errors of the difference{typical}, which hold the noise between training seeds "
+        f"{rule.z} standard errors of the difference{typical}, which hold the noise between training seeds "
         "(pooled) and between proteins (paired, by family); inside that margin the simpler one stays."
     )
 
@@ -214,12 +211,12 @@ def _strategy(study: Study, name: str) -> str:
 
 
 def _hardware(study: Study) -> str:
-    runs, environment = study["runs"], study.protocol.get("environment", {})
+    runs, environment = study["runs"], study.protocol.environment
     return _join(
-        _different(runs, "host_cpu") or environment.get("processor"),
-        count(environment["cores"], "core") if "cores" in environment else None,
+        _different(runs, "host_cpu") or environment.processor,
+        count(environment.cores, "core") if environment.cores else None,
         _different(runs, "device"),
-        environment.get("system"),
+        environment.system,
     )
 
 
@@ -232,22 +229,22 @@ def _time_spent(study: Study) -> str:
 
 
 def _versions(study: Study) -> str:
-    environment = study.protocol.get("environment", {})
+    environment = study.protocol.environment
     return _join(
-        f"Python {environment['python']}" if "python" in environment else None,
-        *(f"{name} {version}" for name, version in environment.get("packages", {}).items()),
+        f"Python {environment.python}",
+        *(f"{name} {version}" for name, version in environment.packages.items()),
     )
 
 
 def _protocol(study: Study) -> str:
-    protocol, design = study.protocol, study.protocol["design"]
+    protocol, design = study.protocol, study.protocol.design
     return _join(
-        f"SHA-256 {protocol['sha256']}",
-        f"fixed {protocol['created']}" if "created" in protocol else None,
-        count(len(protocol.get("revisions", [])), "revision"),
+        f"SHA-256 {protocol.sha256}",
+        f"fixed {protocol.created}",
+        count(len(protocol.revisions), "revision"),
         f"reference script {study.reference}",
-        f"data set {design.get('dataset')}",
-        f"embedding {design.get('backbone')}" if "backbone" in design else None,
+        f"data set {design.dataset}",
+        f"embedding {design.backbone}",
     )
 
 

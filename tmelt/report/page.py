@@ -202,7 +202,7 @@ def render_page(study: Study, sections: Sequence[Section], tabs: Sequence[Drawin
     searches: dict[tuple[str, int], list[Any]] = {}
     for trial in trials:
         searches.setdefault((trial.strategy, trial.trajectory), []).append(trial)
-    title = study.protocol.get("title") or study.protocol["study"]
+    title = study.protocol.title or study.protocol.study
     return environment.get_template("page.html.j2").render(
         study=study,
         few=FEW,

@@ -5,6 +5,7 @@ from typing import Any
 
 from tmelt.evidence.looks import Look, looks, registered_hypothesis, registered_row
 from tmelt.evidence.verdict import ALPHA
+from tmelt.protocol_record import RegisteredHypothesis
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, listing, number
 
@@ -15,15 +16,15 @@ def registered(study: Study) -> list[str]:
     seen = looks(study.vault_log, hypothesis)
     if hypothesis is None:
         return ["No hypothesis was registered, so every comparison is exploratory.", *_extra_looks(seen), *_late(study)]
-    plan = hypothesis["looks"]
+    plan = hypothesis.looks
     when = (
         f"with looks at {listing([str(searches) for searches in plan])} searches of each"
         if len(plan) > 1
         else f"with {count(plan[0], 'search', 'searches')} of each"
     )
     question = (
-        f"Registered question: do {hypothesis['a']} and {hypothesis['b']} differ in test MAE, by "
-        f"{number(hypothesis['effect'])} °C or more ({when})?"
+        f"Registered question: do {hypothesis.a} and {hypothesis.b} differ in test MAE, by "
+        f"{number(hypothesis.effect)} °C or more ({when})?"
     )
     return [
         question,
@@ -33,7 +34,7 @@ def registered(study: Study) -> list[str]:
     ]
 
 
-def _answer(study: Study, hypothesis: Mapping[str, Any], seen: list[Look]) -> str:
+def _answer(study: Study, hypothesis: RegisteredHypothesis, seen: list[Look]) -> str:
     row = registered_row(study["comparison"], hypothesis)
     if row is None:
         return "Not answered: one side has no confirmed winner."
@@ -44,7 +45,7 @@ def _answer(study: Study, hypothesis: Mapping[str, Any], seen: list[Look]) -> st
     if row["p_value"] is None:
         return f"Not answered: {row['note'] or 'it cannot be tested'} ({seen_text})."
     if row["verdict"] in ("a better", "b better"):
-        return f"Answer: {_established(row)}.{_size(row, hypothesis['effect'])}"
+        return f"Answer: {_established(row)}.{_size(row, hypothesis.effect)}"
     for before in study.looks:
         if before["number"] < len(seen) and before["answer"]["verdict"] in ("a better", "b better"):
             return f"Answer, from look {before['number']}: {_established(before['answer'])}; now {seen_text}."
@@ -54,7 +55,7 @@ def _answer(study: Study, hypothesis: Mapping[str, Any], seen: list[Look]) -> st
             f"now {seen_text}."
         )
     return f"Answer: no difference is established ({seen_text}; adjusted p = {row['p_adjusted']:.2g})." + _size(
-        row, hypothesis["effect"]
+        row, hypothesis.effect
     )
 
 
@@ -78,10 +79,10 @@ def _size(row: Mapping[str, Any], effect: float) -> str:
     return f" The interval holds differences above and below {number(effect)} °C."
 
 
-def _deviations(study: Study, hypothesis: Mapping[str, Any], seen: list[Look]) -> list[str]:
+def _deviations(study: Study, hypothesis: RegisteredHypothesis, seen: list[Look]) -> list[str]:
     found = []
-    if seen and seen[-1].searches != hypothesis["searches"]:
-        found.append(f"{seen[-1].searches} instead of {hypothesis['searches']} searches of each so far")
+    if seen and seen[-1].searches != hypothesis.searches:
+        found.append(f"{seen[-1].searches} instead of {hypothesis.searches} searches of each so far")
     if unplanned := [look for look in seen if not look.planned]:
         found.append(
             f"{count(len(unplanned), 'unplanned look')} at test (at "
@@ -112,14 +113,14 @@ def _level(seen: list[Look]) -> str:
 def _late(study: Study) -> list[str]:
     """Revisions of the hypothesis."""
     sentences = []
-    for revision in study.protocol.get("revisions", []):
-        changes = [change for change in revision["changes"] if change.startswith("hypothesis")]
+    for revision in study.protocol.revisions:
+        changes = [change for change in revision.changes if change.startswith("hypothesis")]
         if not changes:
             continue
-        opened = revision.get("openings", 0)
+        opened = revision.openings
         after = f"after {count(opened, 'opening')} of the test labels, so that it does not count" if opened else ""
         sentences.append(
-            f"Deviation: the hypothesis was changed on {revision['at']} ({'; '.join(changes)})"
+            f"Deviation: the hypothesis was changed on {revision.at} ({'; '.join(changes)})"
             + (f", {after}." if after else ", before the test labels were opened.")
         )
     return sentences

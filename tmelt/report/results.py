@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from tmelt.evidence.comparison import BASELINE
-from tmelt.knobs import knobs_from_table
 from tmelt.report.code import Diff, diff_scripts, shown_diff
 from tmelt.report.inputs import Study
 from tmelt.report.tables import Table, noted
@@ -221,7 +220,7 @@ def knob_table(study: Study) -> Table:
 
 
 def _knob_order(study: Study) -> list[str]:
-    return [knob["name"] for knob in study.protocol["design"].get("knobs", [])]
+    return [knob.name for knob in study.protocol.space]
 
 
 def winner_scripts(study: Study) -> list[WinnerScript]:
@@ -315,7 +314,7 @@ def audit_table(study: Study) -> Table:
 
 def organism_table(study: Study) -> Table:
     """Proteins per organism and split."""
-    organisms = study.facts.get("organisms") or {}
+    organisms = study.facts.organisms
     splits = list(study.splits)
     rows = [[name, *(f"{counts.get(split, 0):,}" for split in splits)] for name, counts in organisms.items()]
     rows.append(["all", *(f"{study.splits[split]:,}" for split in splits)])
@@ -341,7 +340,7 @@ def vault_table(study: Study) -> Table:
 def search_space_table(study: Study) -> Table:
     """The knobs of the reference candidate."""
     rows: list[list[Any]] = []
-    for knob in knobs_from_table(study.protocol["design"].get("knobs", [])):
+    for knob in study.protocol.space:
         condition = f"; only if {knob.when[0]} is {' or '.join(map(str, knob.when[1]))}" if knob.when else ""
         rows.append([knob.name, knob.range_text(), value(knob.default), knob.unit, knob.meaning + condition])
     return Table(["knob", "range", "default", "unit", "meaning"], rows)

@@ -99,7 +99,7 @@ class View:
         for trial in history:
             error = trial.error if trial.error == VETOED else None
             rows.append({**trial.row, "knobs": json.dumps(self.knobs(trial.knobs)), "error": error})
-        return History([Trial(row) for row in rows])
+        return History([Trial.of(row) for row in rows])
 
 
 def _shown(knob: Knob, value: Value) -> Value:

@@ -55,10 +55,10 @@ def shuffled(history: History, seed: int) -> History:
     for trial in history:
         outcome = history[source.get(trial.iteration, trial.iteration)].row
         row = {name: (trial.row if name in _TRIED else outcome)[name] for name in trial.row}
-        kept = row["status"] == "ok" and (best is None or told_mae(Trial(row)) < told_mae(Trial(rows[best])))
+        kept = row["status"] == "ok" and (best is None or told_mae(Trial.of(row)) < told_mae(Trial.of(rows[best])))
         if kept:
             best = trial.iteration
         if trial.iteration:
             row["decision"] = "keep" if kept else "discard"
         rows.append(row | {"incumbent": best})
-    return History([Trial(row) for row in rows])
+    return History([Trial.of(row) for row in rows])

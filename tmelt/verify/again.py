@@ -58,7 +58,7 @@ class Again:
             _link_all(candidate, target, sorted(names))
         self.restore()
         self._config = folder / "verify.json"
-        known = {"dataset": place.dataset, "backbone": place.protocol["design"]["backbone"]}
+        known = {"dataset": place.dataset, "backbone": place.protocol.design.backbone}
         told = known | {"configs": place.record["configs"]}
         write_json(self._config, place.config.model_dump(mode="json") | {"full_dag": False, "verify": told})
 

@@ -25,7 +25,7 @@ def check_bundle(group: Group, place: Place) -> None:
     bundle = group.passes(lambda: open_bundle(path), path, "members")
     if bundle is None:
         return
-    group.equal(path, "protocol_sha256", bundle.about["protocol_sha256"], place.protocol["sha256"])
+    group.equal(path, "protocol_sha256", bundle.about["protocol_sha256"], place.protocol.sha256)
     script = place.study / "confirm" / bundle.about["winner"]["candidate"] / "train.py"
     if group.present(script):
         found = sha256_text(script.read_text(encoding="utf-8"))

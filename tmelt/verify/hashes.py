@@ -10,6 +10,8 @@ from tmelt.history import Proposal
 from tmelt.identity import PACKAGE, code_sha256, strategy_of
 from tmelt.llm.transcript import records, usage_of
 from tmelt.protocol import REFERENCE, differences
+from tmelt.protocol_record import protocol_hash
+from tmelt.records import to_json
 from tmelt.schema import HIDDEN, RUN, read_table
 from tmelt.verify.group import Group
 from tmelt.verify.place import Place
@@ -20,17 +22,16 @@ _NOT_RUN = ("refused", "stopped")  # statuses of proposals that were not trained
 def check_protocol(group: Group, place: Place) -> None:
     """Compare protocol.json with its own hashes, and the code, prompts, data and embedding of this checkout with it."""
     protocol, file = place.protocol, place.study / "protocol.json"
-    measured = protocol["measured"]
-    versions = [*(revision["before"] for revision in protocol["revisions"]), protocol]
+    versions = [*protocol.versions]
     for number, version in enumerate(versions, 1):
-        found = sha256_json([version["design"], measured, version.get("hypothesis")])
-        group.equal(file, "sha256", version["sha256"], found, f"version {number}" if len(versions) > 1 else "")
-    for name, sha256 in protocol["design"]["code"].items():
+        found = protocol_hash(version.design, protocol.measured, version.hypothesis)
+        group.equal(file, "sha256", version.sha256, found, f"version {number}" if len(versions) > 1 else "")
+    for name, sha256 in protocol.design.code.items():
         path = PACKAGE / name
         group.equal(
             file, "hash of code", sha256, code_sha256(path) if path.exists() else "no such file", f"tmelt/{name}"
         )
-    group.equal(file, "reference_sha256", protocol["reference_sha256"], sha256_file(REFERENCE))
+    group.equal(file, "reference_sha256", protocol.reference_sha256, sha256_file(REFERENCE))
     for name in place.config.extent.strategies:
         described = place.study / name / "strategy.json"
         if group.present(described):
@@ -44,17 +45,17 @@ def check_protocol(group: Group, place: Place) -> None:
 def check_data(group: Group, place: Place) -> None:
     """Compare proteins, vault, facts and, where it is there, the embedding with the protocol."""
     protocol = place.protocol
-    hashed = {place.data / "proteins.parquet": protocol["measured"]["proteins"]}
-    hashed |= {place.data / "vault" / f"{split}.parquet": protocol["measured"]["labels"][split] for split in HIDDEN}
+    hashed = {place.data / "proteins.parquet": protocol.measured.proteins}
+    hashed |= {place.data / "vault" / f"{split}.parquet": protocol.measured.labels[split] for split in HIDDEN}
     for path, sha256 in hashed.items():
         if group.present(path):
             group.equal(path, "sha256", sha256, sha256_file(path))
     if group.present(place.data / "data.json"):
-        group.equal(place.data / "data.json", "facts", protocol["data"], read_json(place.data / "data.json"))
+        group.equal(place.data / "data.json", "facts", to_json(protocol.data), read_json(place.data / "data.json"))
     if not (place.embedding / "embedding.json").exists():
         group.notes.append(f"{group.named(place.embedding)}: absent, its hashes were not compared")
         return
-    recorded = protocol["measured"]["embedding"]
+    recorded = to_json(protocol.measured.embedding)
     about = read_json(place.embedding / "embedding.json")
     group.equal(place.embedding / "embedding.json", "facts", recorded, {key: about.get(key) for key in recorded})
     hashes = group.passes(lambda: recorded_hashes(place.embedding), place.embedding / "embedding.json", "hashes") or {}
@@ -89,16 +90,15 @@ def _check_run(
     group: Group, place: Place, journal: Path, proposal: Proposal, folder: Path, seed: int, variation: Variation
 ) -> None:
     """Compare a run's files with the journal; runs that were refused or stopped are not in it."""
-    protocol = place.protocol
     if not (folder / "run.parquet").exists():
         return  # the trials or the tables need it, and will say so
-    for version in [protocol, *(revision["before"] for revision in protocol["revisions"])]:
+    for version in place.protocol.versions:
         key = run_key(
-            version["sha256"],
+            version.sha256,
             proposal.script_sha256,
             proposal.knobs,
             seed,
-            version["design"]["threads"],
+            version.design.threads,
             variation.key(),
         )
         entry = journal / key[:2] / key / "run.json"

@@ -12,6 +12,7 @@ from tmelt.config import FRESH_SEEDS, Config, parse_config
 from tmelt.errors import InputError
 from tmelt.files import read_json
 from tmelt.identity import PACKAGE
+from tmelt.protocol_record import Protocol, read_protocol
 
 ROOT = PACKAGE.parent  # of the checkout: Snakefile, rules/, scripts/
 RECORD = "report/config.json"
@@ -45,9 +46,9 @@ class Place:
         return self.study.parent
 
     @cached_property
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> Protocol:
         """protocol.json."""
-        return read_json(self.study / "protocol.json")
+        return read_protocol(self.study / "protocol.json")
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Place:
     @property
     def dataset(self) -> str:
         """Folder name of the data set."""
-        return self.protocol["design"]["dataset"]
+        return self.protocol.design.dataset
 
     @property
     def data(self) -> Path:
@@ -75,7 +76,7 @@ class Place:
     @property
     def embedding(self) -> Path:
         """results/embeddings/{dataset}/{backbone}."""
-        return self.results / "embeddings" / self.dataset / self.protocol["design"]["backbone"]
+        return self.results / "embeddings" / self.dataset / self.protocol.design.backbone
 
     @property
     def searches(self) -> Iterator[Path]:

@@ -85,7 +85,7 @@ def verify_study(
             report,
             {
                 "study": place.config.study,
-                "protocol": place.protocol["sha256"],
+                "protocol": place.protocol.sha256,
                 "status": ("equal", "different", "unverified")[status],
                 "tolerance": tolerance,
                 "groups": [group.as_json() for group in groups],

@@ -11,6 +11,7 @@ from tmelt.decision import Rule
 from tmelt.errors import InputError
 from tmelt.harness.journal import FILES
 from tmelt.history import History, Proposal, Trial, chain_of
+from tmelt.protocol_record import Protocol
 from tmelt.schema import TRIAL, read_table
 from tmelt.scoring import score
 from tmelt.verify.group import Group, same
@@ -38,7 +39,11 @@ def _check_search(group: Group, place: Place, search: Path) -> None:
             return
         absent = [folder / f"s{seed}" / name for seed in stored["seeds"] for name in ("run.parquet", *FILES)]
         absent = [path for path in absent if not group.present(path)]
-        row = None if absent else _recomputed(group, place, search, folder, stored, History([*map(Trial, rows)]))
+        row = (
+            None
+            if absent
+            else _recomputed(group, place, search, folder, stored, History([Trial.of(row) for row in rows]))
+        )
         row = stored if row is None else row
         for name in stored.keys() - {"chain"}:
             group.equal(folder / "trial.parquet", name, stored[name], row[name], f"iteration={iteration}")
@@ -78,10 +83,9 @@ def _recomputed(
     return row
 
 
-def _rules(protocol: Mapping[str, Any]) -> list[Rule]:
+def _rules(protocol: Protocol) -> list[Rule]:
     """Each decision rule that was in force, the present one first."""
-    designs = [protocol["design"], *(revision["before"]["design"] for revision in reversed(protocol["revisions"]))]
-    return list(dict.fromkeys(Rule(**design["decision"]) for design in designs))
+    return list(dict.fromkeys(version.design.decision for version in reversed([*protocol.versions])))
 
 
 def _stored(folder: Path) -> dict[str, Any]:

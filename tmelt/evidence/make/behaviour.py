@@ -12,10 +12,11 @@ TABLES = {"behaviour": BEHAVIOUR, "failures": FAILURES, "integrity": INTEGRITY}
 def make(study: Path, trials: pl.DataFrame, runs: pl.DataFrame, protocol: Path) -> dict[str, pl.DataFrame]:
     """How each trial moved and what it foresaw, the trials without a score, and the rates of integrity labels."""
     from tmelt.evidence.behaviour import behaviour, failures, integrity
-    from tmelt.evidence.protocol import read_reference, read_space
+    from tmelt.protocol_record import read_protocol
 
+    fixed = read_protocol(protocol)
     return {
-        "behaviour": behaviour(trials, runs, study, read_space(protocol)),
-        "failures": failures(trials, runs, read_reference(protocol)),
+        "behaviour": behaviour(trials, runs, study, fixed.space),
+        "failures": failures(trials, runs, fixed.reference_sha256),
         "integrity": integrity(trials),
     }

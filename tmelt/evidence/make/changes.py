@@ -27,10 +27,10 @@ def make(
     """Kept changes in and out of the search space, their share of the gain, what each is worth, and interactions."""
     from tmelt.evidence.attribution import attribution, changes, improvements
     from tmelt.evidence.interactions import interactions
-    from tmelt.evidence.protocol import read_space
     from tmelt.evidence.winners import Confirmed
+    from tmelt.protocol_record import read_protocol
 
-    confirmed, space = Confirmed.of(confirmed_predictions, labels), read_space(protocol)
+    confirmed, space = Confirmed.of(confirmed_predictions, labels), read_protocol(protocol).space
     changed = changes(trials, runs, plan, confirmed, study, space)
     return {
         "changes": changed,

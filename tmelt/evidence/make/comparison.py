@@ -31,11 +31,12 @@ def make(
     from tmelt.evidence.power_table import power_table
     from tmelt.evidence.winners import Confirmed
     from tmelt.files import read_json
+    from tmelt.protocol_record import read_protocol
 
     opened = Confirmed.of(confirmed_predictions, labels)
-    hypothesis = registered_hypothesis(read_json(protocol))
+    hypothesis = registered_hypothesis(read_protocol(protocol))
     look = looks(read_json(study / "vault_log.json"), hypothesis)[-1]
-    primary = (hypothesis["a"], hypothesis["b"]) if hypothesis else None
+    primary = (hypothesis.a, hypothesis.b) if hypothesis else None
     found = tables.comparison(
         trials, winners, efficiency, plan, opened, floors, floor_predictions, primary=primary, share=look.share
     )

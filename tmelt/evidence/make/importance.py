@@ -12,6 +12,7 @@ TABLES = {"importance": IMPORTANCE}
 def make(trials: pl.DataFrame, protocol: Path) -> dict[str, pl.DataFrame]:
     """Knob importance for all strategies together, and for each with enough trials."""
     from tmelt.evidence.importance import importance
-    from tmelt.evidence.protocol import read_reference, read_space
+    from tmelt.protocol_record import read_protocol
 
-    return {"importance": importance(trials, read_reference(protocol), read_space(protocol))}
+    fixed = read_protocol(protocol)
+    return {"importance": importance(trials, fixed.reference_sha256, fixed.space)}

@@ -31,7 +31,7 @@ def data(study: Study) -> Iterator[Caution]:
             "nothing about real proteins.",
         )
     if study.untrained:
-        name = study.embedding.get("backbone", "the backbone")
+        name = study.embedding.backbone
         yield _caution(
             title="Untrained backbone.",
             text=f"{name} has random weights: what a trained protein language model would add is not in these numbers.",
@@ -57,6 +57,6 @@ def _known(study: Study) -> str:
     start = (
         "The playbook was written with knowledge of the published faults of trial 0 (its pooling, patience and loss)"
     )
-    if study.protocol["design"].get("baseline", "published") == "published":
+    if study.protocol.design.baseline == "published":
         return f"{start}, which no other strategy has: its lead over random search and BO is built in."
     return f"{start}; trial 0 of this study has others."

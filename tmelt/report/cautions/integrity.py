@@ -44,12 +44,12 @@ def integrity(study: Study) -> Iterator[Caution]:
             "recognise proteins instead of predicting them.",
         )
     yield from _not_robust(study)
-    for revision in study.protocol.get("revisions", []):
+    for revision in study.protocol.revisions:
         yield _caution(
             level="warning",
-            title=f"The protocol was revised on {revision['at']}.",
+            title=f"The protocol was revised on {revision.at}.",
             text="Trials before and after it are not strictly comparable. Changed: "
-            f"{shortened('; '.join(map(str, revision['changes'])), 600)}.",
+            f"{shortened('; '.join(revision.changes), 600)}.",
         )
     if not study.vault_log:
         yield _caution(

@@ -61,7 +61,7 @@ def _without_model(study: Study) -> Iterator[Caution]:
 
 def _few_model_based(study: Study) -> Iterator[Caution]:
     """BO arms with fewer model-based trials than the space has knobs."""
-    knobs = len(study.protocol["design"].get("knobs", []))
+    knobs = len(study.protocol.design.knobs)
     told = []
     for name in study.strategies:
         options = study.settings.get(name, {}).get("options", {})

@@ -1,0 +1,1 @@
+"""Several studies in one comparison: the same strategies on several data sets."""

@@ -1,0 +1,66 @@
+"""embedding.json: what an embedding was made with, and the hash of each of its files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tmelt.records import read_record
+
+
+@dataclass(frozen=True)
+class ViewRecord:
+    """Size and hashes of one view."""
+
+    proteins: int
+    residues: int
+    bytes: int  # of its residues
+    files: Mapping[str, str]  # SHA-256 by name
+
+
+@dataclass(frozen=True)
+class EmbeddingRecord:
+    """What the file holds.
+
+    Attributes:
+        id: name of the folder.
+        weights_sha256: of the backbone's tensors.
+        untrained: True for random weights.
+        width: features per residue.
+        precision: of the matrix products, fp32 or bf16.
+        tokens: of one forward pass, padding included.
+        proteins: how many of each split.
+        decoys: proteins of fit in the pool.
+        beyond_crop: proteins that are longer than what ESM-2 saw in training.
+        views: fit and pool.
+        tables: SHA-256 by name.
+    """
+
+    backbone: str
+    id: str
+    weights_sha256: str
+    untrained: bool
+    layer: int
+    width: int
+    precision: str
+    device: str
+    tokens: int
+    proteins: Mapping[str, int]
+    decoys: int
+    beyond_crop: int
+    views: Mapping[str, ViewRecord]
+    tables: Mapping[str, str]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file of the views and each table, by its name in the embedding's folder."""
+        views = {f"{view}/{name}": sha256 for view, part in self.views.items() for name, sha256 in part.files.items()}
+        return views | dict(self.tables)
+
+
+def read_embedding(folder: Path) -> EmbeddingRecord:
+    """Read embedding.json of an embedding's folder.
+
+    Raises:
+        InputError: the file is missing or does not fit.
+    """
+    return read_record(EmbeddingRecord, folder / "embedding.json", f"delete {folder} and run again")
