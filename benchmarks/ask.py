@@ -23,7 +23,7 @@ from benchmark_table import publish
 from tmelt.command import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
-SIMULATION = ROOT / "tests" / "simulation.py"
+TESTS = ROOT / "tests"
 PLAIN = Path(__file__).with_name("plain_optuna.py")
 # name: kind, options, the peer's sampler, and repeats after many trials unless --full.
 ARMS = {
@@ -46,7 +46,7 @@ def ask(
     output: Path = Path("results/benchmarks/ask.parquet"),
 ) -> None:
     """Time one proposal per sampler after so many trials."""
-    sys.path.insert(0, str(SIMULATION.parent))
+    sys.path.insert(0, str(TESTS))
     from simulation import Landscape, simulate, write_history
 
     from tmelt.history import History
@@ -65,7 +65,7 @@ def ask(
                 path, plain = Path(folder) / f"{arm}{count}.parquet", Path(folder) / f"{arm}{count}.json"
                 write_history(path, History(history[:count]))
                 plain.write_text(json.dumps(_told(history[:count], landscape.space, flat=peer == "gp")))
-                ours = [sys.executable, str(SIMULATION), str(path), kind, json.dumps(options)]
+                ours = [sys.executable, "-m", "tmelt.testing.simulation", str(path), kind, json.dumps(options)]
                 theirs = [sys.executable, str(PLAIN), str(plain), peer] if peer else None
                 often = repeats if full or count < MANY else min(repeats, few)
                 wall_s, cpu_s = _least(ours, often)

@@ -32,9 +32,9 @@ from tmelt.jobs.known_files import know_files
 from tmelt.llm.model_id import longest_prompt, model_id
 from tmelt.orphans import refuse_orphans
 from tmelt.status import locked
-from tmelt.strategies import AGENTS
 from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.check_options import check_options
+from tmelt.strategies.registry import kind_of
 
 # Given by `tmelt verify`, which runs the evidence rules on links to a study's raw files: nothing is guarded, reopened or
 # touched there, and the folders are those of its protocol, because the source of the data may be elsewhere.
@@ -43,7 +43,8 @@ VERIFIED = config.pop("verify", None)
 try:
     CONFIG = parse_config(config)
     for name, strategy in CONFIG.extent.strategies.items():
-        check_options(name, strategy.kind, strategy.options)
+        check_options(name, strategy.kind, strategy.options, CONFIG)
+    AGENTS = {each.kind for each in CONFIG.extent.strategies.values() if kind_of(each.kind).agent}
     DATA = f"results/data/{VERIFIED['dataset'] if VERIFIED else dataset_id(CONFIG.design.data)}"
     BACKBONE = (
         VERIFIED["backbone"]

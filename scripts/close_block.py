@@ -9,6 +9,7 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.files import write_json
 from tmelt.history import History
+from tmelt.notes import Stop
 
 
 def close_block(*, history: Path, block: Path) -> None:
@@ -23,7 +24,7 @@ def close_block(*, history: Path, block: Path) -> None:
             "status": "stopped",
             "stopped_at": stopped.iteration,
             "reason": stopped.error,
-            "circumstances": (stopped.proposal["state"] or {}).get("circumstances"),
+            "circumstances": note.circumstances if (note := stopped.note(Stop)) else None,
         },
     )
 

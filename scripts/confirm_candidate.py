@@ -1,7 +1,7 @@
 """Train one candidate after the search, on fresh seeds.
 
 Reads   protocol.json, the embedding's views, proteins.parquet, plan (why it is trained), and
-        confirm/{candidate}/proposal.json with train.py; its `state` says what differs from a run of the search
+        confirm/{candidate}/proposal.json with train.py; its `variation` says what differs from a run of the search
         (budget, share of fit, an organism left out)
 Writes  s{seed}/: run.parquet, curve.parquet, predictions.parquet, log.txt; runs: the rows of all seeds, last; keeps
         finished runs in the journal, those of winners and baseline with their checkpoints, of which the bundle is made
@@ -36,7 +36,7 @@ def confirm_candidate(
     """Train; what fails is a result, with a status."""
     harness = Harness.of(read_protocol(protocol), embedding.parent, proteins)
     proposal = Proposal.read(candidate)
-    variation = Variation(**proposal.state)
+    variation = proposal.variation or Variation()
     reasons = read_table(plan, PLAN).filter(pl.col("candidate") == candidate.name)["purpose"]
     at_once = seeds_at_once(harness, seeds, cores)
     folders = [candidate / f"s{seed}" for seed in seeds]

@@ -14,8 +14,9 @@ from tmelt.history import History
 from tmelt.protocol import REFERENCE
 from tmelt.protocol_record import read_protocol
 from tmelt.resume import with_circumstances
-from tmelt.strategies import AGENTS, Context, propose
+from tmelt.strategies import Context, propose
 from tmelt.strategies.facts import facts_of
+from tmelt.strategies.registry import kind_of
 from tmelt.strategies.seeds import seed_of
 from tmelt.strategies.stop import continue_stop
 
@@ -37,13 +38,14 @@ def propose_candidate(
     chosen = Strategy.model_validate(json.loads(settings))
     past = History.read(history[0] if history else None)
     conversation = None
-    if chosen.kind in AGENTS and iteration > 0:
+    if kind_of(chosen.kind).agent and iteration > 0:
         from tmelt.llm import conversation_for
         from tmelt.llm.dialect import DEFAULT, read_dialect
+        from tmelt.strategies.playbook import playbook
 
         seed = seed_of(fixed.study, strategy, trajectory)
         form = read_dialect(dialect[0]) if dialect else DEFAULT
-        conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed, form)
+        conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed, form, playbook)
     context = Context(
         study=fixed.study,
         strategy=strategy,

@@ -12,13 +12,16 @@ from typing import Any
 from tmelt.command import run_command
 from tmelt.config import Config
 from tmelt.files import write_text
+from tmelt.strategies.registry import built_in_kinds
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def config_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of a config file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+    schema = Config.model_json_schema()
+    schema["$defs"]["Strategy"]["properties"]["kind"]["examples"] = list(built_in_kinds())  # what an editor offers
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def write_config_schema(*, path: Path = ROOT / "config.schema.json") -> None:

@@ -64,7 +64,11 @@ def test_unknown_keys_are_refused_by_name(raw):
         (("extent", "strategies"), {}, "at least one strategy"),
         (("extent", "strategies"), {"Bo": {"kind": "bo"}}, "lower-case"),
         (("extent", "strategies"), {"bo\n": {"kind": "bo"}}, "lower-case"),
-        (("extent", "strategies"), {"bo": {"kind": "grid"}}, "Input should be"),
+        (
+            ("extent", "strategies"),
+            {"bo": {"kind": "bogus"}},
+            "unknown kind .*'bogus'; expected one of random",
+        ),
         (("study",), "data", "is a folder of results"),
     ],
 )

@@ -4,8 +4,8 @@ import pytest
 
 from tmelt.integrity import integrity_of, table_signs
 from tmelt.llm.extract import apply_edits
-from tmelt.llm.playbook.ideas import read_ideas
 from tmelt.protocol import REFERENCE
+from tmelt.strategies.playbook.ideas import read_ideas
 
 SCRIPT = REFERENCE.read_text(encoding="utf-8")
 

@@ -11,6 +11,7 @@ from study_records import protocol
 from tmelt.files import read_json, write_json, write_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Space
+from tmelt.notes import Stop, notes_to_json
 from tmelt.protocol import REFERENCE
 from tmelt.resume import reopen, stop_circumstances
 from tmelt.schema import TRIAL, write_table
@@ -35,7 +36,7 @@ def stopped(tmp_path, request) -> Path:
     """A search that stopped at trial 3: gathered, or interrupted before the block of that trial was closed."""
     circumstances = stop_circumstances(BEFORE, tmp_path)
     for iteration in range(5):
-        state = {"circumstances": circumstances} if iteration == 3 else None
+        state = notes_to_json([Stop(circumstances=circumstances)] if iteration == 3 else [])
         status = "stopped" if iteration >= 3 else "proposed"
         write_json(tmp_path / f"i{iteration}" / "proposal.json", {"status": status, "state": state})
         for name in ("history.parquet", "llm/01.json", "s0/run.parquet"):

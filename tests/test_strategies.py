@@ -1,156 +1,71 @@
-"""The contract that every strategy keeps, and what is special about the samplers.
+"""The contract that every strategy keeps (tmelt.testing), and what is special about the samplers.
 
 To put another strategy under the contract, add it to ARMS.
 """
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+import re
 
 import numpy as np
 import pytest
-from simulation import REFERENCE, Landscape, context_of, outcome, simulate, write_history
+from simulation import REFERENCE, Landscape, context_of, outcome, simulate
 
 from tmelt.errors import InputError
 from tmelt.files import canonical_json, sha256_text
 from tmelt.history import History, Proposal
-from tmelt.knobs import KNOBS, Knob, Space
+from tmelt.knobs import KNOBS, Space
+from tmelt.notes import Sampled, find
 from tmelt.strategies import propose
 from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.cma import Cma
+from tmelt.strategies.coarse import told_mae
+from tmelt.strategies.knew import closest
 from tmelt.strategies.optuna_space import inside, study_of
+from tmelt.strategies.registry import agent_kinds, built_in_kinds
+from tmelt.testing.contract import FAILING, Arm, StrategyContract
 
 REFERENCE_SHA256 = sha256_text(REFERENCE)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A strategy under the contract."""
-
-    kind: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    iterations: int = 60
 
 
 ARMS = {
     "random": Arm("random"),
     "local": Arm("local"),
-    "tpe": Arm("bo"),
-    "tpe_univariate": Arm("bo", {"sampler": "tpe", "multivariate": False, "candidates": 12, "failures": "ignore"}),
-    "tpe_near": Arm("bo", {"moves": 3, "startup": 3}),
-    "gp": Arm("bo", {"sampler": "gp", "startup": 3}, iterations=8),
-    "gp_near": Arm("bo", {"sampler": "gp", "startup": 3, "moves": 2}, iterations=8),
-    "cmaes": Arm("bo", {"sampler": "cmaes", "population": 6}),
+    "grid": Arm(
+        "grid",
+        {"levels": {"width": [64, 128, 256], "depth": [1, 2, 3], "heads": [2, 4, 8], "dropout": [0.0, 0.1, 0.2]}},
+        tiny={"levels": {"pooling": ["mean", "max"], "head_depth": [1, 2], "norm": ["pre", "post"]}},
+    ),
+    "tpe": Arm("bo", tiny={"startup": 1}),
+    "tpe_univariate": Arm(
+        "bo",
+        {"sampler": "tpe", "multivariate": False, "candidates": 12, "failures": "ignore"},
+        tiny={"startup": 1},
+    ),
+    "tpe_near": Arm("bo", {"moves": 3, "startup": 3}, tiny={"startup": 1}),
+    "gp": Arm("bo", {"sampler": "gp", "startup": 3}, iterations=8, tiny={"startup": 1}),
+    "gp_near": Arm("bo", {"sampler": "gp", "startup": 3, "moves": 2}, iterations=8, tiny={"startup": 1}),
+    "cmaes": Arm("bo", {"sampler": "cmaes", "population": 6}, tiny={"startup": 1}),
     "qmc": Arm("bo", {"sampler": "qmc"}),
+    "nsga2": Arm("bo", {"sampler": "optuna.samplers.NSGAIISampler", "startup": 3}, tiny={"startup": 1}),
 }
-FAILING = Landscape(Space(), seed=3, failing=0.3)
 
 
-@pytest.fixture(scope="module", params=ARMS)
-def arm(request) -> Arm:
-    return ARMS[request.param]
+class TestContract(StrategyContract):
+    """Every strategy that asks no LLM."""
 
+    @pytest.fixture(scope="class", params=ARMS)
+    @classmethod
+    def arm(cls, request) -> Arm:
+        return ARMS[request.param]
 
-@pytest.fixture(scope="module")
-def history(arm) -> History:
-    """A search in which almost a third of the trials fail."""
-    return simulate(arm.kind, arm.iterations, landscape=FAILING, options=arm.options)
-
-
-def test_trial_0_is_the_baseline(arm):
-    proposal = propose(History(), context_of(arm.kind, 0, options=arm.options))
-    assert proposal.origin == "baseline"
-    assert proposal.knobs == Space().defaults()
-    assert proposal.script == REFERENCE
-
-
-@pytest.mark.slow
-def test_no_configuration_is_drawn_twice(arm, history):
-    configurations = {canonical_json(trial.knobs) for trial in history}
-    assert len(configurations) == len(history) == arm.iterations + 1
-
-
-def test_ranges_and_conditions_are_respected(history):
-    for trial in history:
-        assert Space().complete(trial.knobs) == trial.knobs
-        for knob in Space():
-            if knob.name in trial.knobs:
-                assert type(trial.knobs[knob.name]) is type(knob.default)
-    optimisers = {trial.knobs["optimiser"] for trial in history}
-    if "sgd" in optimisers:
-        assert all(("momentum" in t.knobs) == (t.knobs["optimiser"] == "sgd") for t in history)
-
-
-def test_failures_are_survived(history):
-    assert history[0].ok
-    assert len(history.failed) > len(history) / 8
-    assert all(trial.val_mae is None for trial in history.failed)
-    assert history[-1].incumbent is not None
-
-
-@pytest.mark.slow
-def test_a_new_process_proposes_the_same(arm, history, tmp_path):
-    for length, hash_seed in ((1, "1"), (len(history), "2")):
-        part = History(history[:length])
-        here = propose(part, context_of(arm.kind, length, options=arm.options))
-        path = tmp_path / f"{length}.parquet"
-        write_history(path, part)
-        program = [sys.executable, str(Path(__file__).with_name("simulation.py")), str(path), arm.kind]
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        there = subprocess.run(
-            [*program, json.dumps(dict(arm.options))], env=environment, check=True, capture_output=True, text=True
-        )
-        assert there.stdout.strip() == canonical_json(asdict(here))
-
-
-@pytest.mark.slow
-def test_a_resumed_search_is_the_uninterrupted_one(arm, history, tmp_path):
-    half = len(history) // 2
-    write_history(tmp_path / "history.parquet", History(history[:half]))
-    resumed = simulate(
-        arm.kind,
-        arm.iterations,
-        landscape=FAILING,
-        options=arm.options,
-        history=History.read(tmp_path / "history.parquet"),
+    test_no_configuration_is_tried_twice = pytest.mark.slow(StrategyContract.test_no_configuration_is_tried_twice)
+    test_a_new_process_proposes_the_same = pytest.mark.slow(StrategyContract.test_a_new_process_proposes_the_same)
+    test_a_resumed_search_is_the_uninterrupted_one = pytest.mark.slow(
+        StrategyContract.test_a_resumed_search_is_the_uninterrupted_one
     )
-    assert resumed.head == history.head
 
 
-def test_trajectories_differ(arm, history):
-    other = simulate(arm.kind, 3, landscape=FAILING, options=arm.options, trajectory=1)
-    assert other[0].knobs == history[0].knobs
-    assert all(other[i].knobs != history[i].knobs for i in (1, 2, 3))
-
-
-def test_a_search_that_only_fails_goes_on(arm):
-    failed = simulate(arm.kind, 14, landscape=Landscape(Space(), failing=1.0), options=arm.options)
-    assert len({canonical_json(trial.knobs) for trial in failed}) == 15
-    assert failed.incumbent is None
-    assert {trial.origin for trial in failed[1:]} <= {"random", "startup", "sampler"}
-
-
-def test_a_used_up_space_stops_the_search(arm):
-    """Six configurations: all are tried, none twice, and then the strategy says so."""
-    tiny = Space([
-        Knob("pooling", "choice", "mean", "", choices=("mean", "max")),
-        Knob("head_depth", "int", 2, "", 1, 2, when=("pooling", ("max",))),
-        Knob("norm", "choice", "pre", "", choices=("pre", "post")),
-    ])  # fmt: skip
-    searched = simulate(arm.kind, 20, landscape=Landscape(tiny), options={**arm.options, **_short_startup(arm)})
-    assert len({canonical_json(trial.knobs) for trial in searched}) == len(searched) == 6
-    proposal = propose(searched, context_of(arm.kind, 6, options=arm.options, space=tiny))
-    assert proposal.status == "stopped"
-    assert "used up" in proposal.error
-
-
-def _short_startup(arm: Arm) -> dict[str, Any]:
-    return {"startup": 1} if arm.kind == "bo" and arm.options.get("sampler") != "qmc" else {}
+def test_every_kind_without_an_llm_is_under_the_contract():
+    assert {arm.kind for arm in ARMS.values()} == set(built_in_kinds()) - agent_kinds()
 
 
 @pytest.mark.slow
@@ -193,13 +108,34 @@ def test_each_trial_says_whether_a_model_chose_it():
     assert [trial.model_based for trial in evolved] == [False] * 6 + [True] * 7  # from the second generation on
 
 
+def test_the_closest_trials_are_named_with_errors_as_agents_are_told_them():
+    searched = simulate("random", 6, landscape=Landscape(Space(), seed=3))
+    near = searched[4]
+    pooling = next(choice for choice in Space()["pooling"].choices if choice != near.knobs["pooling"])
+    knobs = {**near.knobs, "depth": 2 if near.knobs["depth"] == 1 else near.knobs["depth"] - 1, "pooling": pooling}
+    text = closest(searched.succeeded, knobs, Space())
+    assert text.startswith(f"closest: trial 4 ({told_mae(near):.2f} °C, other pooling, depth) and trial ")
+    assert closest((), knobs, Space()) == ""
+
+
+@pytest.mark.parametrize(
+    ("sampler", "words"),
+    [("tpe", "most likely among the better"), ("gp", "expected improvement"), ("cmaes", "around the mean")],
+)
+def test_rationales_say_what_the_sampler_knew(sampler, words):
+    rationale = simulate("bo", 4, options={"startup": 2, "sampler": sampler})[-1].proposal["rationale"]
+    assert re.search(words, rationale)
+    assert "told 4 trials with a validation error; closest: trial " in rationale
+
+
 def test_startup_is_random_and_counts_successes():
     searched = simulate("bo", 30, landscape=FAILING, options={"startup": 8})
     first = next(trial.iteration for trial in searched if trial.origin == "sampler")
     assert sum(trial.ok for trial in searched[:first]) == 8
     assert {trial.origin for trial in searched[1:first]} == {"startup"}
     assert {trial.origin for trial in searched[first:]} == {"sampler"}
-    assert searched[first].proposal["rationale"] == f"tpe: 8 trials told, {first - 8} failed"
+    assert f"told 8 trials with a validation error, {first - 8} failed" in searched[first].proposal["rationale"]
+    assert searched[1].proposal["rationale"].startswith("drawn at random; tpe begins with 8 measured trials")
 
 
 @pytest.mark.slow
@@ -266,9 +202,10 @@ def test_a_subspace_is_warmed_by_the_history_that_lies_in_it(sampler):
     suggestion = suggest(searched, subspace, REFERENCE_SHA256, options, seed=5, search_seed=0)
     assert suggestion.origin == "sampler"
     assert subspace.complete(suggestion.knobs) == suggestion.knobs
-    assert f"{len(known)} trials told" in suggestion.rationale
+    assert f"told {len(known)} trials with a validation error" in suggestion.rationale
     assert f"{61 - len(known)} of another script or outside these ranges not told" in suggestion.rationale
-    assert suggestion.state["model_based"] == (sampler != "cmaes")  # CMA-ES has not been told a generation yet
+    # CMA-ES has not been told a generation yet.
+    assert find(suggestion.state, Sampled).model_based == (sampler != "cmaes")
 
 
 @pytest.mark.parametrize("failures", ["avoid", "ignore"])

@@ -260,14 +260,22 @@ class Design(Part):
 class Strategy(Part):
     """One way to search: a kind and its options.
 
-    The options are those of the kind's module in tmelt/strategies (its `OPTIONS`; for `bo` one class per sampler) and,
-    for kinds that ask an LLM, of tmelt.llm.settings.LLMSettings.
+    The options are those that the kind's module in tmelt/strategies declares in its `KIND` (for `bo` one class per
+    sampler) and, for kinds that ask an LLM, those of tmelt.llm.settings.LLMSettings.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    kind: Literal[
-        "random", "local", "bo", "ra", "ua", "ra_bo", "ua_bo", "centaur", "llm_seeded", "placebo", "obfuscated"
-    ]
+    kind: str = Field(description="a module of tmelt/strategies with a `KIND`, or a kind of an installed package")
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        from tmelt.strategies.registry import kind_of
+
+        try:
+            return kind_of(kind).name
+        except InputError as error:
+            raise ValueError(str(error).removeprefix("kind: ")) from None
 
     @property
     def options(self) -> dict[str, Any]:

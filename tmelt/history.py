@@ -5,12 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from tmelt.errors import InputError
 from tmelt.files import canonical_json, read_json, sha256_text, write_json, write_text
 from tmelt.knobs import Value
+from tmelt.notes import Note, Sampled, SomeNote, find, notes_from_json, notes_to_json
 from tmelt.schema import TRIAL, read_table
+
+if TYPE_CHECKING:
+    from tmelt.harness.variation import Variation
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,8 @@ class Proposal:
     expected_effect: float | None = None  # expected change of val MAE in °C; negative is better
     subspace: Mapping[str, Any] | None = None  # hybrids: the ranges in force, as Space.with_changes takes them
     declared_knobs: Sequence[Mapping[str, Any]] = ()  # knobs that the script declares itself, as Space.table rows
-    # In a search what the strategy wants to find again in its history; of a candidate that is trained after it how its
-    # runs differ from those of the search (tmelt.harness.variation).
-    state: Mapping[str, Any] | None = None
+    state: Sequence[Note] = ()  # what later proposals of the search want to find again
+    variation: "Variation | None" = None  # of a candidate that is trained after the search: how its runs differ
     error: str | None = None  # why it was refused or stopped
     cost_usd: float | None = 0.0  # of the LLM calls; None when unknown
     llm_calls: int = 0
@@ -49,7 +52,7 @@ class Proposal:
     def write(self, folder: Path) -> None:
         """Write train.py, then proposal.json, into `folder`."""
         fields = asdict(self)
-        fields["script"] = self.script_sha256
+        fields |= {"script": self.script_sha256, "state": notes_to_json(self.state)}
         write_text(folder / "train.py", self.script)
         write_json(folder / "proposal.json", fields)
 
@@ -68,7 +71,12 @@ class Proposal:
         if sha256_text(script) != fields.get("script"):
             raise InputError(f"{folder / 'train.py'}: not the script that proposal.json names; delete it and run again")
         try:
-            return cls(**{**fields, "script": script})
+            fields |= {"script": script, "state": notes_from_json(fields.get("state"), str(folder / "proposal.json"))}
+            if fields.get("variation") is not None:
+                from tmelt.harness.variation import Variation
+
+                fields["variation"] = Variation(**fields["variation"])
+            return cls(**fields)
         except TypeError as error:
             raise InputError(f"{folder / 'proposal.json'}: {error}") from None
 
@@ -143,10 +151,24 @@ class Trial:
         """rationale, hypothesis, expected_effect, subspace, declared_knobs, state, transcripts."""
         return json.loads(self.proposal_json)
 
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """What its proposal kept for later ones.
+
+        Raises:
+            InputError: notes that no code of this version wrote.
+        """
+        return notes_from_json(self.proposal["state"], f"history: trial {self.iteration}")
+
+    def note(self, wanted: type[SomeNote]) -> SomeNote | None:
+        """The note of this type; None if there is none."""
+        return find(self.notes, wanted)
+
     @property
     def model_based(self) -> bool:
         """Whether a sampler's model of earlier trials chose it, and not a startup, a redraw, a sequence or an agent."""
-        return bool((self.proposal["state"] or {}).get("model_based"))
+        sampled = self.note(Sampled)
+        return sampled is not None and sampled.model_based
 
     @property
     def ok(self) -> bool:

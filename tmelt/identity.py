@@ -138,14 +138,20 @@ def design_of(config: "Config") -> dict[str, Any]:
 
 def strategy_of(config: "Config", name: str) -> dict[str, Any]:
     """What makes the trials of one strategy one search: its kind, prompt and options, but those of _FREE_OPTIONS."""
+    from tmelt.strategies.program import program_path
+    from tmelt.strategies.registry import asked_kind, kind_of, named_code, package_of
+
     strategy = config.extent.strategies[name]
     options = {key: value for key, value in strategy.options.items() if key not in _FREE_OPTIONS}
-    kind = strategy.options.get("agent", "ra") if strategy.kind == "placebo" else strategy.kind
-    program = PACKAGE / "strategies" / "prompts" / f"{kind}.md"
+    kind = kind_of(strategy.kind)
+    asked = asked_kind(kind, strategy.options)
+    package, code = package_of(strategy.kind), named_code(asked, strategy.options)
     contract = PACKAGE / "candidate" / "CONTRACT.md"  # stands in the prompts of those who write scripts
     return {
         "kind": strategy.kind,
         "options": options,
-        "program": sha256_file(program) if program.exists() else None,
-        "contract": sha256_file(contract) if kind in ("ua", "ua_bo") else None,
+        "program": sha256_file(program_path(kind.name if kind.program else asked.name)) if kind.agent else None,
+        "contract": sha256_file(contract) if asked.writes_scripts else None,
+        **({"package": package} if package else {}),
+        **({"code": code} if code else {}),
     }

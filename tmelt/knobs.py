@@ -5,13 +5,15 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tmelt.errors import InputError
 
 Value = int | float | str | bool
 KINDS = ("int", "float", "choice")
+# What a change is about. `objective`: what training minimises; `data`: what training sees.
+CATEGORIES = ("architecture", "optimisation", "objective", "data")
 WHOLE = 2**53  # beyond it a whole number is not exact in JSON readers and samplers
 
 
@@ -37,6 +39,8 @@ class Knob:
     choices: tuple[Value, ...] = ()
     unit: str = ""
     when: tuple[str, tuple[Value, ...]] | None = None
+    # One of CATEGORIES for a knob of the reference script, empty for one that a script declares. It decides no score.
+    category: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         # An agent's reply or script may declare anything: what passes here is what samplers, prompts and files take.
@@ -61,6 +65,8 @@ class Knob:
             raise KnobError(f"{self.name}: a logarithmic range starts above 0")
         if self.when is not None and not (isinstance(self.when[0], str) and all(map(_is_value, self.when[1]))):
             raise KnobError(f"{self.name}: `when` is a knob's name and a list of its values")
+        if self.category and self.category not in CATEGORIES:
+            raise KnobError(f"{self.name}: category {self.category!r}; one of {', '.join(CATEGORIES)}")
         self.check(self.default)
 
     def check(self, value: Any) -> Value:
@@ -127,49 +133,62 @@ def _choice(name: str, default: Value, meaning: str, *choices: Value, **rest: An
 
 _ADAM = ("optimiser", ("adamw", "adam"))
 
+
+def _about(category: str, *knobs: Knob) -> tuple[Knob, ...]:
+    """The knobs with their category."""
+    return tuple(replace(knob, category=category) for knob in knobs)
+
+
 KNOBS: tuple[Knob, ...] = (
-    # architecture
-    _choice("width", 256, "features per residue inside the adapter", 64, 128, 256, 384),
-    Knob("depth", "int", 1, "self-attention blocks", 1, 4),
-    _choice("heads", 8, "attention heads per block", 2, 4, 8, 16),
-    _choice("feed_forward", 2048, "hidden features of a block's feed-forward part", 256, 512, 1024, 2048),
-    _choice("norm", "pre", "layer norm before or after each part of a block", "pre", "post"),
-    _choice("residual", "plain", "how a block's parts are added: plain, scaled by a learnt factor, or not at all",
-            "plain", "scaled", "none"),
-    _choice("activation", "gelu", "non-linearity of blocks and head", "gelu", "relu", "silu"),
-    _choice("pooling", "mean", "how residues become one vector per protein", "mean", "max", "attention"),
-    Knob("embedding_dropout", "float", 0.0, "dropout on the embedding", 0.0, 0.5),
-    Knob("dropout", "float", 0.1, "dropout inside the blocks", 0.0, 0.5),
-    Knob("head_dropout", "float", 0.0, "dropout inside the head", 0.0, 0.5),
-    Knob("head_depth", "int", 2, "hidden layers of the head, each a quarter of the one before", 1, 3),
-    _choice("head_width", 512, "features of the head's first hidden layer", 128, 256, 512, 1024),
-    _choice("initialisation", "default", "initial weights of the linear layers",
-            "default", "xavier", "kaiming", "orthogonal"),
-    # optimisation
-    _choice("optimiser", "adamw", "optimiser", "adamw", "adam", "sgd"),
-    Knob("learning_rate", "float", 3e-4, "peak learning rate", 1e-5, 1e-2, log=True),
-    Knob("beta1", "float", 0.9, "decay of the first moment", 0.8, 0.99, when=_ADAM),
-    Knob("beta2", "float", 0.999, "decay of the second moment", 0.9, 0.9999, when=_ADAM),
-    Knob("momentum", "float", 0.9, "momentum", 0.0, 0.99, when=("optimiser", ("sgd",))),
-    Knob("weight_decay", "float", 1e-2, "weight decay", 1e-6, 0.3, log=True),
-    _choice("schedule", "constant", "learning rate after the warm-up", "constant", "cosine", "linear"),
-    Knob("warmup", "float", 0.0, "share of the steps with a rising learning rate", 0.0, 0.3),
-    _choice("batch_size", 32, "proteins per step", 8, 16, 32, 64, 128, unit="proteins"),
-    Knob("gradient_clip", "float", 1.0, "largest norm of the gradient", 0.1, 10.0, log=True),
-    Knob("epochs", "int", 30, "most passes over the fit split", 5, 100, unit="epochs"),
-    Knob("patience", "int", 5, "epochs without a better stop error before training ends", 2, 30, unit="epochs"),
-    _choice("crop", 1024, "longest window of residues in training; prediction sees whole proteins",
-            256, 512, 1024, 2048, unit="residues"),
-    # objective
-    _choice("loss", "mse", "training loss", "mse", "huber", "mae"),
-    Knob("huber_delta", "float", 3.0, "where the Huber loss turns from square to linear", 0.5, 15.0, log=True,
-         unit="°C", when=("loss", ("huber",))),
-    # `none` needs a long budget or a high learning rate: the output starts 50 °C below the labels. In the ten epochs of
-    # the default study it lost to `standard` in 11 of 12 random configurations, in 8 of them by more than 20 °C, and
-    # trial 0 with it has 48.2 instead of 7.8 °C. So the small studies leave it out; at full scale all arms may try it.
-    _choice("target_scaling", "standard", "scale of tm during training: by mean and sd, by median and IQR, or °C",
-            "standard", "robust", "none"),
+    *_about("architecture",
+        _choice("width", 256, "features per residue inside the adapter", 64, 128, 256, 384),
+        Knob("depth", "int", 1, "self-attention blocks", 1, 4),
+        _choice("heads", 8, "attention heads per block", 2, 4, 8, 16),
+        _choice("feed_forward", 2048, "hidden features of a block's feed-forward part", 256, 512, 1024, 2048),
+        _choice("norm", "pre", "layer norm before or after each part of a block", "pre", "post"),
+        _choice("residual", "plain", "how a block's parts are added: plain, scaled by a learnt factor, or not at all",
+                "plain", "scaled", "none"),
+        _choice("activation", "gelu", "non-linearity of blocks and head", "gelu", "relu", "silu"),
+        _choice("pooling", "mean", "how residues become one vector per protein", "mean", "max", "attention"),
+        Knob("embedding_dropout", "float", 0.0, "dropout on the embedding", 0.0, 0.5),
+        Knob("dropout", "float", 0.1, "dropout inside the blocks", 0.0, 0.5),
+        Knob("head_dropout", "float", 0.0, "dropout inside the head", 0.0, 0.5),
+        Knob("head_depth", "int", 2, "hidden layers of the head, each a quarter of the one before", 1, 3),
+        _choice("head_width", 512, "features of the head's first hidden layer", 128, 256, 512, 1024),
+        _choice("initialisation", "default", "initial weights of the linear layers",
+                "default", "xavier", "kaiming", "orthogonal"),
+    ),
+    *_about("optimisation",
+        _choice("optimiser", "adamw", "optimiser", "adamw", "adam", "sgd"),
+        Knob("learning_rate", "float", 3e-4, "peak learning rate", 1e-5, 1e-2, log=True),
+        Knob("beta1", "float", 0.9, "decay of the first moment", 0.8, 0.99, when=_ADAM),
+        Knob("beta2", "float", 0.999, "decay of the second moment", 0.9, 0.9999, when=_ADAM),
+        Knob("momentum", "float", 0.9, "momentum", 0.0, 0.99, when=("optimiser", ("sgd",))),
+        Knob("weight_decay", "float", 1e-2, "weight decay", 1e-6, 0.3, log=True),
+        _choice("schedule", "constant", "learning rate after the warm-up", "constant", "cosine", "linear"),
+        Knob("warmup", "float", 0.0, "share of the steps with a rising learning rate", 0.0, 0.3),
+        _choice("batch_size", 32, "proteins per step", 8, 16, 32, 64, 128, unit="proteins"),
+        Knob("gradient_clip", "float", 1.0, "largest norm of the gradient", 0.1, 10.0, log=True),
+        Knob("epochs", "int", 30, "most passes over the fit split", 5, 100, unit="epochs"),
+        Knob("patience", "int", 5, "epochs without a better stop error before training ends", 2, 30, unit="epochs"),
+    ),
+    *_about("data",
+        _choice("crop", 1024, "longest window of residues in training; prediction sees whole proteins",
+                256, 512, 1024, 2048, unit="residues"),
+    ),
+    *_about("objective",
+        _choice("loss", "mse", "training loss", "mse", "huber", "mae"),
+        Knob("huber_delta", "float", 3.0, "where the Huber loss turns from square to linear", 0.5, 15.0, log=True,
+             unit="°C", when=("loss", ("huber",))),
+        # `none` needs a long budget or a high learning rate: the output starts 50 °C below the labels. In the ten
+        # epochs of the default study it lost to `standard` in 11 of 12 random configurations, in 8 of them by more
+        # than 20 °C, and trial 0 with it has 48.2 instead of 7.8 °C. So the small studies leave it out; at full
+        # scale all arms may try it.
+        _choice("target_scaling", "standard", "scale of tm during training: by mean and sd, by median and IQR, or °C",
+                "standard", "robust", "none"),
+    ),
 )  # fmt: skip
+CATEGORY_OF = {knob.name: knob.category for knob in KNOBS}
 
 
 class Space:

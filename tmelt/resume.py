@@ -8,6 +8,7 @@ from typing import Any
 
 from tmelt.files import read_json, sha256_file, sha256_json
 from tmelt.history import Proposal
+from tmelt.notes import Stop, find, notes_from_json
 
 
 def stop_circumstances(options: Mapping[str, Any], trajectory: Path) -> str:
@@ -20,8 +21,8 @@ def stop_circumstances(options: Mapping[str, Any], trajectory: Path) -> str:
 
 def with_circumstances(proposal: Proposal, options: Mapping[str, Any], trajectory: Path) -> Proposal:
     """A stop with a note of what it depends on now: its block may be closed when a person has changed that already."""
-    note = {"circumstances": stop_circumstances(options, trajectory)}
-    return replace(proposal, state={**(proposal.state or {}), **note})
+    note = Stop(circumstances=stop_circumstances(options, trajectory))
+    return replace(proposal, state=(*proposal.state, note))
 
 
 def reopen(trajectory: Path, options: Mapping[str, Any]) -> None:
@@ -51,8 +52,11 @@ def _stale(trajectory: Path, now: str) -> list[Path]:
             stale += [trajectory / f"i{iteration}" for iteration in range(block["stopped_at"], int(marker.stem) + 1)]
             stale.append(marker)
     stops = list(_latest_stops(trajectory))
-    if stops and (stops[-1][1].get("state") or {}).get("circumstances") != now:
-        stale += [folder for folder, _ in stops]
+    if stops:
+        folder, proposal = stops[-1]
+        note = find(notes_from_json(proposal.get("state"), str(folder / "proposal.json")), Stop)
+        if note is None or note.circumstances != now:
+            stale += [folder for folder, _ in stops]
     return stale
 
 

@@ -124,7 +124,7 @@ TRIAL = pa.schema([
     column("iteration", N, "trial number; 0 is the baseline"),
     column("status", S, "ok; crash, timeout, oom, disk, invalid, tamper (a run failed); refused, stopped (not run)"),
     column("integrity", S, "clean, table_like (its script, see tmelt.integrity), timed_out, not_row_wise or tampered"),
-    column("origin", S, "baseline, random, startup, sampler or agent: who proposed it"),
+    column("origin", S, "who proposed it: baseline, or an origin that the kind of the strategy declares"),
     column("parent", N, "iteration of the trial it was changed from, or null"),
     column("script", S, "SHA-256 of the training script"),
     column("script_lines", N, "lines of the training script"),

@@ -14,6 +14,7 @@ from tmelt.errors import InputError
 from tmelt.families import Families
 from tmelt.history import History, Proposal, chain_of
 from tmelt.integrity import integrity_of
+from tmelt.notes import notes_to_json
 from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, as_arrow, read_table
 
 # What goes back to a strategy is rounded: fine steps of the validation error would let it feel its way to the labels.
@@ -177,7 +178,7 @@ def trial_row(
                 "expected_effect": proposal.expected_effect,
                 "subspace": proposal.subspace,
                 "declared_knobs": list(proposal.declared_knobs),
-                "state": proposal.state,
+                "state": notes_to_json(proposal.state),
                 "transcripts": list(proposal.transcripts),
             },
             ensure_ascii=False,

@@ -19,6 +19,7 @@ from tmelt.knobs import Space
 from tmelt.llm import Conversation, LLMSettings, Spent, conversation_for
 from tmelt.protocol import REFERENCE
 from tmelt.strategies import Context, propose
+from tmelt.strategies.playbook import playbook
 from tmelt.strategies.seeds import seed_of
 
 SCRIPT = REFERENCE.read_text(encoding="utf-8")
@@ -52,7 +53,7 @@ def context_for(
     transcripts = folder / f"i{iteration}" / "llm"
     if replies is None:
         seed = seed_of("simulated", kind, trajectory)
-        conversation = conversation_for(options, transcripts, history, replay, seed)
+        conversation = conversation_for(options, transcripts, history, replay, seed, scripted=playbook)
     else:
         settings = LLMSettings(model="test:dictated", max_asks=max_asks)
         conversation = Conversation(settings, transcripts, Spent(), replay, Dictated(replies=list(replies), prompts=[]))
@@ -73,7 +74,7 @@ def crash(history: History, proposal: Proposal, folder: Path, error: str) -> His
     after = step(history, proposal, folder, replace(Landscape(Space()), failing=1.0))
     row = {**after[-1].row, "error": error, "status": "crash"}
     row |= decide(history, row, RULE, without_proteins([]))._asdict()
-    return History([*history, type(after[-1])({**row, "chain": chain_of(history.head, row)})])
+    return History([*history, type(after[-1]).of({**row, "chain": chain_of(history.head, row)})])
 
 
 def search(kind: str, iterations: int, folder: Path, landscape: Landscape | None = None, **rest: Any) -> History:

@@ -76,9 +76,9 @@ def test_a_distant_point_is_drawn_nearer_and_a_near_one_is_not(tmp_path):
     longest = math.sqrt(size) + 2 * size / (size + 2)
 
     def distance(knobs):
-        state = injected(cma, knobs)
+        injected_at = injected(cma, knobs)
         axes, lengths = cma.optimiser._eigen_decomposition()
-        step = (np.array(state["coordinates"]) - cma.optimiser._mean) / (cma.optimiser._sigma * cma.optimiser._A)
+        step = (np.array(injected_at.coordinates) - cma.optimiser._mean) / (cma.optimiser._sigma * cma.optimiser._A)
         return float(np.linalg.norm((axes.T @ step) / lengths))
 
     assert distance(Space().complete(FAR)) == pytest.approx(longest)
@@ -89,10 +89,10 @@ def test_a_distant_point_is_drawn_nearer_and_a_near_one_is_not(tmp_path):
 def test_inactive_knobs_pull_nowhere(tmp_path):
     cma = rebuilt(search("centaur", 3, tmp_path))
     names = [knob.name for knob in [*cma.continuous, *cma.ordered]]
-    state = injected(cma, Space().defaults())
+    injected_at = injected(cma, Space().defaults())
     for name in ("momentum", "huber_delta"):
         place = names.index(name)
-        assert state["coordinates"][place] == cma.optimiser._mean[place]
+        assert injected_at.coordinates[place] == cma.optimiser._mean[place]
 
 
 def test_the_prompt_shows_the_state_in_the_knobs_units(tmp_path):
@@ -121,7 +121,7 @@ def test_changes_start_from_the_base_that_the_agent_names(tmp_path):
 def test_a_reply_without_a_legal_point_is_refused(tmp_path):
     history = next_override(tmp_path, search("centaur", 2, tmp_path))
     proposal = propose(history, context_for("centaur", tmp_path, history, replies=[reply({})] * 3))
-    assert proposal.status == "refused" and proposal.origin == "agent" and proposal.state is None
+    assert proposal.status == "refused" and proposal.origin == "agent" and proposal.state == ()
 
 
 def test_the_state_is_that_of_the_history_alone(tmp_path):

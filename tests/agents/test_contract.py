@@ -13,14 +13,15 @@ from tmelt.config import load_config
 from tmelt.files import canonical_json
 from tmelt.history import History
 from tmelt.knobs import Space, space_of_config
-from tmelt.strategies import AGENTS, propose
+from tmelt.strategies import propose
 from tmelt.strategies.agent import extended_space
+from tmelt.strategies.registry import agent_kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 FAILING = Landscape(Space(), seed=1, failing=0.3)
 
 
-@pytest.fixture(scope="module", params=sorted(AGENTS))
+@pytest.fixture(scope="module", params=sorted(agent_kinds()))
 def kind(request) -> str:
     return request.param
 

@@ -13,6 +13,7 @@ from tmelt.errors import InputError
 from tmelt.files import canonical_json
 from tmelt.history import History
 from tmelt.knobs import Space
+from tmelt.notes import Candidates
 from tmelt.strategies import propose
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.coarse import told_mae
@@ -34,7 +35,7 @@ def test_one_question_proposes_the_first_candidates_and_a_sampler_goes_on(tmp_pa
     assert [trial.llm_calls for trial in history] == [0, 1] + [0] * 8
     assert [trial.origin for trial in history[1:]] == ["agent", "startup", "startup"] + ["sampler"] * 6
     assert [trial.model_based for trial in history[1:]] == [False] * 3 + [True] * 6
-    planned = history[1].proposal["state"]["candidates"]
+    planned = list(history[1].note(Candidates).knobs)
     assert [trial.knobs for trial in history[1:4]] == planned
     assert all("proposed in trial 1" in trial.proposal["rationale"] for trial in history[2:4])
 

@@ -9,6 +9,7 @@ from simulation import context_of, simulate
 
 from tmelt.errors import InputError
 from tmelt.history import Proposal
+from tmelt.notes import Oversight, find
 from tmelt.strategies import propose
 from tmelt.strategies.guidance import Guidance, proposal_to_train, read_guidance
 
@@ -49,7 +50,7 @@ def test_words_reach_the_prompt_and_the_record(tmp_path):
     context = context_for("ra", tmp_path, history, replies=[REPLY])
     proposal = propose(history, context)
     assert "try heads=16 first, please" in prompt_of(context)
-    assert proposal.state["human"] == {"guidance": "try heads=16 first, please"}
+    assert find(proposal.state, Oversight) == Oversight(guidance="try heads=16 first, please")
 
 
 def test_the_playbook_heeds_them(tmp_path):
@@ -67,7 +68,7 @@ def test_a_replay_says_the_words_of_then(tmp_path):
     assert again == first
     history = step(history, first, tmp_path)
     later = propose(history, context_for("ra", tmp_path, history))
-    assert later.state["human"] == {"guidance": "other words"}
+    assert find(later.state, Oversight) == Oversight(guidance="other words")
 
 
 def test_words_that_come_after_the_call_do_not_drift_its_replay(tmp_path):
@@ -109,7 +110,7 @@ def test_a_pause_stops_every_kind_of_search_until_it_is_lifted(tmp_path):
     write(tmp_path, pause_before=4)
     paused = propose(history, context_of("random", 4, folder=tmp_path))
     assert paused.status == "stopped" and "pause_before" in paused.error
-    assert paused.state == {"human": {"pause_before": 4}}
+    assert paused.state == (Oversight(pause_before=4),)
     write(tmp_path, pause_before=5)
     assert propose(history, context_of("random", 4, folder=tmp_path)).status == "proposed"
 

@@ -9,6 +9,7 @@ from simulation import Landscape, outcome
 from tmelt.errors import InputError
 from tmelt.history import History, Proposal
 from tmelt.knobs import KnobError, Space
+from tmelt.notes import InRound, Repair, find
 from tmelt.strategies import propose
 from tmelt.strategies.agent import extended_space
 from tmelt.strategies.check_options import check_options
@@ -33,7 +34,7 @@ def test_rounds_alternate_between_agent_and_bo(kind, tmp_path):
         first = (trial.iteration - 1) % 5 == 0
         assert (trial.origin == "agent") == first
         assert trial.origin in ("agent", "startup", "sampler")
-        assert trial.proposal["state"]["round"] == 1 + (trial.iteration - 1) // 5
+        assert trial.note(InRound).number == 1 + (trial.iteration - 1) // 5
         assert bool(trial.llm_calls) == first
     for start in (1, 6, 11):
         space = extended_space(context_for(kind, tmp_path, history), history[start].proposal["declared_knobs"])
@@ -67,7 +68,7 @@ def test_bo_is_warmed_by_earlier_trials_inside_the_subspace(tmp_path):
     history = step(history, propose(history, context), tmp_path)
     inner = {"round": 4, "bo": {"sampler": "tpe", "startup": 1}}
     drawn = propose(history, context_for("ra_bo", tmp_path, history, options=inner))
-    assert drawn.origin == "sampler" and "1 trials told" in drawn.rationale
+    assert drawn.origin == "sampler" and "told 1 trial with" in drawn.rationale
     assert drawn.knobs["depth"] == 2 and drawn.subspace == {"learning_rate": {"low": 1e-5, "high": 1e-2}}
 
 
@@ -80,7 +81,7 @@ def test_the_agent_reads_what_came_of_its_round(tmp_path):
     best = min(history[1:], key=lambda trial: (trial.val_mae, trial.iteration))
     assert "Round 1, opened by trial 1" in prompt_of(context)
     assert f"the round's best, trial {best.iteration}" in prompt_of(context)
-    assert proposal.state["round"] == 2 and proposal.state["subspace_reason"] == "why"
+    assert proposal.state == (InRound(number=2, subspace_reason="why"),)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_a_round_whose_opening_was_refused_is_opened_again(tmp_path):
     history = step(history, refused, tmp_path)
     assert current_round(history) is None
     proposal = propose(history, context_for("ra_bo", tmp_path, history, replies=[GOOD]))
-    assert proposal.state["round"] == 1
+    assert find(proposal.state, InRound).number == 1
 
 
 def test_a_used_up_subspace_ends_its_round(tmp_path):
@@ -137,7 +138,7 @@ def test_a_used_up_subspace_ends_its_round(tmp_path):
     history = step(history, propose(history, context_for("ra_bo", tmp_path, history, replies=[tiny])), tmp_path)
     context = context_for("ra_bo", tmp_path, history, replies=[GOOD])
     proposal = propose(history, context)
-    assert proposal.origin == "agent" and proposal.state["round"] == 2
+    assert proposal.origin == "agent" and find(proposal.state, InRound).number == 2
 
 
 def test_bo_never_touches_a_script_that_crashed(tmp_path):
@@ -151,10 +152,12 @@ def test_bo_never_touches_a_script_that_crashed(tmp_path):
     context = context_for("ua_bo", tmp_path, history, replies=[mended])
     repair = propose(history, context)
     assert "## Repair this script" in prompt_of(context)
-    assert repair.origin == "agent" and repair.state["repairs"] == 1 and repair.state["round"] == 1
+    assert (
+        repair.origin == "agent" and find(repair.state, Repair).attempt == 1 and find(repair.state, InRound).number == 1
+    )
     history = step(history, repair, tmp_path)
     drawn = propose(history, context_for("ua_bo", tmp_path, history))
-    assert drawn.origin == "startup" and drawn.script == repair.script and drawn.state["start"] == 2
+    assert drawn.origin == "startup" and drawn.script == repair.script and find(drawn.state, InRound).start == 2
 
 
 def test_ua_bo_searches_the_knobs_that_its_script_declares(tmp_path):

@@ -1,12 +1,15 @@
-"""The scripted researcher: it reads prompts as they are, and its script ideas are real."""
+"""The scripted researcher: it is told what a prompt says, as data, and its script ideas are real."""
 
 import itertools
+import json
+import re
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from searching import SCRIPT, context_for, search
 from simulation import Landscape
 
@@ -15,17 +18,18 @@ from tmelt.files import canonical_json
 from tmelt.harness.task import Proteins, Task
 from tmelt.knobs import Space, knobs_from_table
 from tmelt.llm import apply_edits
-from tmelt.llm.playbook import Playbook
-from tmelt.llm.playbook.ideas import read_ideas
-from tmelt.llm.playbook.moves import CAPACITY, FIRST, LATER, REGULARISE
-from tmelt.llm.playbook.reading import read_prompt
-from tmelt.llm.playbook.variation import JITTER, Variation
-from tmelt.strategies import AGENTS, propose
-from tmelt.strategies.agent import task_text
+from tmelt.strategies import agent, propose
+from tmelt.strategies import program as strategy_program
+from tmelt.strategies.briefing import Briefing, attempts_of
 from tmelt.strategies.check_script import check_script
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.memory import remember
-from tmelt.strategies.program import fill_program, program_path
+from tmelt.strategies.playbook.ideas import read_ideas
+from tmelt.strategies.playbook.model import Playbook
+from tmelt.strategies.playbook.moves import CAPACITY, FIRST, LATER, REGULARISE
+from tmelt.strategies.playbook.variation import JITTER, Variation
+from tmelt.strategies.program import DIVIDER, PROMPTS, program_path
+from tmelt.strategies.registry import agent_kinds
 from tmelt.strategies.seeds import seed_of
 
 SMALL = {
@@ -34,37 +38,55 @@ SMALL = {
 }  # fmt: skip
 
 
-def prompt_for(kind, history, **values):
-    """(system, user) as the strategy makes them."""
-    memory = remember(history, Space(), base=(history.incumbent or history[0]).iteration, tokens=12_000)
-    common = {"task": task_text({}), "knobs": Space().markdown(), "history": memory, "guidance": "", "iteration": "9"}
-    return fill_program(program_path(kind), {**common, **values})
+def briefing_for(history, **changes):
+    """What `ra` is told before its next proposal."""
+    base = history.incumbent or history[0]
+    knobs = {knob.name: knob for knob in Space()}
+    return Briefing(("changes",), knobs, base.knobs, base.iteration, attempts_of(history), len(history), **changes)
 
 
-def test_it_reads_the_knob_table_as_it_is(tmp_path):
-    prompt = read_prompt(*prompt_for("ra", search("ra", 3, tmp_path)))
-    for knob in Space():
-        read = prompt.knobs[knob.name]
-        assert (read.kind, read.low, read.high, read.log, read.choices) == (
-            knob.kind, knob.low, knob.high, knob.log, knob.choices,
-        )  # fmt: skip
-        assert read.when == knob.when and read.default == knob.default
+def said(briefing, *turned_down, seed=0):
+    """What the playbook replies to a briefing, after so many replies that were turned down."""
+    messages = [HumanMessage("whatever"), *map(AIMessage, turned_down)]
+    return Playbook(search_seed=seed).invoke(messages, briefing=briefing.to_json()).text
 
 
-def test_it_reads_the_history_as_it_is(tmp_path):
+def test_a_briefing_says_what_a_prompt_says(tmp_path):
+    """The same trials, with the same rounded errors, as the prompt's table; nothing finer."""
     history = search("ra", 6, tmp_path)
-    prompt = read_prompt(*prompt_for("ra", history))
-    assert prompt.base == history.incumbent.knobs and prompt.base_number == history.incumbent.iteration
-    assert [attempt.val for attempt in prompt.attempts] == [told_mae(trial) for trial in history]
-    assert prompt.iteration == 9
+    briefing = Briefing.from_json(json.loads(json.dumps(briefing_for(history).to_json())))
+    assert briefing == briefing_for(history)
+    assert [attempt.val for attempt in briefing.attempts] == [told_mae(trial) for trial in history]
+    table = remember(history, Space(), base=0, tokens=12_000).split("### Trials")[1].split("\n\n### ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if "|" in line]
+    header, shown = rows[0], rows[2:]
+    for attempt, row in zip(briefing.attempts, shown, strict=True):
+        cells = dict(zip(header, row, strict=True))
+        assert f"{attempt.val:.2f}" == cells["val"] and f"{attempt.gap:.2f}" == cells["val-fit"]
+        assert (", ".join(attempt.changes) or "baseline") == cells["changes"]
 
 
-def test_a_program_without_what_it_needs_is_an_input_error(tmp_path):
-    system, user = prompt_for("ra", search("ra", 1, tmp_path))
-    with pytest.raises(InputError, match="playbook"):
-        read_prompt(system, user.replace("### Trials", "### Other"))
-    with pytest.raises(InputError, match="playbook"):
-        read_prompt(system.replace("```json", "```"), user)
+@pytest.mark.parametrize("kind", sorted(agent_kinds()))
+def test_editing_every_prompt_changes_no_proposal(kind, tmp_path, monkeypatch):
+    """The prompts lose every word and keep their placeholders; the playbook proposes the same."""
+    options = {"override": 1} if kind == "centaur" else {}
+    before = search(kind, 4, tmp_path / "before", options=options)
+    emptied = tmp_path / "prompts"
+    emptied.mkdir()
+    for path in PROMPTS.glob("*.md"):
+        system, user = path.read_text().split(f"\n{DIVIDER}\n")
+        words = ["\n".join(sorted(set(re.findall(r"\{\{\w+\}\}", part)))) for part in (system, user)]
+        (emptied / path.name).write_text(f"Other words.\n{words[0]}\n{DIVIDER}\n{words[1]}\n")
+    monkeypatch.setattr(strategy_program, "program_path", lambda kind: emptied / program_path(kind).name)
+    monkeypatch.setattr(agent, "program_path", strategy_program.program_path)
+    after = search(kind, 4, tmp_path / "after", options=options)
+    assert "Other words." in (tmp_path / "after" / "i1" / "llm" / "01.json").read_text()
+    assert [(t.script, t.knobs, t.origin) for t in after] == [(t.script, t.knobs, t.origin) for t in before]
+
+
+def test_it_answers_agents_alone():
+    with pytest.raises(InputError, match="without a briefing"):
+        Playbook().invoke([HumanMessage("hello")])
 
 
 def test_the_order_is_roughly_the_textbook_s(tmp_path):
@@ -78,7 +100,7 @@ def test_the_order_is_roughly_the_textbook_s(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(AGENTS))
+@pytest.mark.parametrize("kind", sorted(agent_kinds()))
 def test_five_searches_of_one_arm_are_no_copies(kind, tmp_path):
     """Same study, same arm, same landscape: what differs is the trajectory alone."""
     chains = {
@@ -108,28 +130,25 @@ def test_numbers_that_a_study_has_fixed_stay_as_they_are(tmp_path):
 
 
 def test_a_reply_that_was_turned_down_moves_on(tmp_path):
-    system, user = prompt_for("ra", search("ra", 2, tmp_path))
-    messages = [SystemMessage(system), HumanMessage(user)]
-    first = Playbook().invoke(messages)
-    assert first.text == Playbook().invoke(messages).text
-    again = [*messages, AIMessage(first.text), HumanMessage("Your reply could not be used")]
-    assert Playbook().invoke(again).text != first.text
+    briefing = briefing_for(search("ra", 2, tmp_path))
+    first = said(briefing)
+    assert first == said(briefing) and said(briefing, first) != first
 
 
 def test_it_claims_no_tokens_and_says_what_it_is(tmp_path):
-    system, user = prompt_for("ra", search("ra", 1, tmp_path))
-    message = Playbook().invoke([SystemMessage(system), HumanMessage(user)])
+    briefing = briefing_for(search("ra", 1, tmp_path))
+    message = Playbook().invoke([HumanMessage("")], briefing=briefing.to_json())
     assert message.usage_metadata is None
     assert message.response_metadata["scripted"] is True and "scripted, not an LLM" in message.text
 
 
 def test_a_wide_gap_brings_regularisation_first(tmp_path):
-    history = search("ra", 10, tmp_path)
-    tables = prompt_for("ra", history)
-    playbook = Playbook(search_seed=seed_of("simulated", "ra", 0))
-    narrow = playbook.invoke([SystemMessage(tables[0]), HumanMessage(tables[1])]).text
-    wide = playbook.invoke([SystemMessage(tables[0]), HumanMessage(tables[1].replace(" 0.50 |", " 2.50 |"))]).text
-    assert any(step.title in narrow for step in CAPACITY) and any(step.title in wide for step in REGULARISE)
+    narrow = briefing_for(search("ra", 10, tmp_path))
+    wide = replace(narrow, attempts=tuple(replace(attempt, gap=2.5) for attempt in narrow.attempts))
+    seed = seed_of("simulated", "ra", 0)
+    assert narrow.gap == 0.5
+    assert any(step.title in said(narrow, seed=seed) for step in CAPACITY)
+    assert any(step.title in said(wide, seed=seed) for step in REGULARISE)
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])
@@ -199,16 +218,12 @@ def test_every_idea_really_trains(ideas, tmp_path):
     assert (predicted != plain).any(), "the idea does something"
 
 
-def test_the_prompt_that_it_gets_is_the_prompt_that_an_llm_gets(tmp_path):
-    """The playbook sits behind the chat model's interface: nothing but messages reaches it."""
+def test_its_reply_follows_from_what_is_recorded(tmp_path):
     history = search("ra", 2, tmp_path)
     proposal = propose(history, context_for("ra", tmp_path, history))
-    import json
-
     record = json.loads((tmp_path / "i3" / "llm" / "01.json").read_text())
-    messages = [SystemMessage(record["request"]["messages"][0]["content"]),
-                HumanMessage(record["request"]["messages"][1]["content"])]  # fmt: skip
-    playbook = Playbook(search_seed=seed_of("simulated", "ra", 0))
-    assert record["request"]["parameters"]["search_seed"] == playbook.search_seed
-    assert playbook.invoke(messages).text == record["reply"]["text"]
+    request = record["request"]
+    again = Playbook(search_seed=request["parameters"]["search_seed"])
+    assert again.search_seed == seed_of("simulated", "ra", 0)
+    assert again.invoke([HumanMessage("")], briefing=request["briefing"]).text == record["reply"]["text"]
     assert proposal.transcripts == ("01.json",)

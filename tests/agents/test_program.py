@@ -3,8 +3,8 @@
 import pytest
 
 from tmelt.errors import InputError
-from tmelt.strategies import AGENTS
 from tmelt.strategies.program import fill_program, program_path
+from tmelt.strategies.registry import agent_kinds
 
 
 def write(folder, text):
@@ -14,7 +14,7 @@ def write(folder, text):
 
 
 def test_every_agent_has_a_program():
-    for kind in AGENTS - {"placebo"}:  # it is told what the agent that it deceives is told
+    for kind in agent_kinds() - {"placebo"}:  # it is told what the agent that it deceives is told
         assert program_path(kind).read_text(encoding="utf-8").startswith("# ")
 
 

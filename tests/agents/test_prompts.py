@@ -10,8 +10,9 @@ from simulation import simulate
 
 from tmelt.baseline import FAULTS
 from tmelt.knobs import Space
-from tmelt.strategies import AGENTS, propose
+from tmelt.strategies import propose
 from tmelt.strategies.program import PROMPTS, program_path
+from tmelt.strategies.registry import agent_kinds
 from tmelt.strategies.ua import fenced
 
 REASK = Path(__file__).resolve().parents[2] / "tmelt" / "llm" / "reask.md"
@@ -37,7 +38,7 @@ def own_words(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("|"))
 
 
-@pytest.mark.parametrize("kind", sorted(AGENTS))
+@pytest.mark.parametrize("kind", sorted(agent_kinds()))
 @pytest.mark.parametrize("trials", [0, 3])
 def test_no_prompt_names_a_planted_fault(kind, trials, tmp_path):
     """As rendered, after a history without words of an agent's own (random search)."""
@@ -66,7 +67,8 @@ def test_writers_of_scripts_are_told_of_larger_budgets_and_granted_sequences(kin
 
 
 def test_all_programs_are_checked():
-    assert {path.stem for path in PROMPTS.glob("*.md")} == {program_path(kind).stem for kind in AGENTS - {"placebo"}}
+    own = agent_kinds() - {"placebo"}  # it has the program of the agent that it deceives
+    assert {path.stem for path in PROMPTS.glob("*.md")} == {program_path(kind).stem for kind in own}
     assert not any(pattern.search(REASK.read_text(encoding="utf-8")) for pattern in forbidden().values())
 
 

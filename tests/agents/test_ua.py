@@ -7,6 +7,7 @@ from searching import SCRIPT, context_for, crash, prompt_of, search, step
 
 from tmelt.history import History, Proposal
 from tmelt.knobs import Space
+from tmelt.notes import Repair
 from tmelt.strategies import propose
 from tmelt.strategies.ua import CONTRACT
 
@@ -141,7 +142,7 @@ def test_a_crash_comes_back_once_for_repair(tmp_path, history):
     prompt = prompt_of(context)
     assert "## Repair this script" in prompt and "name 'maths' is not defined" in prompt
     assert broken.script.rstrip() in prompt
-    assert proposal.parent == 1 and proposal.state == {"repairs": 1, "of": 1}
+    assert proposal.parent == 1 and proposal.state == (Repair(attempt=1, of=1),)
 
 
 def test_repairs_are_bounded_and_the_idea_is_then_left(tmp_path, history):
@@ -151,10 +152,10 @@ def test_repairs_are_bounded_and_the_idea_is_then_left(tmp_path, history):
     third, context = ask(
         history, tmp_path, header() + whole(SHORT.replace("None", "maths.tau")), options={"repairs": 2}
     )
-    assert third.state == {"repairs": 2, "of": 1}
+    assert third.state == (Repair(attempt=2, of=1),)
     history = crash(history, third, tmp_path, "NameError")
     fourth, context = ask(history, tmp_path, header() + EDIT, options={"repairs": 2})
-    assert fourth.state is None and fourth.parent == 0
+    assert fourth.state == () and fourth.parent == 0
     assert "## Repair this script" not in prompt_of(context)
     assert "3 of 4 trials have no error to compare: 3 crash." in prompt_of(context)
 
@@ -177,7 +178,7 @@ def test_the_playbook_repairs_a_misspelt_name_from_its_traceback(tmp_path):
     broken = Proposal(history[1].knobs, script, origin="agent", parent=1, hypothesis="dropout before the head")
     history = crash(history, broken, tmp_path, error)
     repair = propose(history, context_for("ua", tmp_path, history))
-    assert repair.script == good and repair.state == {"repairs": 1, "of": 2}
+    assert repair.script == good and repair.state == (Repair(attempt=1, of=2),)
 
 
 def test_a_script_that_worked_before_is_not_repaired(tmp_path, history):
@@ -189,7 +190,7 @@ def test_a_script_that_worked_before_is_not_repaired(tmp_path, history):
 
 def test_the_playbook_takes_an_idea_out_that_it_cannot_mend(tmp_path):
     from tmelt.llm.extract import apply_edits
-    from tmelt.llm.playbook.ideas import read_ideas
+    from tmelt.strategies.playbook.ideas import read_ideas
 
     history = search("ua", 1, tmp_path)
     script = apply_edits(SCRIPT + "# of mine\n", read_ideas()[0].edits_for(SCRIPT))

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from tmelt.bundle.archive import ABOUT, CARD, RESIDUALS, SCRIPT, open_bundle, write_archive
-from tmelt.bundle.conformal import half_width
 from tmelt.bundle.predict import PREDICTED, predict_file
 from tmelt.errors import InputError
+from tmelt.evidence.conformal import half_width
 from tmelt.schema import HIDDEN, read_table
 
 pytestmark = pytest.mark.slow

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tmelt.bundle.conformal import LEVELS, half_width, measured_coverage
 from tmelt.errors import InputError
+from tmelt.evidence.conformal import LEVELS, half_width, measured_coverage
 
 
 def test_the_rank_is_the_finite_sample_one():

@@ -31,8 +31,8 @@ def test_candidates_are_written_as_proposals_that_can_be_trained(simulated):
     plan = read_table(simulated.study / "confirm" / "plan.parquet")
     for row in plan.iter_rows(named=True):
         proposal = Proposal.read(simulated.study / "confirm" / row["candidate"])
-        assert proposal.state["budget_factor"] == row["budget_factor"]
-        assert proposal.state["without_organism"] == row["without_organism"]
+        assert proposal.variation.budget_factor == row["budget_factor"]
+        assert proposal.variation.without_organism == row["without_organism"]
     assert set(plan["purpose"]) >= {"winner", "baseline", "ablation", "budget", "fraction", "organism"}
     assert plan.filter(pl.col("purpose") == "budget")["budget_factor"].unique().sort().to_list() == [2, 4]
 

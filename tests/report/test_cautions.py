@@ -7,7 +7,7 @@ import pytest
 
 from tmelt.report.cautions import cautions, grouped
 from tmelt.report.inputs import Study
-from tmelt.report.results import audit_table
+from tmelt.report.sections.data import audit_table
 from tmelt.schema import AUDIT, as_frame, write_table
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from tmelt.report.numbers import integrity_table
-from tmelt.report.results import robustness_table
+from tmelt.report.sections.behaviour import integrity_table
+from tmelt.report.sections.winners import robustness_table
 from tmelt.report.trial_page import trial_sections
 
 

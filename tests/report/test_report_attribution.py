@@ -7,7 +7,6 @@ import pytest
 
 from tmelt.evidence.attribution import FRESH, SEARCH
 from tmelt.evidence.make import TABLES
-from tmelt.report import numbers
 from tmelt.report.figures.attribution import (
     figure_attribution,
     figure_improvements,
@@ -15,6 +14,7 @@ from tmelt.report.figures.attribution import (
     split_gains,
 )
 from tmelt.report.render import svg_of
+from tmelt.report.sections.attribution import interactions_table
 from tmelt.schema import as_frame
 
 
@@ -47,20 +47,20 @@ def test_the_parts_of_a_gain_add_up_and_what_is_not_divided_is_a_part():
 def test_a_figure_says_how_much_of_it_was_trained_again(whole):
     study = whole.read()
     both = _rows((FRESH, -1.0, -0.25, -0.25, -0.5, 0.0), (SEARCH, -2.0, -0.5, -1.0, 0.0, -0.5))
-    mixed = figure_attribution(replace(study, tables={**study.tables, "attribution": both}), 920)
+    mixed = figure_attribution(replace(study, tables={**study.tables, "attribution": both}))
     assert "1 of 2 searches by training again on fresh seeds; pale:" in mixed.caption
     svg = svg_of(mixed)
     assert "undiscovered hyperparameters" in svg and "out of space, not divided" not in svg
     only = both.filter(source=SEARCH)
-    searched = figure_attribution(replace(study, tables={**study.tables, "attribution": only}), 920)
+    searched = figure_attribution(replace(study, tables={**study.tables, "attribution": only}))
     assert "which chose the winner and are optimistic" in searched.caption and "pale" not in searched.caption
-    assert "All by training again on fresh seeds." in figure_attribution(study, 920).caption
+    assert "All by training again on fresh seeds." in figure_attribution(study).caption
 
 
 def test_many_searches_are_drawn_as_means(whole):
     study = whole.read()
     many = _rows(*[(FRESH, -1.0, -0.5, -0.5, 0.0, 0.0)] * 20, *[(SEARCH, -2.0, -2.0, 0.0, 0.0, 0.0)] * 20)
-    figure = figure_attribution(replace(study, tables={**study.tables, "attribution": many}), 920)
+    figure = figure_attribution(replace(study, tables={**study.tables, "attribution": many}))
     assert "ua · in space (knobs): 0.25 °C, fresh seeds" in svg_of(figure)
     assert "ua · in space (knobs): 1.00 °C, search" in svg_of(figure)
     assert "Mean over the searches of 1 strategies" in figure.caption
@@ -68,25 +68,25 @@ def test_many_searches_are_drawn_as_means(whole):
 
 def test_shapley_values_and_a_pair_are_drawn(whole):
     study = whole.read()
-    figure = figure_interactions(study, 920)
+    figure = figure_interactions(study)
     rows = study["interactions"].drop_nulls("effect")
     svg = svg_of(figure)
     assert "interaction of a pair" in svg and "Shapley value" in svg
     assert f"The {min(30, len(rows))} first of {len(rows)} rows" in figure.caption
-    assert len(numbers.interactions_table(study).rows) == len(study["interactions"])
-    assert "the next figure shares them out" in figure_improvements(study, 920).caption
+    assert len(interactions_table(study).rows) == len(study["interactions"])
+    assert "the next figure shares them out" in figure_improvements(study).caption
 
 
 def test_without_interactions_leaving_one_out_says_what_is_not_known(whole):
     study = whole.read()
     without = replace(study, tables={**study.tables, "interactions": study["interactions"].clear()})
-    assert figure_interactions(without, 920) is None
-    assert "it is not known what a change is worth among the others" in figure_improvements(without, 920).caption
+    assert figure_interactions(without) is None
+    assert "it is not known what a change is worth among the others" in figure_improvements(without).caption
 
 
 def test_sampled_orders_are_said(whole):
     study = whole.read()
     for complete, said in ((True, "All orders were trained."), (False, "orders were sampled, each with its mirror")):
         rows = study["interactions"].with_columns(complete=pl.lit(complete))
-        figure = figure_interactions(replace(study, tables={**study.tables, "interactions": rows}), 920)
+        figure = figure_interactions(replace(study, tables={**study.tables, "interactions": rows}))
         assert said in figure.caption

@@ -29,9 +29,11 @@ def test_quiet_offline_and_not_wider_than_the_window(browser, page, width, schem
     assert browser.complaints == []
     assert browser.requests == []
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    shown, hidden = ("wide", "narrow") if width >= 840 else ("narrow", "wide")
-    assert browser.evaluate(f"document.querySelector('.{shown}').getBoundingClientRect().width") > 0
-    assert browser.evaluate(f"document.querySelector('.{hidden}').getBoundingClientRect().width") == 0
+    smallest = browser.evaluate(
+        "Math.min(...[...document.querySelectorAll('figure svg.chart')].filter(one => one.checkVisibility()).map(one =>"
+        " 11 * one.getBoundingClientRect().width / one.viewBox.baseVal.width))"
+    )  # height of the figures' smallest type in pixels
+    assert smallest >= (7 if width < 500 else 9)
 
 
 def test_charts_follow_the_colour_scheme(browser, page):
@@ -41,8 +43,8 @@ def test_charts_follow_the_colour_scheme(browser, page):
         colours.append(
             browser.evaluate(
                 "[getComputedStyle(document.body).backgroundColor,"
-                " getComputedStyle(document.querySelector('#figure-ranking .wide text')).fill,"
-                " getComputedStyle(document.querySelector('#figure-ranking .wide svg > rect')).fill]"
+                " getComputedStyle(document.querySelector('#figure-ranking text')).fill,"
+                " getComputedStyle(document.querySelector('#figure-ranking svg > rect')).fill]"
             )
         )
     light, dark = colours
@@ -55,7 +57,7 @@ def test_pointing_at_a_trial_tells_about_it_and_clicking_opens_it(browser, whole
     target = f"trial-ra-t{row['trajectory']}-i3"
     browser.open(page)
     x, y = browser.evaluate(
-        f"(() => {{ const mark = document.querySelector('#figure-trials .wide a[href=\"#{target}\"] path');"
+        f"(() => {{ const mark = document.querySelector('#figure-trials a[href=\"#{target}\"] path');"
         " mark.scrollIntoView({block: 'center'}); const box = mark.getBoundingClientRect();"
         " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
     )

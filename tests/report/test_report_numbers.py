@@ -8,7 +8,6 @@ import pytest
 
 from tmelt.evidence.comparison import SAME
 from tmelt.evidence.make import TABLES
-from tmelt.report import numbers, results
 from tmelt.report.code import shown_diff
 from tmelt.report.figures.attribution import TRIED, figure_changes, figure_kinds, kind_shares
 from tmelt.report.figures.comparison import fewest_searches, figure_comparison
@@ -18,9 +17,9 @@ from tmelt.report.figures.theme import log_ticks, span_of, trial_axis
 from tmelt.report.figures.winners import ranking_rows
 from tmelt.report.finding import finding, power
 from tmelt.report.inputs import Study
-from tmelt.report.methods import methods, methods_paragraph
 from tmelt.report.render import svg_of
-from tmelt.report.tables import noted
+from tmelt.report.sections import attribution, behaviour, comparison, cost, generalisation, result, searches
+from tmelt.report.sections.methods import methods, methods_paragraph
 from tmelt.schema import as_frame
 
 
@@ -37,17 +36,17 @@ def axis_labels(svg: str) -> list[list[str]]:
 
 def test_crossovers_are_said_only_where_they_are_supported(whole):
     study = whole.read()
-    assert "fewer than 3 searches" in numbers.crossovers_text(study) and not numbers.crossovers_table(study).rows
+    assert "fewer than 3 searches" in cost.crossovers_text(study) and not cost.crossovers_table(study).rows
     third = study["trials"].with_columns(trajectory=pl.col("trajectory") + 2)
     more = {**study.tables, "trials": pl.concat([study["trials"], third])}
-    assert "no change of the lead is supported" in numbers.crossovers_text(replace(study, tables=more))
+    assert "no change of the lead is supported" in cost.crossovers_text(replace(study, tables=more))
     _, devices, levels = cost_curves(study)
     found = {"a": "random", "b": "ua", "compute_usd_per_h": devices[len(devices) // 2], "token_price": levels[0]}
     rows = as_frame([found | {"usd": 0.5, "val_mae": 4.0, "support": 0.97}], TABLES["crossovers"])
     crossed = replace(study, tables=more | {"crossovers": rows})
-    assert "ua overtakes random from $0.50 on" in numbers.crossovers_text(crossed)
-    assert numbers.crossovers_table(crossed).rows[0][2:] == ["ua overtakes random", "$0.50", "97 %"]
-    assert "ua is ahead of random" in svg_of(figure_cost(crossed, 920))
+    assert "ua overtakes random from $0.50 on" in cost.crossovers_text(crossed)
+    assert cost.crossovers_table(crossed).rows[0][2:] == ["ua overtakes random", "$0.50", "97 %"]
+    assert "ua is ahead of random" in svg_of(figure_cost(crossed))
 
 
 @pytest.mark.parametrize("last", [0, 1, 2, 3, 7, 14, 60, 100, 999, 20_000])
@@ -76,7 +75,7 @@ def test_an_axis_around_equal_values_has_room():
 def test_labels_of_a_flat_curve_are_distinct_and_right(whole, spread):
     study = whole.read()
     near = 6.541 + spread * (pl.col("median_val_mae") - pl.col("median_val_mae").min())
-    svg = svg_of(figure_cost(with_table(study, "cost_curves", median_val_mae=near), 920))
+    svg = svg_of(figure_cost(with_table(study, "cost_curves", median_val_mae=near)))
     labels = axis_labels(svg)
     assert all(len(set(texts)) == len(texts) for texts in labels)
     errors = [texts for texts in labels if not texts[0].startswith("$")]
@@ -87,7 +86,7 @@ def test_labels_of_a_flat_curve_are_distinct_and_right(whole, spread):
 def test_seconds_on_an_axis_are_never_read_as_minutes(whole, longest, unit):
     study = whole.read()
     study = with_table(study, "bands", x=pl.col("x") * longest / study["bands"].filter(axis="fit_s")["x"].max())
-    svg = svg_of(figure_incumbents(study, 920, axis="fit_s"))
+    svg = svg_of(figure_incumbents(study, axis="fit_s"))
     texts = axis_labels(svg)[0]
     assert len(set(texts)) == len(texts) > 2
     assert all(re.fullmatch(rf"\d+(\.\d+)?{unit}", text) for text in texts), texts
@@ -110,9 +109,9 @@ def test_the_fewest_searches_may_be_the_second_strategys():
 def test_a_strategy_with_few_searches_does_not_hide_the_tests_of_others(whole):
     tested = pl.when((pl.col("b") != "baseline") & (pl.col("a") != "ua") & (pl.col("b") != "ua")).then(0.004)
     study = with_table(whole.read(), "comparison", p_value=tested)
-    caption = figure_comparison(study, 920).caption
+    caption = figure_comparison(study).caption
     assert "Pairs with fewer than 5 distinct searches of a strategy are not tested" in caption
-    caption = figure_comparison(whole.read(), 920).caption
+    caption = figure_comparison(whole.read()).caption
     assert "Strategies are not tested against each other with 2 distinct searches" in caption
 
 
@@ -153,19 +152,13 @@ def test_what_is_unknown_of_the_proposals_is_a_dash(whole):
     study = with_table(
         whole.read(), "behaviour", changed_knobs=pl.lit(None, dtype=pl.Int64), step=pl.lit(None, pl.Float64)
     )
-    assert {(row[2], row[3]) for row in numbers.behaviour_table(study).rows} == {("–", "–")}
+    assert {(row[2], row[3]) for row in behaviour.behaviour_table(study).rows} == {("–", "–")}
 
 
 def test_a_kept_change_of_spelling_is_called_neither_knobs_nor_script(whole):
     study = with_table(whole.read(), "changes", kind=pl.lit("none"))
-    drawn = figure_changes(study, 920).data["changes"]
+    drawn = figure_changes(study).data["changes"]
     assert set(drawn["kind"]) == {"spelling only"}
-
-
-def test_notes_are_said_once():
-    assert noted(["", "n"], [["a", "1", "few"], ["b", "2", "few"]]).note == "few"
-    assert list(noted(["", "n"], [["a", "1", "few"], ["b", "2", ""]]).columns) == ["", "n", "note"]
-    assert noted(["", "n"], []).note == ""
 
 
 def test_a_unified_diff_shows_its_lines_and_escapes_them():
@@ -177,21 +170,21 @@ def test_a_unified_diff_shows_its_lines_and_escapes_them():
 def test_numbers_beside_the_figures_are_those_of_the_tables(whole):
     study = whole.read()
     pairs = study["comparison"].filter((pl.col("metric") == "test_mae") & ~pl.col("b").is_in(["baseline", "reference"]))
-    table = numbers.comparison_table(study)
+    table = comparison.comparison_table(study)
     assert [row[0] for row in table.rows] == [f"{row['a']} − {row['b']}" for row in pairs.to_dicts()]
     assert f"{100 * pairs['probability'][0]:.0f} %" in table.rows[0][4]
-    speed = numbers.efficiency_table(study)
+    speed = searches.efficiency_table(study)
     assert [row[0] for row in speed.rows] == study.strategies
     area = study["efficiency"].filter((pl.col("strategy") == "ra") & (pl.col("axis") == "trials"))
     row = next(row for row in speed.rows if row[0] == "ra")
     assert row[1] == f"{area['auc'].mean():.2f}" and row[2].startswith(f"{area['reached'].sum()} of 2")
     repeats = study["behaviour"].filter(pl.col("strategy") == "ua")["duplicate_of"].drop_nulls().len()
-    assert next(row for row in numbers.behaviour_table(study).rows if row[0] == "ua")[5] == str(repeats)
-    held = next(row for row in results.final_table(study).rows if row[0] == "baseline (trial 0)")
+    assert next(row for row in behaviour.behaviour_table(study).rows if row[0] == "ua")[5] == str(repeats)
+    held = next(row for row in result.final_table(study).rows if row[0] == "baseline (trial 0)")
     base = study["baseline"].row(0, named=True)
     assert held[1] == f"{base['test_mae']:.2f}" and held[2] == f"{base['low']:.2f} to {base['high']:.2f}"
     assert held[6] == f"{base['test_within_rho']:.2f}"
-    assert len(numbers.attribution_table(study).rows) == 6
+    assert len(attribution.attribution_table(study).rows) == 6
     assert "With 2 distinct searches per strategy nothing is tested" in power(study)
 
 
@@ -208,31 +201,31 @@ def test_methods_name_the_config_and_how_to_run_it(whole):
 def test_the_same_candidate_has_no_difference_of_zero(whole):
     study = whole.read()
     same = study["comparison"].with_columns(note=pl.lit(SAME), difference=0.0, low=None, high=None)
-    rows = numbers.comparison_table(replace(study, tables={**study.tables, "comparison": same})).rows
+    rows = comparison.comparison_table(replace(study, tables={**study.tables, "comparison": same})).rows
     assert {row[2] for row in rows} == {"same candidate"}
 
 
 def test_a_share_is_never_minus_zero(whole):
     study = with_table(whole.read(), "attribution", in_space_share=pl.lit(-0.001))
-    assert {row[3] for row in numbers.attribution_table(study).rows} == {"0 %"}
+    assert {row[3] for row in attribution.attribution_table(study).rows} == {"0 %"}
 
 
 def test_external_references_are_lines_rows_and_sources(whole):
     given = {"name": "Published <b>", "mae": 4.4, "parameters": 25_000_000, "source": "a paper"}
     study = replace(whole.read(), references=(given,))
-    assert results.references_table(study).rows == [["Published <b>", "4.40", "25,000,000", "a paper"]]
+    assert result.references_table(study).rows == [["Published <b>", "4.40", "25,000,000", "a paper"]]
     assert ranking_rows(study).filter(kind="external")["mae"].to_list() == [4.4]
     lines = reference_lines(study)
     assert lines.filter(label="Published <b>").select("split", "mae").rows() == [("test", 4.4)]
-    assert not results.references_table(whole.read()).rows
+    assert not result.references_table(whole.read()).rows
 
 
 def test_differences_to_the_searchs_own_budget_have_intervals(whole):
     study = whole.read()
-    rows = numbers.horizons_table(study).rows
+    rows = generalisation.horizons_table(study).rows
     assert len(rows) == study["horizons"].filter(pl.col("level") != 1).height > 0
     assert "ra, 2× the budget" in [row[0] for row in rows] and "ra, 50 % of fit" in [row[0] for row in rows]
-    assert "not tested" in numbers.spread_text(study)
+    assert "not tested" in comparison.spread_text(study)
 
 
 def test_all_trials_count_in_the_shares_in_and_out_of_the_space(whole):
@@ -244,4 +237,4 @@ def test_all_trials_count_in_the_shares_in_and_out_of_the_space(whole):
     assert sums.is_between(1 - 1e-9, 1 + 1e-9).all()
     assert {"structure", "other constants"} <= set(shares.filter(pl.col("strategy") == "ua")["kind"])
     assert set(shares.filter(pl.col("strategy") == "random")["kind"]) == {"knobs"}
-    assert figure_kinds(study, 920) and figure_kinds(study, 375)
+    assert figure_kinds(study)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tmelt.report.blocks import Fold, Table, Text, decimal, own_note, present, table_of
 from tmelt.report.code import diff_scripts
 from tmelt.report.figures.theme import COLOURS, PALETTE, SHAPES
 from tmelt.report.render import _VARIABLES
@@ -67,3 +68,30 @@ def test_every_colour_of_a_figure_has_its_variable_for_dark():
         assert f"--{name}:" in light and f"--{name}:" in dark.split("}", 1)[0]
     assert len(set(_VARIABLES.values())) == len(COLOURS)
     assert len(PALETTE) == len(SHAPES) == len(set(PALETTE))
+
+
+def test_every_figure_belongs_to_a_section_and_can_be_drawn_alone():
+    from draw import figure_functions
+
+    from tmelt.report import sections
+
+    modules = [module for module in vars(sections).values() if hasattr(module, "SECTION")]
+    shown = {name.removeprefix("figure_") for module in modules for name in vars(module) if name.startswith("figure_")}
+    assert shown == set(figure_functions())
+
+
+def test_a_table_says_a_common_note_once_and_different_notes_in_a_column():
+    rows = [{"name": "a", "mae": 1.234, "note": "short"}, {"name": "b", "mae": None, "note": "short"}]
+    columns = (("", "name"), ("MAE, °C", decimal("mae")))
+    same = table_of(rows, *columns, note=own_note)
+    assert (same.columns, same.rows, same.note) == (["", "MAE, °C"], [["a", "1.23"], ["b", DASH]], "short")
+    other = table_of([rows[0], rows[1] | {"note": None}], *columns, note=own_note)
+    assert other.columns[-1] == "note" and [row[-1] for row in other.rows] == ["short", ""] and not other.note
+    assert table_of([], *columns, note=own_note).note == ""
+
+
+def test_blocks_that_show_nothing_are_left_out():
+    empty, full = Table(["a"], []), Table(["a"], [["1"]])
+    assert present([None, empty, empty.folded("nothing"), Text("")]) == []
+    assert present([full, Fold("both", [empty, full])]) == [full, Fold("both", [full])]
+    assert present([Fold("why there is no script", [])])

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 
 from tmelt.bundle.choose import Chosen
-from tmelt.bundle.conformal import measured_coverage
 from tmelt.config import Backbone
+from tmelt.evidence.conformal import measured_coverage
 from tmelt.evidence.winners import Confirmed, candidate_of
 from tmelt.files import read_json
 from tmelt.history import Proposal

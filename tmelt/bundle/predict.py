@@ -12,9 +12,9 @@ import pyarrow as pa
 import torch
 
 from tmelt.bundle.archive import RESIDUALS, SCRIPT, SEQUENCES, Bundle, open_bundle
-from tmelt.bundle.conformal import half_width
 from tmelt.bundle.sequences import Query, read_queries
 from tmelt.errors import InputError
+from tmelt.evidence.conformal import half_width
 from tmelt.files import atomic_path
 from tmelt.schema import F, N, S, column, write_table
 

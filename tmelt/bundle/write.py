@@ -174,7 +174,7 @@ def checkpoints_of(
         Unkeepable: a checkpoint has a file that cannot be kept.
         InputError: a checkpoint was gone, and the new training failed.
     """
-    variation = Variation(**(proposal.state or {}))
+    variation = proposal.variation or Variation()
     with tempfile.TemporaryDirectory(prefix="tmelt-bundle-") as name:
         folders = [Path(name, f"s{seed}") for seed in seeds]
         at_once = seeds_at_once(harness, seeds, cores)

@@ -12,7 +12,7 @@ from tmelt.compare.reading import Finished, common_strategies, read_studies
 from tmelt.compare.tables import PAIRS, SCORES, pair_table, score_table
 from tmelt.evidence import tables
 from tmelt.files import write_text
-from tmelt.report.figures.theme import FAINT, INK, MUTED, NARROW, PHONE, WIDE, Figure, styled
+from tmelt.report.figures.theme import FAINT, INK, MUTED, NAMES, WIDTH, Figure, styled
 from tmelt.report.render import inline, svg_of, write_files
 from tmelt.report.words import interval, number
 
@@ -31,8 +31,8 @@ def compare_studies(folders: Sequence[Path], output: Path) -> str:
     pairs = pair_table(studies, names)
     scores, friedman = score_table(studies, names)
     told = finding(studies, names, pairs, scores, friedman)
-    drawn = _forest(pairs, studies, WIDE)
-    wide, narrow = svg_of(drawn), svg_of(small := _forest(pairs, studies, NARROW))
+    drawn = _forest(pairs, studies)
+    svg = svg_of(drawn)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -42,15 +42,14 @@ def compare_studies(folders: Sequence[Path], output: Path) -> str:
         cautions=[*_few(studies), *cautions],
         finding=told,
         figure=drawn,
-        wide=inline(wide, drawn, "wide"),
-        narrow=inline(narrow, small, "narrow"),
+        drawing=inline(svg, drawn),
         scores=[_score_row(row) for row in scores.to_dicts() if row["dataset"] is None],
         cells={(row["strategy"], row["dataset"]): number(row["test_mae"]) for row in scores.to_dicts()},
         pairs=[_pair_row(row) for row in pairs.to_dicts() if row["dataset"] is None],
     )
     tables.write(output / "pairs.parquet", pairs, PAIRS)
     tables.write(output / "scores.parquet", scores, SCORES)
-    write_files(drawn, wide, output / "figures")
+    write_files(drawn, svg, output / "figures")
     write_text(output / "compare.html", page)
     return "\n".join([*told, f"written to {output / 'compare.html'}"])
 
@@ -106,7 +105,7 @@ def _pair_row(row: dict) -> list[str]:
     ]
 
 
-def _forest(pairs: pl.DataFrame, studies: Sequence[Finished], width: int) -> Figure:
+def _forest(pairs: pl.DataFrame, studies: Sequence[Finished]) -> Figure:
     """Every pair's difference on each data set, and the mean over data sets with its interval."""
     rows = pairs.with_columns(label=pl.format("{} − {}", "a", "b"))
     order = rows["label"].unique(maintain_order=True).to_list()
@@ -118,13 +117,9 @@ def _forest(pairs: pl.DataFrame, studies: Sequence[Finished], width: int) -> Fig
     single = alt.Chart(rows.filter(pl.col("dataset").is_not_null()))
     marks = single.mark_tick(thickness=2, size=12, color=MUTED).encode(x=x, y=y, description="dataset:N")
     zero = alt.Chart(pl.DataFrame({"difference": [0.0]})).mark_rule(color=FAINT).encode(x=x)
-    chart = alt.layer(zero, marks, bars, dots).properties(
-        width=width - (150 if width < PHONE else 210), height=alt.Step(24)
-    )
+    chart = alt.layer(zero, marks, bars, dots).properties(width=WIDTH - NAMES, height=alt.Step(24))
     caption = (
         f"Bars: 95 % interval of the mean over {len(studies)} data sets (Student's t, equal weights). "
         "Ticks: the difference on each data set."
     )
-    return Figure(
-        "pairs", "Differences between strategies over data sets", caption, styled(chart, width), {"pairs": pairs}
-    )
+    return Figure("pairs", "Differences between strategies over data sets", caption, styled(chart), {"pairs": pairs})

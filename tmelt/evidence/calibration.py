@@ -10,14 +10,13 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from tmelt.evidence.conformal import conformal_radius
+from tmelt.evidence.conformal import LEVELS, conformal_radius
 from tmelt.evidence.metrics import ORGANISM_MIN, none_if_nan, rank_correlation
 from tmelt.evidence.schema import CALIBRATION, COVERAGE
 from tmelt.evidence.shares import share_interval
 from tmelt.evidence.subgroups import group_interval
 from tmelt.evidence.tables import table
 
-LEVELS = (0.5, 0.8, 0.9, 0.95)
 LEVEL = 0.9  # of the intervals that are looked at by organism and by spread
 BINS = 5
 LEAST = 20  # proteins of select below which no interval is made

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tmelt.evidence.difference import CATEGORIES, changed_parts, revert_change
+from tmelt.evidence.difference import changed_parts, revert_change
 from tmelt.files import sha256_text
-from tmelt.knobs import Space, Value
+from tmelt.knobs import CATEGORY_OF, Space, Value
 
 if TYPE_CHECKING:
     from tmelt.evidence.confirmation import Candidate
@@ -197,7 +197,7 @@ def _fewer(players: list[Player], iteration: Mapping[str, int], gains: Mapping[i
         return max(iteration[unit] for unit in player)
 
     def category(player: Player) -> str:
-        return next((name for name, knobs in CATEGORIES.items() if player[-1] in knobs), "")
+        return CATEGORY_OF.get(player[-1], "")
 
     def gain(player: Player) -> tuple[float, int]:
         return -gains.get(trial(player), 0.0), trial(player)

@@ -22,6 +22,7 @@ from tmelt.evidence.schema import PLAN
 from tmelt.evidence.selection import best_searches, incumbent_path, winners_of
 from tmelt.evidence.tables import table
 from tmelt.files import sha256_json, sha256_text
+from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.knobs import Space, Value
 
@@ -141,11 +142,7 @@ def write_candidates(folder: Path, plan: pl.DataFrame, candidates: Mapping[str, 
             script=candidate.script,
             origin="confirmation",
             rationale=f"confirmation: {', '.join(purposes)}",
-            state={
-                "budget_factor": candidate.budget_factor,
-                "fit_fraction": candidate.fit_fraction,
-                "without_organism": candidate.without_organism,
-            },
+            variation=Variation(candidate.budget_factor, candidate.fit_fraction, candidate.without_organism),
         ).write(folder / name)
 
 

@@ -11,44 +11,8 @@ from typing import Any
 from tmelt.evidence.effective import Effect, effect_of
 from tmelt.evidence.normalise import Unsure, mismatches, program
 from tmelt.files import sha256_text
-from tmelt.knobs import Space
+from tmelt.knobs import CATEGORIES, CATEGORY_OF, Space
 from tmelt.text_diff import LineMatcher, unified_lines
-
-CATEGORIES = {
-    "architecture": [
-        "width",
-        "depth",
-        "heads",
-        "feed_forward",
-        "norm",
-        "residual",
-        "activation",
-        "pooling",
-        "embedding_dropout",
-        "dropout",
-        "head_dropout",
-        "head_depth",
-        "head_width",
-        "initialisation",
-    ],
-    "optimisation": [
-        "optimiser",
-        "learning_rate",
-        "beta1",
-        "beta2",
-        "momentum",
-        "weight_decay",
-        "schedule",
-        "warmup",
-        "batch_size",
-        "gradient_clip",
-        "epochs",
-        "patience",
-    ],
-    "objective": ["loss", "huber_delta", "target_scaling"],
-    "data": ["crop"],
-}
-_CATEGORY_OF_KNOB = {knob: category for category, knobs in CATEGORIES.items() for knob in knobs}
 
 # Words in names of changed code, first hit wins: a heuristic, so figures say "touches", not "is".
 _WORDS = (
@@ -129,7 +93,7 @@ def compare(
     diff, added, removed = unified_diff(before, after)
     knobs = {name: pair for name, pair in effect.knobs.items() if name in space}
     own = {name: pair for name, pair in effect.knobs.items() if name not in space}
-    categories = {_CATEGORY_OF_KNOB.get(name) or _by_words([name]) for name in effect.knobs}
+    categories = {CATEGORY_OF.get(name) or _by_words([name]) for name in effect.knobs}
     if effect.parts:
         lines = [line[1:] for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
         categories.add(_by_words([*effect.parts, *lines]))

@@ -145,7 +145,7 @@ CHOICES = pa.schema([
 WINNERS = pa.schema([
     *_TRIAL_KEY,
     column("candidate", S, "folder under confirm/, or null if not confirmed"),
-    column("origin", S, "who proposed it: baseline, random, startup, sampler or agent"),
+    column("origin", S, "who proposed it: baseline, or an origin that the kind of the strategy declares"),
     column("script", S, "SHA-256 of the training script"),
     column("knobs", S, "active knobs as JSON"),
     column("parameter_count", N, "trainable parameters, as the candidate reports them"),
@@ -428,13 +428,13 @@ INTERACTIONS = pa.schema([
 SUBGROUPS = pa.schema([
     *_CANDIDATE,
     column("dimension", S, "organism, tm_band, length_band or distance_band"),
-    column("group", S, "the organism or band"),
+    column("group", S, "the organism or band; organisms of fewer than 8 proteins are pooled as 'other organisms'"),
     column("order", N, "position of the band"),
     column("proteins", N, "test proteins in it"),
     column("mae", F, "°C, of the mean prediction over fresh seeds"),
     *_INTERVAL,
     column("bias", F, "mean of prediction minus measured, °C"),
-    column("spearman", F, "rank correlation within the group; null below 8 proteins"),
+    column("spearman", F, "rank correlation within the group; null below 8 proteins and for pooled organisms"),
 ])  # fmt: skip
 
 _COVERED = [

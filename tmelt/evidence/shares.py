@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-LEVEL = 0.95
+from tmelt.evidence.statistics import LEVEL, wilson
 
 
 def share_interval(inside: np.ndarray, clusters: np.ndarray) -> tuple[float | None, float | None]:
@@ -36,7 +36,4 @@ def share_interval(inside: np.ndarray, clusters: np.ndarray) -> tuple[float | No
     freedom = float(1 / ((size**2).sum() + pulled.sum() ** 2 - (pulled**2).sum()))
     effective = n / float(np.clip(design, 1, max(1.0, most)))
     z = float(stats.t.ppf((1 + LEVEL) / 2, freedom))
-    centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
-    half = z / (1 + z**2 / effective) * np.sqrt(share * (1 - share) / effective + z**2 / (4 * effective**2))
-    # The share itself lies inside, whatever rounding does at 0 and 1.
-    return max(0.0, min(share, centre - float(half))), min(1.0, max(share, centre + float(half)))
+    return wilson(share, effective, z)

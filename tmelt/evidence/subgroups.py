@@ -13,6 +13,7 @@ from tmelt.evidence.tables import table
 TM_EDGES = (40, 50, 60, 70)
 LENGTH_EDGES = (100, 200, 400, 800)
 IDENTITY_EDGES = (0.4, 0.6)
+POOLED = "other organisms"  # those with fewer than ORGANISM_MIN test proteins, if there are two or more
 _ROLE_KEY = ["role", "strategy", "trajectory"]
 
 
@@ -47,12 +48,25 @@ def _band(value: pl.Expr, edges: tuple[float, ...], unit: str, first: int = 0) -
 def subgroups(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """The table `subgroups`, from `winner_predictions` (and `floor_predictions`), mean predictions over seeds."""
     frame = banded(predictions, labels)
+    frame = _pool_small_organisms(frame)
     rows: list[dict[str, Any]] = []
     for dimension in ("organism", "tm_band", "length_band", "distance_band"):
         known = frame.drop_nulls(dimension)
-        for order, group in enumerate(known[dimension].unique().sort()):
+        groups = known[dimension].unique().sort().to_list()
+        for order, group in enumerate(sorted(groups, key=lambda name: name == POOLED)):
             rows += _group_rows(known.filter(pl.col(dimension) == group), dimension, group, order)
     return table(rows, SUBGROUPS)
+
+
+def _pool_small_organisms(frame: pl.DataFrame) -> pl.DataFrame:
+    """Give organisms of fewer than ORGANISM_MIN test proteins one name, unless there is only one of them."""
+    counts = frame.drop_nulls("organism").group_by("organism").agg(pl.col("protein_id").n_unique())
+    small = counts.filter(pl.col("protein_id") < ORGANISM_MIN)["organism"].to_list()
+    if len(small) < 2:
+        return frame
+    return frame.with_columns(
+        organism=pl.when(pl.col("organism").is_in(small)).then(pl.lit(POOLED)).otherwise("organism")
+    )
 
 
 def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int) -> list[dict[str, Any]]:
@@ -71,7 +85,7 @@ def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int) -> l
     )
     errors = np.abs(predictions - tm)
     ends = [group_interval(row, clusters) for row in errors]
-    enough = len(tm) >= ORGANISM_MIN
+    enough = len(tm) >= ORGANISM_MIN and group != POOLED
     rho = rank_correlation(predictions, tm) if enough else np.full(len(errors), np.nan)
     name = group.split("|", 1)[1] if dimension != "organism" else group
     return [

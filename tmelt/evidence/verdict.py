@@ -11,11 +11,11 @@ it is established, otherwise the rest of it (the fallback procedure of Wiens 200
 of the level (`tmelt.evidence.looks`). `tmelt.evidence.power` simulates this rule.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
 from tmelt.evidence.error_model import Estimate
 
@@ -79,18 +79,16 @@ def permutation_p(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> flo
     Args:
         a, b: one number per search.
     """
-    values = np.concatenate([a, b]).astype(float)
-    n = len(a)
-    observed = abs(values[:n].mean() - values[n:].mean()) - 1e-12
-    if math.comb(len(values), n) <= _EXACT:
-        chosen = np.array(list(itertools.combinations(range(len(values)), n)))
-        sampled = 0
-    else:
-        sampled = _SAMPLED
-        chosen = rng.permuted(np.tile(np.arange(len(values)), (sampled, 1)), axis=1)[:, :n]
-    left = values[chosen].sum(axis=1)
-    extreme = np.abs(left / n - (values.sum() - left) / (len(values) - n)) >= observed
-    return float((extreme.sum() + bool(sampled)) / (len(chosen) + bool(sampled)))
+    splits = math.comb(len(a) + len(b), len(a))
+    found = stats.permutation_test(
+        (np.asarray(a, float), np.asarray(b, float)),
+        lambda left, right, axis: np.abs(left.mean(axis=axis) - right.mean(axis=axis)),
+        vectorized=True,
+        alternative="greater",
+        n_resamples=splits if splits <= _EXACT else _SAMPLED,
+        rng=rng,
+    )
+    return float(found.pvalue)
 
 
 def least_p(n_a: int, n_b: int) -> float:

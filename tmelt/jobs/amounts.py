@@ -3,7 +3,7 @@
 import itertools
 
 from tmelt.config import Config
-from tmelt.strategies import AGENTS
+from tmelt.strategies.registry import kind_of
 
 OVERHEAD_MB = 1500  # Snakemake (twice, in a job of a cluster) and the harness
 
@@ -46,7 +46,7 @@ def job_group(config: Config, strategy: str, trajectory: int, iteration: int) ->
     An agent's proposals stay out, because a compute node may have no network.
     """
     search = f"{config.study}-{strategy}-t{trajectory}"
-    if config.runtime.group == "trial" or config.extent.strategies[strategy].kind in AGENTS:
+    if config.runtime.group == "trial" or kind_of(config.extent.strategies[strategy].kind).agent:
         return f"{search}-i{iteration}"
     return f"{search}-b{iteration // config.runtime.block}"
 

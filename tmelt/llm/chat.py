@@ -1,4 +1,4 @@
-"""Build a LangChain chat model from the settings and ask it: with the playbook, all that uses LangChain."""
+"""Build a LangChain chat model from the settings and ask it: all that uses LangChain but the playbook."""
 
 import logging
 import os
@@ -47,7 +47,6 @@ class Chat:
         self,
         settings: LLMSettings,
         model: "BaseChatModel | None" = None,
-        search_seed: int = 0,
         dialect: Dialect = DEFAULT,
     ):
         """Build the model; nothing is sent yet.
@@ -55,7 +54,6 @@ class Chat:
         Args:
             settings: the model, its server and parameters.
             model: a LangChain chat model instead of the one that the settings name.
-            search_seed: what the playbook varies by.
             dialect: how the server wants to be asked.
 
         Raises:
@@ -69,9 +67,7 @@ class Chat:
         if model is not None:
             self._model = model
         elif settings.scripted:
-            from tmelt.llm.playbook import Playbook
-
-            self._model = Playbook(search_seed=search_seed)
+            raise ValueError("a scripted model is given by the caller")
         else:
             self._model = _build(settings, self.key, dialect, self._wire)
         for name in _TALKATIVE:
@@ -81,7 +77,7 @@ class Chat:
         """`text` without the API key."""
         return text.replace(self.key, "[key]") if self.key else text
 
-    def send(self, messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    def send(self, messages: Sequence[Mapping[str, str]], briefing: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Ask once and return the reply as JSON to record (tmelt.llm.arrival), without the key.
 
         Exceptions are the provider's own, or TimeoutError when the whole reply took too long. The clients' time-outs
@@ -92,10 +88,11 @@ class Chat:
 
         kinds = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
         prompt = [kinds[message["role"]](content=message["content"]) for message in messages]
+        beside = {} if briefing is None else {"briefing": briefing}  # of a scripted model
 
         def invoke() -> "AIMessage":
             with tracing_context(enabled=False):
-                return self._model.invoke(prompt, config={"callbacks": []})
+                return self._model.invoke(prompt, config={"callbacks": []}, **beside)
 
         if not self.remote:
             return recordable(invoke(), {}, self.scrub)

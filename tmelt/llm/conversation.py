@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tmelt.llm.chat import Chat
 
 T = TypeVar("T")
+Scripted = Callable[[int], "BaseChatModel"]
 _REASK = Path(__file__).with_name("reask.md")
 _FORMAT = 1  # of the transcript files
 
@@ -54,6 +55,7 @@ class Conversation:
         model: "BaseChatModel | None" = None,
         search_seed: int = 0,
         dialect: Dialect = DEFAULT,
+        scripted: Scripted | None = None,
     ):
         """Nothing is imported, built or sent before the first call that no record answers.
 
@@ -65,6 +67,7 @@ class Conversation:
             model: a LangChain chat model instead of the one that the settings name.
             search_seed: what the playbook varies by between searches; an LLM is not told it.
             dialect: how the server wants to be asked, found by a probe (tmelt.llm.probe).
+            scripted: makes the scripted model of a search from its seed, if the settings ask for one.
         """
         if replay not in ("off", "fill", "strict"):
             raise InputError(f"replay: {replay!r}: one of off, fill, strict")
@@ -74,6 +77,7 @@ class Conversation:
         self._spent = spent
         self._given = model
         self._search_seed = search_seed
+        self._scripted = scripted
         self._dialect = dialect
         self._chat: Chat | None = None
         self._transcripts: list[str] = []
@@ -103,7 +107,15 @@ class Conversation:
         """File names of the calls that this conversation used, in order."""
         return list(self._transcripts)
 
-    def ask(self, *, system: str, user: str, parse: Callable[[str], T], purpose: str) -> T:
+    def ask(
+        self,
+        *,
+        system: str,
+        user: str,
+        parse: Callable[[str], T],
+        purpose: str,
+        briefing: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> T:
         """What `parse` makes of the model's reply; after a ReplyError the model is told and asked again.
 
         Args:
@@ -111,6 +123,7 @@ class Conversation:
             user: the question.
             parse: turns a reply's text into the wanted value, or raises ReplyError.
             purpose: a word for people who read the transcripts.
+            briefing: what the messages say, as JSON, for a scripted model; an LLM is not given it.
 
         Raises:
             NoUsableReply: `max_asks` replies could not be used.
@@ -120,9 +133,10 @@ class Conversation:
             InfrastructureError: no reply in spite of retries.
         """
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        told = briefing() if briefing is not None and self.settings.scripted else None
         errors: list[str] = []
         while len(errors) < self.settings.max_asks:
-            record = self._call(messages, purpose)
+            record = self._call(messages, purpose, told)
             reply = record["reply"]
             self._refuse_cut_prompt(record)
             try:
@@ -170,7 +184,9 @@ class Conversation:
             " with runtime.replay: off"
         )
 
-    def _call(self, messages: Sequence[Mapping[str, str]], purpose: str) -> dict[str, Any]:
+    def _call(
+        self, messages: Sequence[Mapping[str, str]], purpose: str, briefing: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The record of the next call: found or made."""
         number = len(self._transcripts) + 1
         request = {
@@ -178,6 +194,7 @@ class Conversation:
             "parameters": self.settings.parameters
             | ({"search_seed": self._search_seed} if self.settings.scripted else {}),
             "messages": [dict(message) for message in messages],
+            **({"briefing": briefing} if briefing is not None else {}),
         }
         request_hash = sha256_json(request)
         if self.replay == "strict":
@@ -235,7 +252,7 @@ class Conversation:
         raw = _received(pending, request_hash)
         if raw is None:
             self._check_budget(messages)
-            self._chat = self._chat or Chat(self.settings, self._given, self._search_seed, self._dialect)
+            self._chat = self._chat or Chat(self.settings, self._model(), self._dialect)
             raw = self._send(self._chat, messages, pending, record)
         answer = interpret(raw, messages, self.settings.max_tokens, self._dialect.answer)
         usage = answer.usage
@@ -252,6 +269,12 @@ class Conversation:
         pending.unlink(missing_ok=True)
         return sealed
 
+    def _model(self) -> "BaseChatModel | None":
+        """The model that the caller gave, or its scripted one; None for the one that the settings name."""
+        if self._given is None and self._scripted is not None and self.settings.scripted:
+            return self._scripted(self._search_seed)
+        return self._given
+
     def _send(
         self, chat: "Chat", messages: Sequence[Mapping[str, str]], pending: Path, record: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -261,7 +284,7 @@ class Conversation:
         """
         attempts = record["attempts"]
         if not chat.remote:  # the playbook: nothing is paid, so there is no journal to keep
-            raw = chat.send(messages)
+            raw = chat.send(messages, record["request"].get("briefing"))
             attempts.append({"time": _now(), "outcome": "replied", "latency_s": 0.0, "error": None})
             return raw
 
@@ -299,6 +322,7 @@ def conversation_for(
     replay: str,
     search_seed: int = 0,
     dialect: Dialect = DEFAULT,
+    scripted: Scripted | None = None,
 ) -> Conversation:
     """The conversation of one proposal, from its strategy's options.
 
@@ -309,6 +333,7 @@ def conversation_for(
         replay: off, fill or strict.
         search_seed: of the whole search, for the playbook.
         dialect: of the model's server.
+        scripted: makes the scripted model, if the options ask for one.
 
     Raises:
         InputError: an illegal setting.
@@ -321,7 +346,7 @@ def conversation_for(
         strategy = trajectory.parent.name
         raise InputError(f"config: {first_complaint(error, 'extent', 'strategies', strategy)}") from None
     spent = Spent.before(history, trajectory) if settings.budget else Spent()
-    return Conversation(settings, folder, spent, replay, search_seed=search_seed, dialect=dialect)
+    return Conversation(settings, folder, spent, replay, search_seed=search_seed, dialect=dialect, scripted=scripted)
 
 
 def _what_came_back(answer: Answer, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from tmelt.files import sha256_json
 
 # Tokens of a prompt beside the history: task and knobs; for agents that write scripts also the contract and a script.
 _REST, _REST_WITH_SCRIPT = 4_000, 10_000
-_WRITE_SCRIPTS = ("ua", "ua_bo")
 _DEPENDS_ON = ("model", "base_url", "api_key_env", "temperature", "max_tokens", "extra")
 
 
@@ -28,6 +27,7 @@ def model_id(kind: str, options: Mapping[str, Any], memory_tokens: int) -> str |
 
 def longest_prompt(kind: str, options: Mapping[str, Any], memory_tokens: int) -> int:
     """Return how many tokens the longest prompt of a strategy may have, by the count that bounds its history."""
-    asked = options.get("agent", kind)  # a placebo or an obfuscated view stands for another kind
-    rest = _REST_WITH_SCRIPT if asked in _WRITE_SCRIPTS else _REST
+    from tmelt.strategies.registry import asked_kind, kind_of
+
+    rest = _REST_WITH_SCRIPT if asked_kind(kind_of(kind), options).writes_scripts else _REST
     return options.get("memory_tokens", memory_tokens) + rest

@@ -1,19 +1,10 @@
 """Controls on the page: impossible studies, other faults of trial 0, control arms, and what agents are told."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from tmelt.evidence.comparison import REFERENCE
 from tmelt.report.inputs import Study
 from tmelt.report.words import listing
-
-# Kinds that are no contestants: what each of them controls for.
-CONTROLS = {
-    "local": "makes the restricted agent's moves at random, without an LLM",
-    "llm_seeded": "asks the agent once, then a sampler goes on",
-    "placebo": "shows the agent outcomes that were shuffled between trials",
-    "obfuscated": "hides from the agent what the task and the knobs are",
-}
 
 
 def control_notes(study: Study) -> Iterator[tuple[str, str, str]]:
@@ -25,8 +16,8 @@ def control_notes(study: Study) -> Iterator[tuple[str, str, str]]:
         if not isinstance(baseline, str):
             which = f"{baseline['planted']} other faults were planted in it (seed {baseline['seed']})"
         yield "note", "Trial 0 is not the published one.", f"By design.baseline {which}."
-    arms = [(name, study.settings.get(name, {}).get("kind")) for name in study.strategies]
-    told = [f"{name} {CONTROLS[kind]}" for name, kind in arms if kind in CONTROLS]
+    arms = [(name, study.kind(name)) for name in study.strategies]
+    told = [f"{name} {kind.control}" for name, kind in arms if kind and kind.control]
     if told:
         yield "note", "Control arms.", f"{'; '.join(told)}."
 
@@ -71,16 +62,24 @@ def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
         )
 
 
+def _searches_without_llm(study: Study) -> str:
+    """The subject of what searches without an LLM are told, by the titles of their kinds."""
+    declared = [kind for name in study.strategies if (kind := study.kind(name)) and not kind.agent]
+    titles = listing(list(dict.fromkeys(kind.title for kind in declared))) or "a search without an LLM"
+    return f"{titles[:1].upper()}{titles[1:]} {'get' if ' and ' in titles else 'gets'}"
+
+
 def what_is_told(study: Study) -> str:
     """What agents are told and samplers are not; empty without agents."""
     agents = [name for name in study.strategies if study.model(name)]
     if not agents:
         return ""
-    kinds: dict[str, Any] = {name: study.settings.get(name, {}).get("kind") for name in agents}
-    scripts = [name for name, kind in kinds.items() if kind in ("ua", "ua_bo")]
+    kinds = {name: study.kind(name) for name in agents}
+    scripts = [name for name, kind in kinds.items() if kind and kind.writes_scripts]
+    hidden = [name for name, kind in kinds.items() if kind and kind.hides_task]
     parts = [
-        "Random search, local search and BO get the ranges of the knobs, and of each trial its values and its "
-        "validation error or failure.",
+        f"{_searches_without_llm(study)} the ranges of the knobs, and of each trial its values and its validation "
+        "error or failure.",
         f"Agents ({listing(agents)}) are also told the meaning of each knob, that the task is melting temperature from "
         "frozen ESM-2 embeddings, the data set's description and split sizes, the budget of a run, and of each trial "
         "the errors on fit and stop proteins, the margin, training seconds, decisions, failure messages and earlier "
@@ -90,9 +89,9 @@ def what_is_told(study: Study) -> str:
     ]
     if scripts:
         parts.insert(2, f"{listing(scripts)} see and write the training script, so their search space is larger.")
-    if hidden := [name for name, kind in kinds.items() if kind == "obfuscated"]:
+    if hidden:
         parts.append(f"{listing(hidden)}: the same numbers, without the names and meanings.")
-    if scripted := [name for name in study.scripted if kinds.get(name) != "obfuscated"]:
+    if scripted := [name for name in study.scripted if name not in hidden]:
         parts.append(
             f"The scripted playbook of {listing(scripted)} holds its authors' knowledge: it tries remedies of the "
             "published faults early. What it gains there is no result of a search."

@@ -1,5 +1,7 @@
 """Everything that a report is made from, read once."""
 
+import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,9 +20,8 @@ from tmelt.protocol import differences
 from tmelt.protocol_record import Protocol, read_protocol
 from tmelt.records import to_json
 from tmelt.schema import AUDIT, CLEANING, SPLITS, as_frame, read_table
-
-# Order in which strategies are shown: by what searches, never by how well.
-_KINDS = ("random", "local", "bo", "llm_seeded", "centaur", "placebo", "obfuscated", "ra", "ua", "ra_bo", "ua_bo")
+from tmelt.strategies.kind import Kind
+from tmelt.strategies.registry import kind_of
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,19 @@ class Study:
 
     @cached_property
     def strategies(self) -> list[str]:
-        """Names in the order in which they are shown: simple searches first, then agents, then hybrids."""
+        """Names in the order in which they are shown: by what searches (`order` of its kind), never by how well."""
 
-        def place(name: str) -> tuple[int, str]:
-            kind = self.settings.get(name, {}).get("kind", name)
-            return _KINDS.index(kind) if kind in _KINDS else len(_KINDS), name
+        def place(name: str) -> tuple[float, str]:
+            kind = self.kind(name)
+            return kind.order if kind else math.inf, name
 
         return sorted(self["trials"]["strategy"].unique().to_list(), key=place)
+
+    def kind(self, strategy: str) -> Kind | None:
+        """The kind of a strategy; None if the package that declares it is not installed where the report is made."""
+        with contextlib.suppress(InputError):
+            return kind_of(self.settings.get(strategy, {}).get("kind", strategy))
+        return None
 
     @cached_property
     def scripted(self) -> list[str]:

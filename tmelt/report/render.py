@@ -9,7 +9,7 @@ import vl_convert as vlc
 from markupsafe import Markup
 
 from tmelt.files import atomic_path, write_text
-from tmelt.report.figures.theme import COLOURS, PAPER, Figure
+from tmelt.report.figures.theme import COLOURS, PAPER, Figure, styled
 
 _VL_VERSION = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 # vl-convert completes relative links with its own address; they mean places of the page.
@@ -20,12 +20,13 @@ _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 _IDENTIFIER = re.compile(r'(?:(?<=\bid=")|(?<=url\(#))(clip|gradient_)(\d+)')
 _VARIABLES = {re.compile(re.escape(colour), re.IGNORECASE): f"var(--{name})" for name, colour in COLOURS.items()}
 PNG_SCALE = 2
+_STRETCH = 1.12  # at most, of a drawing on the page
 
 
 def svg_of(figure: Figure) -> str:
     """The figure as SVG, places rounded to 0.01 px; texts stay as they are."""
     with alt.data_transformers.enable("default", max_rows=None):
-        specification = figure.chart.to_dict()
+        specification = styled(figure.chart).to_dict()
     svg = vlc.vegalite_to_svg(specification, vl_version=_VL_VERSION)
     svg = _GEOMETRY.sub(lambda places: _LONG_NUMBER.sub(_rounded, places[0]), svg)
     # vl-convert numbers clip paths on through a process; the same figure has to give the same bytes.
@@ -37,15 +38,14 @@ def _rounded(match: re.Match[str]) -> str:
     return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
 
 
-def inline(svg: str, figure: Figure, variant: str) -> Markup:
+def inline(svg: str, figure: Figure) -> Markup:
     """An SVG for the page: its colours follow light and dark, its links lead to the page's sections.
 
     Args:
         svg: from `svg_of`; every text in it is already escaped.
-        variant: a word that makes ids unique on the page.
     """
     svg = _LINK.sub('tabindex="-1" href="#', svg)
-    svg = _IDENTIFIER.sub(rf"{figure.name}-{variant}-\1\2", svg)
+    svg = _IDENTIFIER.sub(rf"{figure.name}-\1\2", svg)
     for pattern, variable in _VARIABLES.items():
         svg = pattern.sub(variable, svg)
     svg = _FONT.sub("", svg)  # the style sheet names it once
@@ -55,7 +55,7 @@ def inline(svg: str, figure: Figure, variant: str) -> Markup:
     label = Markup.escape(figure.title)
     return Markup(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="group" aria-label="{label}" {size[0]}'
-        f' style="width:{width[1]}px">{body}'
+        f' style="max-width:{_STRETCH * int(width[1]):.0f}px">{body}'
     )
 
 

@@ -19,6 +19,7 @@ from tmelt.report.code import Diff, diff_scripts
 from tmelt.report.inputs import Study
 from tmelt.report.words import anchor, count, dollars, number, seconds, shortened, value
 from tmelt.schema import read_table
+from tmelt.strategies.registry import origins
 
 INLINED = 300  # trials beyond which only kept, best and failed ones get a section
 _BEST = 3  # of each search, where not all are shown
@@ -75,7 +76,7 @@ def chosen_trials(study: Study) -> tuple[pl.DataFrame, str]:
     failures = len(shown.filter(pl.col("status") != "ok"))
     told = (
         f"The study has {len(trials):,} trials. This page holds {len(shown):,} of them: those that became the "
-        f"incumbent, the {_BEST} best of each search, and {failures:,} of {len(failed):,} failed ones. The others lie "
+        f"incumbent, the {_BEST} best of each search, and {failures:,} of {len(failed):,} failed ones. The others are "
         "in the study's folders."
     )
     return shown.sort("strategy", "trajectory", "iteration"), told
@@ -146,10 +147,7 @@ def _section(
 def _origin(row: Mapping[str, Any]) -> str:
     return {
         "baseline": "the reference candidate at its defaults",
-        "random": "drawn at random",
-        "startup": "a first draw of the sampler",
-        "sampler": "proposed by the sampler",
-        "agent": "proposed by the agent, without a word",
+        **origins(),
     }.get(row["origin"], row["origin"])
 
 
@@ -199,7 +197,7 @@ def _script_change(study: Study, row: Mapping[str, Any], before: Mapping[str, An
     ]
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        return None, f"{missing[0].relative_to(study.folder)} is not there, so its difference cannot be shown"
+        return None, f"{missing[0].relative_to(study.folder)} is missing, so the difference cannot be shown"
     return diff_scripts(read_script(paths[0]), read_script(paths[1]), _DIFF_ROWS), ""
 
 

@@ -30,6 +30,11 @@ def percent(share: float | None) -> str:
     return DASH if share is None else f"{number(100 * share, 0)} %"
 
 
+def p_text(p: float | None) -> str:
+    """A p value to two digits."""
+    return DASH if p is None else f"{p:.2g}"
+
+
 def difference(row: Mapping[str, Any]) -> str:
     """The difference of a row of `comparison`, or that both sides are one candidate."""
     return "same candidate" if row["note"] == SAME else number(row["difference"], signed=True)

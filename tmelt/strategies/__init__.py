@@ -5,37 +5,22 @@ Strategies without an LLM use `val_mae` in hundredths. What an agent is told of 
 tmelt.strategies.coarse: its scripts could measure the labels. In the rounds of hybrids and in the centaur the sampler
 has hundredths, and the agent sees what the sampler proposed and, in the centaur, the state of CMA-ES.
 
-To add one: write `propose(history, context) -> Proposal` and `OPTIONS` (a pydantic model) in a module here, and name it
-in `MODULES` (in `AGENTS`, too, if it asks an LLM) and in tmelt.config.Strategy.kind. CONTRIBUTING.md has the rest.
+A kind is declared once, as `KIND` in its own module here or in an installed package (tmelt.strategies.registry).
+CONTRIBUTING.md says how to add one.
 """
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tmelt.errors import InputError
 from tmelt.history import History, Proposal
 from tmelt.knobs import Space
 from tmelt.strategies.seeds import seed_of
 
 if TYPE_CHECKING:
     from tmelt.llm import Conversation
-
-MODULES = {
-    "random": "tmelt.strategies.random",
-    "local": "tmelt.strategies.local",
-    "bo": "tmelt.strategies.bo",
-    "ra": "tmelt.strategies.ra",
-    "ua": "tmelt.strategies.ua",
-    "ra_bo": "tmelt.strategies.ra_bo",
-    "ua_bo": "tmelt.strategies.ua_bo",
-    "centaur": "tmelt.strategies.centaur",
-    "llm_seeded": "tmelt.strategies.llm_seeded",
-    "placebo": "tmelt.strategies.placebo",
-    "obfuscated": "tmelt.strategies.obfuscated",
-}
-AGENTS = frozenset({"ra", "ua", "ra_bo", "ua_bo", "centaur", "llm_seeded", "placebo", "obfuscated"})
 
 
 @dataclass(frozen=True)
@@ -73,13 +58,23 @@ class Context:
 
 
 def propose(history: History, context: Context) -> Proposal:
-    """The next candidate. For every strategy trial 0 is the baseline, and a person's pause or veto counts."""
+    """The next candidate. For every strategy trial 0 is the baseline, and a person's pause or veto counts.
+
+    Raises:
+        InputError: the kind or an option is unknown, or the kind proposes with an origin that it does not declare.
+    """
     from tmelt.strategies.guidance import apply_veto, pause
+    from tmelt.strategies.registry import asked_kind, kind_of
 
     if context.iteration == 0:
         return Proposal(knobs=context.space.defaults(), script=context.reference, origin="baseline")
     if paused := pause(history, context.folder, context.iteration):
         return paused
-    module = importlib.import_module(MODULES[context.kind])
-    function: Callable[[History, Context], Proposal] = module.propose
-    return apply_veto(function(history, context), context.folder, context.iteration)
+    kind = kind_of(context.kind)
+    proposal = kind.propose(history, context)
+    if proposal.status == "proposed" and proposal.origin not in asked_kind(kind, context.options).origins:
+        raise InputError(
+            f"strategy {context.strategy}: its kind {kind.name} proposed with an undeclared origin, {proposal.origin!r}"
+            "; add it to `origins` of its KIND"
+        )
+    return apply_veto(proposal, context.folder, context.iteration)

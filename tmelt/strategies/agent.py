@@ -15,7 +15,9 @@ from tmelt.errors import InputError
 from tmelt.files import sha256_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, KnobError, Space, Value, knobs_from_table
+from tmelt.notes import LookUp, Note, Oversight
 from tmelt.strategies import Context
+from tmelt.strategies.briefing import Briefing, attempts_of
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.guidance import VETOED, guidance_in_force
 from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, remember
@@ -110,7 +112,11 @@ def consult(
     values: Mapping[str, str],
     parse: Callable[[str], Proposal],
     scripts: bool,
+    reply: type[Reply],
     purpose: str = "propose",
+    log: str | None = None,
+    rounds: int = 0,
+    candidates: int = 1,
 ) -> Proposal:
     """Ask the agent and record what came of it.
 
@@ -122,7 +128,11 @@ def consult(
         values: what the program's placeholders stand for, besides `task`, `knobs`, `history`, `guidance`, `iteration`.
         parse: makes a proposal of a reply's text, or raises `tmelt.llm.ReplyError`.
         scripts: whether the agent may see and write scripts.
+        reply: the model of the JSON that is asked for.
         purpose: a word for people who read the transcripts.
+        log: the end of the log of the crash to repair.
+        rounds: completed rounds of a hybrid.
+        candidates: how many are asked for in one reply.
 
     Returns:
         The agent's proposal, `refused` or `stopped`, with the price of asking.
@@ -150,18 +160,30 @@ def consult(
         "iteration": str(context.iteration),
     }
     system, user = fill_program(program_path(context.kind), {**common, **values})
+    briefing = Briefing(
+        asked=tuple(reply.model_fields),
+        knobs={knob.name: knob for knob in space},
+        base={name: value for name, value in base.knobs.items() if name in space},
+        base_number=base.trial.iteration,
+        attempts=attempts_of(history),
+        iteration=context.iteration,
+        rounds=rounds,
+        script=base.script if scripts else None,
+        log=log,
+        guidance=words,
+        candidates=candidates,
+    )
     try:
-        proposal = conversation.ask(system=system, user=user, parse=parse, purpose=purpose)
+        proposal = conversation.ask(system=system, user=user, parse=parse, purpose=purpose, briefing=briefing.to_json)
         conversation.finish()
     except NoUsableReply as error:
         proposal = _unusable(base, history, error, options.stop_after_unusable)
         conversation.finish()
     except BudgetSpent as error:
         proposal = _without_change(base, "stopped", str(error))
-    state = {**(proposal.state or {}), **({"human": {"guidance": words}} if words else {})}
     return replace(
         proposal,
-        state=state or None,
+        state=(*proposal.state, *([Oversight(guidance=words)] if words else [])),
         cost_usd=conversation.cost_usd,
         llm_calls=conversation.calls,
         prompt_tokens=conversation.prompt_tokens,
@@ -196,10 +218,10 @@ def _unusable(base: Base, history: History, error: "NoUsableReply", limit: int |
 
 def agent_proposal(
     reply: Reply, base: Base, knobs: Mapping[str, Value], *, script: str, declared: Sequence[Mapping[str, Any]] = (),
-    state: Mapping[str, Any] | None = None, subspace: Mapping[str, Any] | None = None,
+    state: Sequence[Note] = (), subspace: Mapping[str, Any] | None = None,
 ) -> Proposal:  # fmt: skip
     """A proposal out of a checked reply; what it asks to look up is kept for the next question."""
-    wishes = {"look_up": sorted(set(reply.look_up))} if reply.look_up else {}
+    wishes = [LookUp(trials=tuple(sorted(set(reply.look_up))))] if reply.look_up else []
     return Proposal(
         knobs=knobs,
         script=script,
@@ -210,14 +232,15 @@ def agent_proposal(
         expected_effect=reply.expected_effect,
         subspace=subspace,
         declared_knobs=tuple(declared),
-        state={**(state or {}), **wishes} or None,
+        state=(*state, *wishes),
     )
 
 
 def asked_for(history: History) -> list[int]:
     """The trials that the agent, when last asked, wanted to see in full."""
     last = next((trial for trial in reversed(history) if trial.origin == "agent"), None)
-    return list((last.proposal["state"] or {}).get("look_up", [])) if last else []
+    wish = last.note(LookUp) if last else None
+    return list(wish.trials) if wish else []
 
 
 def task_text(facts: Mapping[str, Any]) -> str:

@@ -7,9 +7,10 @@ Every sampler searches the whole conditional space:
 - `gp`: one space with all knobs; the inactive ones are told at their default.
 - `cmaes`: every knob has a coordinate or a probability, see `tmelt.strategies.cma`.
 - `qmc`: every knob has a dimension of one sequence; results are not looked at.
+- any other sampler by its class (tmelt.strategies.named_sampler): as `gp`.
 
 Failed trials have no value in any file. What a sampler makes of them is its option `failures`:
-- `avoid`: TPE is told PRUNED, which it counts among the bad ones; the GP and CMA-ES believe, for this one ask, the
+- `avoid`: TPE is told PRUNED, which it counts among the bad ones; all other samplers believe, for this one ask, the
   largest validation error measured so far.
 - `ignore`: they are left out (Optuna's FAIL). Then nothing is learnt from a failure, and a sampler whose best guess
   fails makes the same guess again: on a landscape with a cliff univariate TPE and the GP spent the rest of their budget
@@ -30,21 +31,31 @@ one, and may differ in the last digits, hence in its proposal, on another kind o
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from tmelt.files import sha256_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Space, Value
+from tmelt.notes import Note, Sampled
 from tmelt.strategies import Context
+from tmelt.strategies.kind import SAMPLED, Kind
+from tmelt.strategies.knew import closest, told
 from tmelt.strategies.local import drawn_names, moved, open_knobs
-from tmelt.strategies.options import read_options
+from tmelt.strategies.named_sampler import build_sampler, code_of, is_name
 from tmelt.strategies.optuna_space import ask, inside, measured, study_of
 from tmelt.strategies.random import DRAWS, USED_UP, configuration, draw, tried, value_at
 
+# What a sampler's answer is, for the rationale.
+_WORDS = {
+    "tpe": "of the candidates drawn, the one most likely among the better trials and least among the others (TPE)",
+    "gp": "the candidate with the largest expected improvement by a Gaussian process",
+    "cmaes": "a draw around the mean of the best trials, with the spread that they suggest (CMA-ES)",
+    "qmc": "the next point of a sequence that covers the space evenly (Sobol')",
+}
 ASKS = 5  # asks of the sampler for a configuration that is new, before knobs of its last one are redrawn
 
 
@@ -91,7 +102,41 @@ class Qmc(BaseModel):
     sampler: Literal["qmc"] = "qmc"
 
 
-Options = Annotated[Tpe | Gp | Cmaes | Qmc, Field(discriminator="sampler")]
+class Named(_Model):
+    """Any other sampler of Optuna or OptunaHub, see tmelt.strategies.named_sampler."""
+
+    sampler: str = Field(description="`package.module.Class` of an installed package, or `path:Class`")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the class but `seed`")
+
+    @field_validator("sampler")
+    @classmethod
+    def _named(cls, sampler: str) -> str:
+        if not is_name(sampler):
+            own = ", ".join(_OWN)
+            raise ValueError(
+                f"{sampler!r}: expected one of {own}, or a class as `package.module.Class` or `path:Class`"
+            )
+        return sampler
+
+
+_OWN: dict[str, type[BaseModel]] = {"tpe": Tpe, "gp": Gp, "cmaes": Cmaes, "qmc": Qmc}
+
+
+def _tag(options: Any) -> str:
+    """Which of the classes the options are for."""
+    sampler = options.get("sampler") if isinstance(options, Mapping) else getattr(options, "sampler", None)
+    return sampler if isinstance(sampler, str) and sampler in _OWN else "named"
+
+
+AnySampler = Tpe | Gp | Cmaes | Qmc | Named
+Options = Annotated[
+    Annotated[Tpe, Tag("tpe")]
+    | Annotated[Gp, Tag("gp")]
+    | Annotated[Cmaes, Tag("cmaes")]
+    | Annotated[Qmc, Tag("qmc")]
+    | Annotated[Named, Tag("named")],
+    Discriminator(_tag),
+]
 
 
 @dataclass(frozen=True)
@@ -101,17 +146,16 @@ class Suggestion:
     knobs: dict[str, Value]
     origin: Literal["startup", "sampler"]
     rationale: str  # what the sampler knew and did
-    # Goes into Proposal.state: whether a model chose it, and by what CMA-ES finds its samples.
-    state: Mapping[str, Any] = field(default_factory=lambda: {"model_based": False})
+    state: tuple[Note, ...] = (Sampled(model_based=False),)  # with the sample of CMA-ES
 
 
-def bo_options(options: Mapping[str, Any], strategy: str) -> Tpe | Gp | Cmaes | Qmc:
+def bo_options(options: Mapping[str, Any], strategy: str) -> AnySampler:
     """The options of `extent.strategies.<strategy>`.
 
     Raises:
         InputError: an unknown sampler, an option that the sampler does not have, or an illegal value.
     """
-    return read_options(Options, {"sampler": "tpe", **options}, strategy)
+    return KIND.read(options, strategy)
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -143,7 +187,7 @@ def suggest(
     trials: Sequence[Trial],
     space: Space,
     script_sha256: str,
-    options: Tpe | Gp | Cmaes | Qmc,
+    options: AnySampler,
     *,
     seed: int,
     search_seed: int,
@@ -168,9 +212,7 @@ def suggest(
     known = inside(trials, space, script_sha256)
     good = [trial for trial in known if measured(trial)]
     generator = np.random.default_rng(seed)
-    left_out = len(trials) - len(known)
-    told = f"{len(good)} trials told, {len(known) - len(good)} failed"
-    told += f" ({left_out} of another script or outside these ranges not told)" if left_out else ""
+    knew = told(len(good), len(known) - len(good), len(trials) - len(known))
     moves = options.moves if isinstance(options, _Model) else None
     centre = min(good, key=lambda trial: (trial.val_mae, trial.iteration)).knobs if good else space.defaults()
 
@@ -178,31 +220,33 @@ def suggest(
         for index in range(len(trials), len(trials) + ASKS):
             knobs = _sobol(space, search_seed, index)
             if configuration(knobs) not in used:
-                return Suggestion(knobs, "sampler", f"qmc: point {index} of the sequence")
-        return _redrawn(knobs, space, generator, used, "qmc")
+                return Suggestion(knobs, "sampler", f"{_WORDS['qmc']} (point {index}); results are not looked at")
+        return _redrawn(knobs, space, generator, used, _WORDS["qmc"])
     if len(good) < options.startup:
         knobs = draw(space, generator)
         if moves:
             knobs = moved(centre, _only(knobs, drawn_names(centre, space, moves, generator)), space)
         if configuration(knobs) in used:
-            return _redrawn(knobs, space, generator, used, f"startup of {options.sampler}", "startup")
-        return Suggestion(knobs, "startup", f"{options.sampler}: drawn at random, {told} of {options.startup}")
+            return _redrawn(knobs, space, generator, used, "drawn at random", "startup")
+        text = f"drawn at random; {options.sampler} begins with {options.startup} measured trials and was {knew}"
+        return Suggestion(knobs, "startup", text)
     if not open_knobs(space):
-        return _redrawn(space.defaults(), space, generator, used, options.sampler)
+        return _redrawn(space.defaults(), space, generator, used, "no knob is open")
 
+    words = f"{_WORDS.get(options.sampler, f'the suggestion of {options.sampler}')}; {knew}"
     ask_once = _asker(known, space, options, seed)
     for _ in range(ASKS):
         knobs, state = ask_once()
         if moves:
             knobs = moved(centre, _only(knobs, drawn_names(centre, space, moves, generator)), space)
         if configuration(knobs) not in used:
-            return Suggestion(knobs, "sampler", f"{options.sampler}: {told}", state)
-    return _redrawn(knobs, space, generator, used, f"{options.sampler}: {told}")
+            return Suggestion(knobs, "sampler", f"{words}; {closest(good, knobs, space)}", state)
+    return _redrawn(knobs, space, generator, used, words)
 
 
 def _asker(
-    known: Sequence[Trial], space: Space, options: Tpe | Gp | Cmaes, seed: int
-) -> Callable[[], tuple[dict[str, Value], Mapping[str, Any]]]:
+    known: Sequence[Trial], space: Space, options: Tpe | Gp | Cmaes | Named, seed: int
+) -> Callable[[], tuple[dict[str, Value], tuple[Note, ...]]]:
     """A function that asks the sampler: each call goes on where the last one ended, and avoids its answer."""
     avoid = options.failures == "avoid"
     if isinstance(options, Cmaes):
@@ -215,9 +259,13 @@ def _asker(
     if isinstance(options, Tpe):
         sampler = _tpe(options, seed)
         study = study_of(known, space, sampler, failed_as="prune" if avoid else "fail")
-        return lambda: (ask(study, space), {"model_based": True})
-    study = study_of(known, space, _gp(options, seed), flat=True, failed_as="worst" if avoid else "fail")
-    return lambda: (ask(study, space, flat=True), {"model_based": True})
+        return lambda: (ask(study, space), (Sampled(model_based=True),))
+    if isinstance(options, Named):
+        sampler = build_sampler(options.sampler, options.arguments, seed, "config: sampler")
+    else:
+        sampler = _gp(options, seed)
+    study = study_of(known, space, sampler, flat=True, failed_as="worst" if avoid else "fail")
+    return lambda: (ask(study, space, flat=True), (Sampled(model_based=True),))
 
 
 def _tpe(options: Tpe, seed: int):
@@ -289,3 +337,23 @@ def _redrawn(
             names = ", ".join(knob.name for knob in changed)
             return Suggestion(new, origin, f"{who}; repeated a tried configuration, so redrawn: {names}")
     return None
+
+
+def _try_out(options: AnySampler, strategy: str) -> None:
+    """Build the named sampler once."""
+    if isinstance(options, Named):
+        build_sampler(options.sampler, options.arguments, 0, f"config: extent.strategies.{strategy}.sampler")
+
+
+KIND = Kind(
+    "bo",
+    "BO",
+    propose,
+    Options,
+    order=30,
+    origins=SAMPLED,
+    sampler="always",
+    defaults={"sampler": "tpe"},
+    code=lambda options: code_of(str(options.get("sampler", ""))),
+    try_out=_try_out,
+)

@@ -21,6 +21,7 @@ from pydantic import Field
 from tmelt.files import sha256_text
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space, Value
+from tmelt.notes import CmaSample
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Options,
@@ -35,6 +36,7 @@ from tmelt.strategies.agent import (
 )
 from tmelt.strategies.bo import Cmaes, proposal_of, suggest
 from tmelt.strategies.cma import Cma, from_unit, to_unit
+from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.optuna_space import inside
 
 AXES = 3  # principal axes that are shown
@@ -55,9 +57,6 @@ class Override(Reply):
     changes: dict[str, Any] = Field(min_length=1, description="knobs with other values than in the base")
 
 
-OPTIONS = CentaurOptions
-
-
 def propose(history: History, context: Context) -> Proposal:
     """CMA-ES's next sample or, in a share of the trials, what the agent makes of it."""
     from tmelt.llm.extract import extract_json
@@ -76,11 +75,13 @@ def propose(history: History, context: Context) -> Proposal:
         start, name = (base.knobs, base.name) if reply.base == "incumbent" else (sample.knobs, "CMA-ES's candidate")
         knobs = apply_changes(start, reply.changes, context.space, of=name)
         refuse_repeat(history, knobs, base.script)
-        return agent_proposal(reply, base, knobs, script=base.script, state=injected(cma, knobs))
+        return agent_proposal(reply, base, knobs, script=base.script, state=(injected(cma, knobs),))
 
     candidate = "\n".join(f"| {name} | {value} |" for name, value in sample.knobs.items())
     values = {"cma": describe(cma), "candidate": f"| knob | value |\n|---|---|\n{candidate}"}
-    return consult(history, context, options=options, base=base, values=values, parse=parse, scripts=False)
+    return consult(
+        history, context, options=options, base=base, values=values, parse=parse, scripts=False, reply=Override
+    )
 
 
 def restored(history: Sequence[Trial], space: Space, script_sha256: str, population: int | None) -> Cma:
@@ -100,11 +101,11 @@ def overrides(context: Context, share: float) -> bool:
     return math.floor(context.iteration * share + phase) > math.floor((context.iteration - 1) * share + phase)
 
 
-def injected(cma: Cma, knobs: Mapping[str, Value]) -> dict[str, Any]:
-    """The state by which CMA-ES finds a point of the agent's in the history and tells itself."""
+def injected(cma: Cma, knobs: Mapping[str, Value]) -> CmaSample:
+    """The note by which CMA-ES finds a point of the agent's in the history and tells itself."""
     optimiser = cma.optimiser
     gaussian = [*cma.continuous, *cma.ordered]
-    coordinates: list[float] = []
+    coordinates: tuple[float, ...] = ()
     if gaussian:
         mean = optimiser._mean  # (n,)
         point = mean.copy()
@@ -115,12 +116,12 @@ def injected(cma: Cma, knobs: Mapping[str, Value]) -> dict[str, Any]:
         axes, lengths = optimiser._eigen_decomposition()  # (n, n), (n,)
         distance = float(np.linalg.norm((axes.T @ step) / lengths))
         longest = math.sqrt(len(gaussian)) + 2 * len(gaussian) / (len(gaussian) + 2)
-        coordinates = [float(x) for x in mean + (point - mean) * min(1.0, longest / max(distance, 1e-12))]
-    choices = [
+        coordinates = tuple(float(x) for x in mean + (point - mean) * min(1.0, longest / max(distance, 1e-12)))
+    choices = tuple(
         knob.choices.index(knobs[knob.name]) if knob.name in knobs else int(optimiser._q[row].argmax())
         for row, knob in enumerate(cma.categorical)
-    ]
-    return {"cma": cma.key, "coordinates": coordinates, "choices": choices}
+    )
+    return CmaSample(space=cma.key, coordinates=coordinates, choices=choices)
 
 
 def position_of(cma: Cma, knob: Knob, value: Value) -> float:
@@ -165,3 +166,15 @@ def _in_units(cma: Cma, knob: Knob, position: float) -> str:
         values = cma.ordered[knob]
         return str(values[round(position * (len(values) - 1))])
     return f"{from_unit(knob, position):.3g}"
+
+
+KIND = Kind(
+    "centaur",
+    "centaur",
+    propose,
+    CentaurOptions,
+    order=50,
+    origins={**SAMPLED, **ASKED},
+    agent=True,
+    sampler="inner",
+)

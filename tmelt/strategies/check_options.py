@@ -1,46 +1,53 @@
-"""Are a strategy's options in the config legal? Asked before any job starts."""
+"""Check the options of the strategies in the config, before any job starts."""
 
-import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tmelt.errors import InputError
-from tmelt.strategies import AGENTS, MODULES
 from tmelt.strategies.options import read_options
+from tmelt.strategies.registry import kind_of
+
+if TYPE_CHECKING:
+    from tmelt.config import Config
 
 
-def check_options(strategy: str, kind: str, options: Mapping[str, Any]) -> None:
-    """Check the options of `extent.strategies.<strategy>`, those of a hybrid's inner BO among them.
+def check_options(strategy: str, kind: str, options: Mapping[str, Any], config: "Config | None" = None) -> None:
+    """Check the options of `extent.strategies.<strategy>`, those of a hybrid's inner sampler included.
+
+    Args:
+        strategy: its name in the config.
+        kind: of the strategy.
+        options: of the strategy.
+        config: of the study, for kinds whose options depend on its space or its extent.
 
     Raises:
-        InputError: one line that names the key and what is wrong with it, a budget in dollars without a price among it.
+        InputError: one line that names the key and what is wrong with it. A budget in dollars without a price is wrong.
     """
-    if kind == "bo":
-        _check_bo(options, strategy)
-        return
-    own = dict(options)
-    if kind in ("placebo", "obfuscated"):  # an agent seen through a mask: the other options are the agent's
-        agent = read_options(importlib.import_module(MODULES[kind]).OPTIONS, own, strategy).agent
+    declared, own = kind_of(kind), dict(options)
+    if declared.mask:
+        agent = declared.read(own, strategy).agent
         own.pop("agent", None)
-        check_options(strategy, agent, own)
+        check_options(strategy, agent, own, config)
         return
-    if kind in AGENTS:
-        from tmelt.llm import LLMSettings
-        from tmelt.llm.prices import price_of
-
-        asked = {key: own.pop(key) for key in list(own) if key in LLMSettings.model_fields}
-        settings = read_options(LLMSettings, asked, strategy)
-        if settings.budget and settings.budget.usd is not None and price_of(settings)[0] is None:
-            raise InputError(
-                f"config: extent.strategies.{strategy}.price: budget.usd needs the price of {settings.model}, which is"
-                " not known here; set price: {input: …, output: …} (USD per million tokens) or budget: {tokens: …}"
-            )
-    checked = read_options(importlib.import_module(MODULES[kind]).OPTIONS, own, strategy)
-    if hasattr(checked, "bo"):  # a hybrid
-        _check_bo(checked.bo, f"{strategy}.bo")
+    if declared.agent:
+        own = _without_llm(own, strategy)
+    checked = declared.checked(own, strategy)
+    if declared.sampler == "inner" and hasattr(checked, "bo"):
+        kind_of("bo").checked(checked.bo, f"{strategy}.bo")
+    if declared.check and config is not None:
+        declared.check(checked, config, strategy)
 
 
-def _check_bo(options: Mapping[str, Any], strategy: str) -> None:
-    from tmelt.strategies.bo import bo_options
+def _without_llm(options: Mapping[str, Any], strategy: str) -> dict[str, Any]:
+    """The options without those of the LLM layer, which are checked here."""
+    from tmelt.llm import LLMSettings
+    from tmelt.llm.prices import price_of
 
-    bo_options(options, strategy)
+    asked = {key: value for key, value in options.items() if key in LLMSettings.model_fields}
+    settings = read_options(LLMSettings, asked, strategy)
+    if settings.budget and settings.budget.usd is not None and price_of(settings)[0] is None:
+        raise InputError(
+            f"config: extent.strategies.{strategy}.price: budget.usd needs the price of {settings.model}, which is"
+            " not known here; set price: {input: …, output: …} (USD per million tokens) or budget: {tokens: …}"
+        )
+    return {key: value for key, value in options.items() if key not in asked}

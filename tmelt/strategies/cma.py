@@ -13,13 +13,14 @@ An inactive knob keeps its coordinate; it drifts until the knob becomes active a
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tmelt.files import sha256_json
 from tmelt.history import Trial
 from tmelt.knobs import Knob, Space, Value
+from tmelt.notes import CmaSample, Note, Sampled
 from tmelt.strategies.optuna_space import measured, worst_of
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class Cma:
             self.optimiser.tell([(self._solution(t), t.val_mae if measured(t) else worst) for t in generation])
         self.waiting = len(told) - complete
 
-    def ask(self) -> tuple[dict[str, Value], dict[str, Any]]:
-        """A sample of the present distribution: active knobs, and the state to keep in the proposal."""
+    def ask(self) -> tuple[dict[str, Value], tuple[Note, ...]]:
+        """A sample of the present distribution: active knobs, and the notes to keep in the proposal."""
         sample = self.optimiser.ask()
         values: dict[str, Value] = {knob.name: knob.choices[0] for knob in self.space if knob.kind == "choice"}
         if self.continuous:
@@ -91,13 +92,13 @@ class Cma:
                 values[knob.name] = ordered[round(position * (len(ordered) - 1))]
         choices = [] if sample.c is None else [int(index) for index in sample.c.argmax(axis=1)]
         values |= {k.name: k.choices[index] for k, index in zip(self.categorical, choices, strict=True)}
-        raw = [] if sample._v_raw is None else [float(coordinate) for coordinate in sample._v_raw]
-        state = {"cma": self.key, "coordinates": raw, "choices": choices}
-        return self.space.complete(values), state | {"model_based": self.optimiser.generation > 0}
+        raw = () if sample._v_raw is None else tuple(float(coordinate) for coordinate in sample._v_raw)
+        note = CmaSample(space=self.key, coordinates=raw, choices=tuple(choices))
+        return self.space.complete(values), (note, Sampled(model_based=self.optimiser.generation > 0))
 
     def _is_own(self, trial: Trial) -> bool:
-        state = trial.proposal.get("state") or {}
-        return state.get("cma") == self.key
+        sample = trial.note(CmaSample)
+        return sample is not None and sample.space == self.key
 
     def _start_at(self, knobs: Mapping[str, Value]) -> None:
         """A fresh optimiser around these values of all knobs, active or not."""
@@ -125,10 +126,11 @@ class Cma:
         """The sample that became this trial."""
         from cmaes import CatCMAwM
 
-        state = trial.proposal["state"]
+        sample = trial.note(CmaSample)
+        assert sample is not None, "told are trials with a sample alone"
         width = max((len(knob.choices) for knob in self.categorical), default=0)
-        chosen = np.eye(width, dtype=bool)[state["choices"]] if self.categorical else None  # (variables, values)
-        raw = np.array(state["coordinates"]) if self.continuous or self.ordered else None  # (coordinates,)
+        chosen = np.eye(width, dtype=bool)[list(sample.choices)] if self.categorical else None  # (variables, values)
+        raw = np.array(sample.coordinates) if self.continuous or self.ordered else None  # (coordinates,)
         return CatCMAwM.Solution(c=chosen, _v_raw=raw)
 
 

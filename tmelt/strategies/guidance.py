@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from tmelt.errors import InputError, first_complaint
 from tmelt.files import write_text
 from tmelt.history import History, Proposal
+from tmelt.notes import Oversight
 
 FILE = "guidance.yaml"
 VETOED = "vetoed by a person"
@@ -91,7 +92,7 @@ def pause(history: History, folder: Path, iteration: int) -> Proposal | None:
     reason = f"paused by a person before iteration {before}; remove or raise pause_before in {folder / FILE} to go on"
     return Proposal(
         knobs=last.knobs, script="", origin=last.origin, status="stopped", parent=last.parent, error=reason,
-        state={"human": {"pause_before": before}},
+        state=(Oversight(pause_before=before),),
     )  # fmt: skip
 
 

@@ -3,13 +3,14 @@
 It is the control for what an agent brings to a search beyond its first ideas.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
 from tmelt.files import canonical_json, sha256_text
 from tmelt.history import History, Proposal, Trial
+from tmelt.knobs import Value
+from tmelt.notes import Candidates, Sampled
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Options,
@@ -23,6 +24,7 @@ from tmelt.strategies.agent import (
     refuse_repeat,
 )
 from tmelt.strategies.bo import bo_options, proposal_of, suggest
+from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.ra_bo import INNER_STARTUP
 
 
@@ -42,9 +44,6 @@ class Seeds(Reply):
     candidates: tuple[dict[str, Any], ...] = Field(description="of each candidate the knobs that differ from the base")
 
 
-OPTIONS = SeededOptions
-
-
 def propose(history: History, context: Context) -> Proposal:
     """The question and its first candidate, the next of its candidates, or the sampler's answer.
 
@@ -62,7 +61,7 @@ def propose(history: History, context: Context) -> Proposal:
             origin="startup",
             parent=asked.parent,
             rationale=f"candidate {place + 1} of those proposed in trial {asked.iteration}",
-            state={"model_based": False},
+            state=(Sampled(model_based=False),),
         )
     suggestion = suggest(
         history,
@@ -75,8 +74,9 @@ def propose(history: History, context: Context) -> Proposal:
     return proposal_of(suggestion, context)
 
 
-def _candidates(trial: Trial) -> list[Mapping[str, Any]]:
-    return (trial.proposal["state"] or {}).get("candidates", [])
+def _candidates(trial: Trial) -> tuple[dict[str, Value], ...]:
+    note = trial.note(Candidates)
+    return note.knobs if note else ()
 
 
 def _ask(history: History, context: Context, options: SeededOptions) -> Proposal:
@@ -94,7 +94,30 @@ def _ask(history: History, context: Context, options: SeededOptions) -> Proposal
             refuse_repeat(history, knobs, base.script)
         if len({canonical_json(knobs) for knobs in drawn}) < len(drawn):
             raise ReplyError("candidates: two of them are the same; propose distinct ones")
-        return agent_proposal(reply, base, drawn[0], script=base.script, state={"candidates": drawn})
+        return agent_proposal(reply, base, drawn[0], script=base.script, state=(Candidates(knobs=tuple(drawn)),))
 
     values = {"seeds": str(options.seeds)}
-    return consult(history, context, options=options, base=base, values=values, parse=parse, scripts=False)
+    return consult(
+        history,
+        context,
+        options=options,
+        base=base,
+        values=values,
+        parse=parse,
+        scripts=False,
+        reply=Seeds,
+        candidates=options.seeds,
+    )
+
+
+KIND = Kind(
+    "llm_seeded",
+    "LLM-seeded search",
+    propose,
+    SeededOptions,
+    order=40,
+    origins={**SAMPLED, **ASKED},
+    agent=True,
+    sampler="inner",
+    control="asks the agent once, then a sampler goes on",
+)

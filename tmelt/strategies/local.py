@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tmelt.history import History, Proposal
 from tmelt.knobs import Knob, Space, Value
 from tmelt.strategies import Context
+from tmelt.strategies.kind import DRAWN, Kind
 from tmelt.strategies.options import read_options
 from tmelt.strategies.random import DRAWS, USED_UP, configuration, tried, value_at
 
@@ -20,9 +21,6 @@ class LocalOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     moves: int = Field(3, ge=1, description="most knobs that one trial changes; the number is drawn evenly from 1 on")
-
-
-OPTIONS = LocalOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -70,3 +68,14 @@ def moved(base: Mapping[str, Value], drawn: Mapping[str, Value], space: Space) -
 def open_knobs(space: Space) -> Sequence[Knob]:
     """The knobs that have more than one value."""
     return [knob for knob in space if knob.kind != "choice" or len(knob.choices) > 1]
+
+
+KIND = Kind(
+    "local",
+    "local search",
+    propose,
+    LocalOptions,
+    order=20,
+    origins=DRAWN,
+    control="makes the restricted agent's moves at random, without an LLM",
+)

@@ -17,6 +17,8 @@ from tmelt.knobs import Knob, Space, Value
 from tmelt.strategies import Context, ra
 from tmelt.strategies.cma import from_unit, to_unit
 from tmelt.strategies.guidance import VETOED
+from tmelt.strategies.kind import Kind
+from tmelt.strategies.program import PROMPTS
 
 DIGITS = 6  # of a position
 # Words of the common texts that would give the task away, and what stands in their place.
@@ -38,9 +40,6 @@ class ObfuscatedOptions(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     agent: Literal["ra"] = Field("ra", description="the agent that does not know what it tunes")
-
-
-OPTIONS = ObfuscatedOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -130,7 +129,7 @@ class _Plain:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._conversation, name)
 
-    def ask(self, *, system: str, user: str, parse: Callable[[str], Proposal], purpose: str) -> Proposal:
+    def ask(self, *, system: str, user: str, parse: Callable[[str], Proposal], **rest: Any) -> Proposal:
         """As `Conversation.ask`; complaints about a reply are put in plain words as well."""
         from tmelt.llm import ReplyError
 
@@ -140,4 +139,18 @@ class _Plain:
             except ReplyError as error:
                 raise ReplyError(plain(str(error))) from None
 
-        return self._conversation.ask(system=plain(system), user=plain(user), parse=parse_plainly, purpose=purpose)
+        return self._conversation.ask(system=plain(system), user=plain(user), parse=parse_plainly, **rest)
+
+
+KIND = Kind(
+    "obfuscated",
+    "obfuscated view",
+    propose,
+    ObfuscatedOptions,
+    order=70,
+    agent=True,
+    hides_task=True,
+    mask=True,
+    program=PROMPTS / "obfuscated.md",
+    control="hides from the agent what the task and the knobs are",
+)

@@ -6,17 +6,17 @@ Whatever such an arm reaches, it did not learn from its results. The harness mea
 its winner is the candidate that was really best by validation.
 """
 
-import importlib
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tmelt.history import History, Proposal, Trial
-from tmelt.strategies import MODULES, Context
+from tmelt.strategies import Context
 from tmelt.strategies.coarse import told_mae
+from tmelt.strategies.kind import Kind
 from tmelt.strategies.memory import NOT_RUN
+from tmelt.strategies.registry import kind_of, kinds
 
 # Columns that say what was tried, not what came of it; decision and incumbent are made anew.
 _TRIED = frozenset({
@@ -29,18 +29,22 @@ class PlaceboOptions(BaseModel):
     """Options of a placebo; all others are those of its agent."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    agent: Literal["ra", "ua", "ra_bo", "ua_bo", "centaur"] = Field("ra", description="the agent that is deceived")
+    agent: str = Field("ra", description="the agent that is deceived: a kind that asks an LLM and is no control itself")
 
-
-OPTIONS = PlaceboOptions
+    @field_validator("agent")
+    @classmethod
+    def _can_be_deceived(cls, agent: str) -> str:
+        known = {name for name, kind in kinds().items() if kind.agent and not kind.control}
+        if agent not in known:
+            raise ValueError(f"{agent!r}: expected one of {', '.join(sorted(known))}")
+        return agent
 
 
 def propose(history: History, context: Context) -> Proposal:
     """What the agent proposes, given the shuffled history."""
     agent = context.options.get("agent", "ra")
     rest = {name: value for name, value in context.options.items() if name != "agent"}
-    module = importlib.import_module(MODULES[agent])
-    return module.propose(shuffled(history, context.seed), replace(context, kind=agent, options=rest))
+    return kind_of(agent).propose(shuffled(history, context.seed), replace(context, kind=agent, options=rest))
 
 
 def shuffled(history: History, seed: int) -> History:
@@ -62,3 +66,15 @@ def shuffled(history: History, seed: int) -> History:
             row["decision"] = "keep" if kept else "discard"
         rows.append(row | {"incumbent": best})
     return History([Trial.of(row) for row in rows])
+
+
+KIND = Kind(
+    "placebo",
+    "placebo",
+    propose,
+    PlaceboOptions,
+    order=60,
+    agent=True,
+    mask=True,
+    control="shows the agent outcomes that were shuffled between trials",
+)

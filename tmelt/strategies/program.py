@@ -19,7 +19,9 @@ _SECTION = re.compile(r"\{\{#(\w+)\}\}(.*?)\{\{/\1\}\}", re.DOTALL)
 
 def program_path(kind: str) -> Path:
     """The program of one kind of agent."""
-    return PROMPTS / f"{kind}.md"
+    from tmelt.strategies.registry import kind_of
+
+    return kind_of(kind).program or PROMPTS / f"{kind}.md"
 
 
 def fill_program(path: Path, values: Mapping[str, str]) -> tuple[str, str]:

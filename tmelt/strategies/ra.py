@@ -17,6 +17,7 @@ from tmelt.strategies.agent import (
     read_reply,
     refuse_repeat,
 )
+from tmelt.strategies.kind import ASKED, Kind
 
 
 class Changes(Reply):
@@ -26,7 +27,6 @@ class Changes(Reply):
 
 
 CHANGES_MAX = 3
-OPTIONS = Options
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -42,4 +42,15 @@ def propose(history: History, context: Context) -> Proposal:
         refuse_repeat(history, knobs, base.script)
         return agent_proposal(reply, base, knobs, script=base.script)
 
-    return consult(history, context, options=options, base=base, values={}, parse=parse, scripts=False)
+    return consult(history, context, options=options, base=base, values={}, parse=parse, scripts=False, reply=Changes)
+
+
+KIND = Kind(
+    "ra",
+    "restricted agent",
+    propose,
+    Options,
+    order=80,
+    origins=ASKED,
+    agent=True,
+)

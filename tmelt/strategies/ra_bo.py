@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from tmelt.history import History, Proposal
 from tmelt.knobs import KnobError, Space, Value
+from tmelt.notes import InRound
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Options,
@@ -22,6 +23,7 @@ from tmelt.strategies.agent import (
 )
 from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.coarse import told_mae
+from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.rounds import Round, current_round, narrowed, next_round_number
 
 INNER_STARTUP = 2
@@ -66,9 +68,6 @@ class Structure(Reply):
     subspace_reason: str = Field(min_length=1, max_length=4000, description="why these knobs and these ranges")
 
 
-OPTIONS = RABOOptions
-
-
 def propose(history: History, context: Context) -> Proposal:
     """The agent's trial that opens a round, or the next trial of BO in it."""
     from tmelt.llm.extract import extract_json
@@ -87,11 +86,21 @@ def propose(history: History, context: Context) -> Proposal:
         knobs = apply_changes(base.knobs, reply.changes, context.space, of=base.name)
         check_subspace(context.space, knobs, reply.subspace)
         refuse_repeat(history, knobs, base.script)
-        state = {"round": number, "subspace_reason": reply.subspace_reason}
+        state = (InRound(number=number, subspace_reason=reply.subspace_reason),)
         return agent_proposal(reply, base, knobs, script=base.script, state=state, subspace=reply.subspace)
 
     values = {"round": round_text(under_way, history, options.round)}
-    return consult(history, context, options=options, base=base, values=values, parse=parse, scripts=False)
+    return consult(
+        history,
+        context,
+        options=options,
+        base=base,
+        values=values,
+        parse=parse,
+        scripts=False,
+        reply=Structure,
+        rounds=under_way.number if under_way else 0,
+    )
 
 
 def search_round(
@@ -116,7 +125,7 @@ def search_round(
     )
     if suggestion is None:
         return None
-    place = {"round": under_way.number, "start": start.iteration, "spent": under_way.spent + 1}
+    place = InRound(number=under_way.number, start=start.iteration, spent=under_way.spent + 1)
     return Proposal(
         knobs=suggestion.knobs,
         script=script,
@@ -125,7 +134,7 @@ def search_round(
         rationale=f"round {under_way.number}, opened by trial {start.iteration}: {suggestion.rationale}",
         subspace=subspace,
         declared_knobs=tuple(start.proposal["declared_knobs"]),
-        state={**suggestion.state, **place},
+        state=(*suggestion.state, place),
     )
 
 
@@ -158,3 +167,15 @@ def round_text(last: Round | None, history: History, length: int) -> str:
         )
     lines.append(f"After your next trial BO has {length} trials inside your next subspace.")
     return "\n".join(lines)
+
+
+KIND = Kind(
+    "ra_bo",
+    "restricted agent with BO",
+    propose,
+    RABOOptions,
+    order=100,
+    origins={**SAMPLED, **ASKED},
+    agent=True,
+    sampler="inner",
+)

@@ -10,6 +10,7 @@ from tmelt.files import canonical_json
 from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Knob, Space, Value
 from tmelt.strategies import Context
+from tmelt.strategies.kind import DRAWN, Kind
 from tmelt.strategies.options import read_options
 
 DRAWS = 1000  # tries at a configuration that is new, before a space counts as used up
@@ -20,9 +21,6 @@ class RandomOptions(BaseModel):
     """Random search has none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-OPTIONS = RandomOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -69,3 +67,6 @@ def configuration(knobs: Mapping[str, Value]) -> str:
 def tried(trials: Iterable[Trial], script_sha256: str) -> set[str]:
     """Configurations that trials of this script have run, whether they succeeded or not."""
     return {configuration(trial.knobs) for trial in trials if trial.script == script_sha256}
+
+
+KIND = Kind("random", "random search", propose, RandomOptions, order=10, origins=DRAWN)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tmelt.history import History, Trial
 from tmelt.knobs import KnobError, Space, Value
+from tmelt.notes import InRound
 
 RANGE_FIELDS = frozenset({"low", "high", "choices", "fixed"})
 
@@ -26,9 +27,9 @@ class Round:
 def current_round(history: History) -> Round | None:
     """The latest round, or None before the first."""
     for spent, trial in enumerate(reversed(history)):
-        state = trial.proposal["state"] or {}
-        if trial.origin == "agent" and trial.status != "refused" and "round" in state:
-            return Round(number=state["round"], start=trial, spent=spent)
+        place = trial.note(InRound)
+        if trial.origin == "agent" and trial.status != "refused" and place is not None:
+            return Round(number=place.number, start=trial, spent=spent)
         if trial.origin == "agent":
             return None  # a round that could not begin
     return None
@@ -36,8 +37,8 @@ def current_round(history: History) -> Round | None:
 
 def next_round_number(history: History) -> int:
     """1 for the first round; a round that could not begin is counted again."""
-    numbers = [(trial.proposal["state"] or {}).get("round", 0) for trial in history if trial.status != "refused"]
-    return max(numbers, default=0) + 1
+    places = [trial.note(InRound) for trial in history if trial.status != "refused"]
+    return max((place.number for place in places if place), default=0) + 1
 
 
 def narrowed(space: Space, knobs: Mapping[str, Value], subspace: Mapping[str, Mapping[str, Any]]) -> Space:

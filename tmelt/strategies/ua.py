@@ -13,6 +13,7 @@ from pydantic import Field
 
 from tmelt.history import History, Proposal
 from tmelt.knobs import Value
+from tmelt.notes import Note, Repair
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Base,
@@ -29,6 +30,7 @@ from tmelt.strategies.agent import (
     refuse_repeat,
 )
 from tmelt.strategies.check_script import ScriptError, check_script
+from tmelt.strategies.kind import ASKED, Kind
 from tmelt.strategies.memory import REPAIRABLE
 
 CONTRACT = "candidate/CONTRACT.md"
@@ -57,15 +59,13 @@ class Task:
 
     base: Base
     repair: str  # what went wrong; empty if there is nothing to repair
-    state: Mapping[str, int]  # of the proposal: which attempt at which trial
+    state: tuple[Note, ...]  # of the proposal: which attempt at which trial
+    log: str | None = None  # end of the log of what crashed
 
     @property
     def purpose(self) -> str:
         """A word for the transcript."""
         return "repair" if self.repair else "propose"
-
-
-OPTIONS = UAOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -90,7 +90,9 @@ def propose(history: History, context: Context) -> Proposal:
         values=values,
         parse=parse,
         scripts=True,
+        reply=Header,
         purpose=task.purpose,
+        log=task.log,
     )
 
 
@@ -100,16 +102,17 @@ def current_task(history: History, context: Context, repairs: int) -> Task:
     A script that has worked before crashed because of its knobs; there is nothing to mend in it.
     """
     last = history[-1]
-    state = last.proposal["state"] or {}
-    attempt = state.get("repairs", 0) + 1
+    before = last.note(Repair)
+    attempt = before.attempt + 1 if before else 1
     worked = any(trial.ok and trial.script == last.script for trial in history)
     if last.origin != "agent" or last.status not in REPAIRABLE or attempt > repairs or worked:
-        return Task(incumbent_base(history, context), "", {})
+        return Task(incumbent_base(history, context), "", ())
     log = (last.error or "no message")[-LOG_TAIL:].replace("```", "'''")
     text = (
         f"Trial {last.iteration} ended as `{last.status}`; this is attempt {attempt} of {repairs}.\n\n```\n{log}\n```"
     )
-    return Task(base_of(last, context), text, {"repairs": attempt, "of": state.get("of", last.iteration)})
+    note = Repair(attempt=attempt, of=before.of if before else last.iteration)
+    return Task(base_of(last, context), text, (note,), f"{log}\n")
 
 
 def script_values(task: Task) -> dict[str, str]:
@@ -189,3 +192,15 @@ def _holds_script(text: str) -> bool:
     """Whether there is a script in it: a Python block with content, or both functions, however they are wrapped."""
     functions = all(re.search(rf"^(async )?def {name}\(", text, re.MULTILINE) for name in ("fit", "predict"))
     return functions or any(match["body"].strip() for match in _PYTHON.finditer(text))
+
+
+KIND = Kind(
+    "ua",
+    "unleashed agent",
+    propose,
+    UAOptions,
+    order=90,
+    origins=ASKED,
+    agent=True,
+    writes_scripts=True,
+)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tmelt.history import History, Proposal
 from tmelt.knobs import knobs_from_table
+from tmelt.notes import InRound
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     agent_proposal,
@@ -16,6 +17,7 @@ from tmelt.strategies.agent import (
     read_reply,
     refuse_repeat,
 )
+from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.memory import REPAIRABLE
 from tmelt.strategies.ra_bo import RoundOptions, Structure, check_subspace, round_text, search_round
 from tmelt.strategies.rounds import current_round, next_round_number
@@ -30,9 +32,6 @@ class ScriptStructure(Structure):
     """The JSON part of the reply; the script or the edits stand outside it."""
 
     changes: dict[str, Any] = Field(default_factory=dict, description="knobs with other values than in the base")
-
-
-OPTIONS = UABOOptions
 
 
 def propose(history: History, context: Context) -> Proposal:
@@ -60,7 +59,7 @@ def propose(history: History, context: Context) -> Proposal:
         space = context.space.extended(knobs_from_table(declared))
         check_subspace(space, knobs, reply.subspace)
         refuse_repeat(history, knobs, script)
-        state = {**task.state, "round": number, "subspace_reason": reply.subspace_reason}
+        state = (*task.state, InRound(number=number, subspace_reason=reply.subspace_reason))
         return agent_proposal(
             reply, task.base, knobs, script=script, declared=declared, state=state, subspace=reply.subspace
         )
@@ -74,5 +73,21 @@ def propose(history: History, context: Context) -> Proposal:
         values=values,
         parse=parse,
         scripts=True,
+        reply=ScriptStructure,
         purpose=task.purpose,
+        log=task.log,
+        rounds=under_way.number if under_way else 0,
     )
+
+
+KIND = Kind(
+    "ua_bo",
+    "unleashed agent with BO",
+    propose,
+    UABOOptions,
+    order=110,
+    origins={**SAMPLED, **ASKED},
+    agent=True,
+    writes_scripts=True,
+    sampler="inner",
+)

@@ -82,7 +82,7 @@ def check_runs(group: Group, place: Place) -> None:
         proposal = group.passes(lambda folder=folder: Proposal.read(folder), folder / "train.py", "script")
         if proposal is not None and journal.is_dir():
             for seed in place.fresh_seeds:
-                variation = Variation(**(proposal.state or {}))
+                variation = proposal.variation or Variation()
                 _check_run(group, place, journal, proposal, folder / f"s{seed}", seed, variation)
 
 

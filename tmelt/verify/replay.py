@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import read_json
-from tmelt.strategies import AGENTS
 from tmelt.strategies.guidance import VETOED
+from tmelt.strategies.registry import kind_of
 from tmelt.verify.group import Group
 from tmelt.verify.page import compare_lines
 from tmelt.verify.place import Place, script_function
@@ -25,7 +25,7 @@ def check_proposals(group: Group, place: Place) -> None:
     for search in place.searches:
         strategy = search.parent.name
         settings = place.config.extent.strategies[strategy]
-        if settings.kind not in AGENTS:
+        if not kind_of(settings.kind).agent:
             continue
         with tempfile.TemporaryDirectory(prefix="tmelt-verify-") as folder:
             trajectory = Path(folder, "results", place.config.study, strategy, search.name)

@@ -312,13 +312,11 @@ class Lower:
         self.block.append(("raise", None, error, node.cause and self.expr(node.cause)))
         return True
 
-    def _Break(self, node: ast.Break) -> bool:
-        self.block.append(("break", None))
+    def _Break(self, node: ast.Break | ast.Continue) -> bool:
+        self.block.append((type(node).__name__.lower(), None))
         return True
 
-    def _Continue(self, node: ast.Continue) -> bool:
-        self.block.append(("continue", None))
-        return True
+    _Continue = _Break
 
     def _Pass(self, node: ast.Pass) -> None:
         pass
@@ -453,11 +451,7 @@ class Lower:
                     if type(one) is type(key.value) and one == key.value:
                         return value
             owner = ("table", *((Const(one), value) for one, value in entries))
-        if isinstance(owner, Const) and isinstance(key, Const):
-            folded = self._fold(operator.getitem, owner, key)
-            if folded is not None:
-                return folded
-        return self.emit("item", owner, key)
+        return self._fold(operator.getitem, owner, key) or self.emit("item", owner, key)
 
     def knob(self, name: str) -> Operand:
         """The value of a knob, or the knob itself where its value is left open."""
@@ -467,8 +461,10 @@ class Lower:
         self.module.read.add(name)
         return Const(self.values[name], name) if name in self.values else ("knob", name)
 
-    def _fold(self, function: Any, *operands: Const) -> Const | None:
-        """The constant result of an operation; None where it fails or is too large."""
+    def _fold(self, function: Any, *operands: Operand) -> Const | None:
+        """The constant result of an operation; None where an operand is no constant, it fails or is too large."""
+        if function is None or not all(isinstance(operand, Const) for operand in operands):
+            return None
         values = [operand.value for operand in operands]
         if any(isinstance(value, int) and value.bit_length() > 64 for value in values):
             return None
@@ -486,29 +482,18 @@ class Lower:
 
     def _BinOp(self, node: ast.BinOp) -> Operand:
         left, right = self.expr(node.left), self.expr(node.right)
-        function = _BINARY.get(type(node.op))
-        if function and isinstance(left, Const) and isinstance(right, Const):
-            folded = self._fold(function, left, right)
-            if folded is not None:
-                return folded
-        return self.emit("binary", type(node.op).__name__, left, right)
+        folded = self._fold(_BINARY.get(type(node.op)), left, right)
+        return folded or self.emit("binary", type(node.op).__name__, left, right)
 
     def _UnaryOp(self, node: ast.UnaryOp) -> Operand:
         value = self.expr(node.operand)
-        if isinstance(value, Const):
-            folded = self._fold(_UNARY[type(node.op)], value)
-            if folded is not None:
-                return folded
-        return self.emit("unary", type(node.op).__name__, value)
+        return self._fold(_UNARY[type(node.op)], value) or self.emit("unary", type(node.op).__name__, value)
 
     def _Compare(self, node: ast.Compare) -> Operand:
         if len(node.ops) == 1:
             left, right = self.expr(node.left), self.expr(node.comparators[0])
-            if isinstance(left, Const) and isinstance(right, Const):
-                folded = self._fold(_COMPARE[type(node.ops[0])], left, right)
-                if folded is not None:
-                    return folded
-            return self.emit("compare", type(node.ops[0]).__name__, left, right)
+            folded = self._fold(_COMPARE[type(node.ops[0])], left, right)
+            return folded or self.emit("compare", type(node.ops[0]).__name__, left, right)
         first, second = self.expr(node.left), self.expr(node.comparators[0])
         rest = tuple(self.value_block(one) for one in node.comparators[1:])
         return self.emit("comparisons", tuple(type(one).__name__ for one in node.ops), first, second, rest)
@@ -612,28 +597,18 @@ class Lower:
                 callee = self.attributes[node.func.attr]
             else:
                 return self.emit("method", receiver, node.func.attr, tuple(positional), tuple(sorted(named, key=_key)))
-        if (
-            isinstance(callee, tuple)
-            and callee[0] == "builtin"
-            and callee[1] in _FOLDED
-            and positional
-            and not named
-            and all(isinstance(one, Const) for one in positional)
-        ):
-            folded = self._fold(_FOLDED[callee[1]], *positional)
-            if folded is not None:
-                return folded
-        if isinstance(callee, tuple) and callee[0] == "builtin" and callee[1] == "getattr" and len(positional) == 2:
+        builtin = callee[1] if isinstance(callee, tuple) and callee[0] == "builtin" else None
+        if positional and not named and (folded := self._fold(_FOLDED.get(builtin), *positional)):
+            return folded
+        if builtin == "getattr" and len(positional) == 2:
             owner, name = positional
             if isinstance(name, Const) and isinstance(name.value, str):
                 if isinstance(owner, tuple) and owner[0] == "import":
                     return ("import", f"{owner[1]}.{name.value}")
                 return self.emit("attr", owner, name.value)
         positional, named = self.module.in_order(callee, positional, named)
-        pure = isinstance(callee, tuple) and (
-            (callee[0] == "builtin" and callee[1] in _PURE_BUILTINS)
-            or (callee[0] == "import" and callee[1].startswith(_PURE_MODULES))
-        )
+        imported = callee[1] if isinstance(callee, tuple) and callee[0] == "import" else ""
+        pure = builtin in _PURE_BUILTINS or imported.startswith(_PURE_MODULES)
         return self.emit("purecall" if pure else "call", callee, tuple(positional), tuple(sorted(named, key=_key)))
 
 

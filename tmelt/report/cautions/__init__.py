@@ -10,7 +10,7 @@ from tmelt.report.inputs import Study
 
 _TITLES = {
     "integrity": "Integrity",
-    "data": "Stand-ins and data",
+    "data": "Simulated parts and data",
     "controls": "Controls",
     "replication": "What the intervals do not cover",
     "searches": "How the searches ran",

@@ -10,8 +10,6 @@ from tmelt.report.inputs import Study
 from tmelt.report.words import count, listing, number
 
 _NAMED = 6  # short searches that are named one by one
-_HYBRIDS = ("llm_seeded", "ra_bo", "ua_bo", "centaur")  # kinds whose inner trials are a sampler's
-_MODELS = ("bo", *_HYBRIDS)  # kinds with a model of the trials so far
 _MODEL_FREE = ("qmc",)  # samplers of `bo` that fit no model
 
 _caution = partial(Caution, group="searches")
@@ -26,8 +24,10 @@ def searches(study: Study) -> Iterator[Caution]:
     yield from _short_searches(study)
 
 
-def _kind(study: Study, name: str) -> str:
-    return study.settings.get(name, {}).get("kind", name)
+def _sampler(study: Study, name: str) -> str:
+    """Where a sampler of `bo` proposes: see tmelt.strategies.kind."""
+    kind = study.kind(name)
+    return kind.sampler if kind else "none"
 
 
 def _sampler_trials(study: Study, name: str) -> pl.DataFrame:
@@ -42,7 +42,7 @@ def _without_model(study: Study) -> Iterator[Caution]:
     """Hybrids whose inner trials were all drawn at random, so that no BO took place."""
     told = []
     for name in study.strategies:
-        if _kind(study, name) not in _HYBRIDS:
+        if _sampler(study, name) != "inner":
             continue
         inner = _sampler_trials(study, name)
         startup, model = int(inner["startup"].sum()), int(inner["model"].sum())
@@ -65,10 +65,10 @@ def _few_model_based(study: Study) -> Iterator[Caution]:
     told = []
     for name in study.strategies:
         options = study.settings.get(name, {}).get("options", {})
-        if _kind(study, name) not in _MODELS or options.get("sampler") in _MODEL_FREE:
+        if _sampler(study, name) == "none" or options.get("sampler") in _MODEL_FREE:
             continue
         most = int(_sampler_trials(study, name)["model"].max() or 0)
-        if most < knobs and (most or _kind(study, name) == "bo"):
+        if most < knobs and (most or _sampler(study, name) == "always"):
             told.append(f"{name} (at most {most})")
     if told:
         yield _caution(

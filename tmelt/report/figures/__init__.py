@@ -1,1 +1,1 @@
-"""Figures as functions of a study: `figure_x(study, width)` gives a `Figure`, or None where nothing is to be shown."""
+"""Figures as functions of a study: `figure_x(study)` gives a `Figure`, or None where nothing is to be shown."""

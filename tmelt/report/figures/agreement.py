@@ -6,15 +6,13 @@ import polars as pl
 from tmelt.report.figures.theme import (
     FAINT,
     PALETTE,
-    PHONE,
     Figure,
     columns_for,
     described,
     faceted,
+    own_colour,
     panel_width,
-    scale_of,
     span_of,
-    styled,
     trial_axis,
 )
 from tmelt.report.inputs import Study
@@ -25,7 +23,7 @@ _COLOURS = (FAINT, PALETTE[2], PALETTE[0], PALETTE[1])
 _DASHES = ([1, 2], [6, 2], [1, 0], [1, 0])
 
 
-def figure_agreement(study: Study, width: int) -> Figure | None:
+def figure_agreement(study: Study) -> Figure | None:
     """Test against validation MAE of every trial, with Spearman's correlation by strategy."""
     points = trial_errors(study)
     if not len(points):
@@ -51,14 +49,14 @@ def figure_agreement(study: Study, width: int) -> Figure | None:
         scale=alt.Scale(domain=ends, nice=False, zero=False),
         axis=alt.Axis(tickCount=4),
     )
-    colour = alt.Color("strategy:N", scale=scale_of(study)["color"]["scale"], legend=None)
+    colour = own_colour(study)
     base = alt.Chart().encode(x=x, y=y, color=colour, description="words:N")
     layers = [
         base.transform_filter("!datum.kept").mark_point(size=20, strokeWidth=1.2, opacity=0.6),
         base.transform_filter("datum.kept").mark_point(size=42, filled=True, opacity=1),
     ]
-    columns = columns_for(len(names), width)
-    panel = alt.layer(*layers, data=inside).properties(width=panel_width(width, columns), height=170)
+    columns = columns_for(len(names))
+    panel = alt.layer(*layers, data=inside).properties(width=panel_width(columns), height=170)
     beyond = len(shown) - len(inside)
     caption = (
         "Every scored trial by its validation and test MAE (mean over the search's training seeds); filled: it became "
@@ -74,7 +72,7 @@ def figure_agreement(study: Study, width: int) -> Figure | None:
         "agreement",
         "Agreement of validation and test along the searches",
         caption,
-        styled(faceted(panel, "panel", names, width), width),
+        faceted(panel, "panel", names),
         {"agreement_trials": points.drop("words"), "agreement": study["agreement"]},
     )
 
@@ -93,12 +91,11 @@ def trial_errors(study: Study) -> pl.DataFrame:
     kept = study["trials"].select(*key, kept=(pl.col("incumbent") == pl.col("iteration")).fill_null(False))
     frame = kept.join(means.drop_nulls(), on=key, how="inner").sort(study.place(), *key)
     return described(
-        frame,
-        lambda row: f"{trial_name(row)}: validation {number(row['val_mae'])}, test {number(row['test_mae'])} °C",
+        frame, lambda row: f"{trial_name(row)}: validation {number(row['val_mae'])}, test {number(row['test_mae'])} °C"
     )
 
 
-def figure_gap(study: Study, width: int) -> Figure | None:
+def figure_gap(study: Study) -> Figure | None:
     """MAE of the incumbent on fit, early stopping, validation and test proteins along the search."""
     rows = (
         study["incumbents"]
@@ -118,7 +115,7 @@ def figure_gap(study: Study, width: int) -> Figure | None:
     places = [list(_PARTS.values()).index(name) for name in parts]
     legend = alt.Legend(title=None, orient="top")
     names = [name for name in study.strategies if name in medians["strategy"].to_list()]
-    columns = columns_for(len(names), width)
+    columns = columns_for(len(names))
     panel = (
         alt.Chart(medians)
         .mark_line(interpolate="step-after", strokeWidth=2, aria=False)
@@ -137,7 +134,7 @@ def figure_gap(study: Study, width: int) -> Figure | None:
                 "part:N", scale=alt.Scale(domain=parts, range=[_DASHES[place] for place in places]), legend=legend
             ),
         )
-        .properties(width=panel_width(width, columns), height=150 if width < PHONE else 180)
+        .properties(width=panel_width(columns), height=150)
     )
     caption = (
         "MAE of the validation incumbent on the proteins it was fitted to (decoys from fit), the early-stopping set, "
@@ -149,6 +146,6 @@ def figure_gap(study: Study, width: int) -> Figure | None:
         "gap",
         "Gap between training, validation and test",
         caption,
-        styled(faceted(panel, "strategy", names, width), width),
+        faceted(panel, "strategy", names),
         {"gap": medians.drop("words")},
     )

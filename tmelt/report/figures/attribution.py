@@ -10,16 +10,16 @@ from tmelt.report.figures.theme import (
     FAINT,
     MUTED,
     PALETTE,
-    PHONE,
     Figure,
     columns_for,
     described,
     faceted,
+    in_rows,
     linked,
     names_axis,
     panel_width,
-    styled,
     trial_axis,
+    zero_line,
 )
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, number, pair_text, search_name, shortened, tidied, trial_name
@@ -34,13 +34,9 @@ KINDS = {
 EVIDENCE = {"confirmed": PALETTE[2], "suggestive": PALETTE[0], "none": MUTED, "harmful": PALETTE[3], "not run": FAINT}
 _KIND_OF = dict(zip(("in_space", "out_of_space", "mixed", "none"), KINDS, strict=True))
 _TOP = 15
+_NAME = 40  # letters of a change in the name of a row
 # What a trial changes: knobs only, constants of the script that are no knob, its structure, nothing in effect.
-TRIED = {
-    "knobs": PALETTE[0],
-    "other constants": PALETTE[1],
-    "structure": PALETTE[3],
-    "nothing": MUTED,
-}
+TRIED = {"knobs": PALETTE[0], "other constants": PALETTE[1], "structure": PALETTE[3], "nothing": MUTED}
 THIRDS = ("first", "second", "last")
 # What a gain is split into, in this order from the baseline.
 SPLIT = {
@@ -54,7 +50,7 @@ _VALUE, _PAIR = "Shapley value", "interaction of a pair"
 _SOLID, _PALE = 1.0, 0.4  # opacity of what fresh seeds say, and of what only the search's own scores do
 
 
-def figure_attribution(study: Study, width: int) -> Figure | None:
+def figure_attribution(study: Study) -> Figure | None:
     """Each search's gain in validation MAE, split into knobs, undiscovered hyperparameters and structural changes."""
     rows = study["attribution"].drop_nulls("gain")
     if not len(rows):
@@ -81,24 +77,19 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         place=pl.col("kind").replace_strict({kind: place for place, kind in enumerate(SPLIT)}),
     )
     shown = {kind: tint for kind, tint in SPLIT.items() if kind in long["kind"].to_list()}
-    chart = (
+    bars = (
         alt.Chart(
             described(long, lambda row: f"{row['label']} · {row['kind']}: {number(row['gain'])} °C, {row['source']}")
         )
         .mark_bar(height=12)
         .encode(
             y=names_axis("label", labels, grid=False),
-            x=alt.X(
-                "gain:Q",
-                title="gain in validation MAE over the baseline (°C)",
-                axis=alt.Axis(tickCount=4 if width < PHONE else 6),
-            ),
-            color=_colour("kind", shown, width),
+            x=alt.X("gain:Q", title="gain in validation MAE over the baseline (°C)", axis=alt.Axis(tickCount=4)),
+            color=_colour("kind", shown),
             opacity=alt.Opacity("solid:Q", scale=None, legend=None),
             order=alt.Order("place:Q"),
             description="words:N",
         )
-        .properties(width=width - (140 if width < PHONE else 200), height=alt.Step(19))
     )
     caption = (
         "How much of each winner's gain in validation MAE came from knob values of the reference candidate (in "
@@ -117,7 +108,7 @@ def figure_attribution(study: Study, width: int) -> Figure | None:
         "attribution",
         "Knobs or script: where the gain came from",
         caption,
-        styled(chart, width),
+        in_rows(bars, labels, 19),
         {"attribution": study["attribution"]},
     )
 
@@ -156,7 +147,7 @@ def _by_source(rerun: int, everything: int, noun: str, plural: str | None = None
     return f"{rerun:,} of {count(everything, noun, plural)} by training again on fresh seeds; pale: by {own}."
 
 
-def figure_kinds(study: Study, width: int) -> Figure | None:
+def figure_kinds(study: Study) -> Figure | None:
     """What kind of change the trials try, in and out of the search space, in thirds of the search."""
     shares, trials = kind_shares(study)
     if not len(shares):
@@ -174,10 +165,10 @@ def figure_kinds(study: Study, width: int) -> Figure | None:
         .encode(
             x=alt.X("third:O", sort=list(THIRDS), title="third of the search", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("share:Q", title="share of trials", axis=alt.Axis(format="%", tickCount=3), stack="zero"),
-            color=_colour("kind", TRIED, width),
+            color=_colour("kind", TRIED),
             description="words:N",
         )
-        .properties(width=panel_width(width, columns_for(len(names), width)), height=110)
+        .properties(width=panel_width(columns_for(len(names))), height=110)
     )
     caption = (
         "All trials after the baseline, kept or not, by what they change of the trial they started from. Values that "
@@ -189,7 +180,7 @@ def figure_kinds(study: Study, width: int) -> Figure | None:
         "kinds",
         "In and out of the search space, over time",
         caption,
-        styled(faceted(panel, "strategy", names, width), width),
+        faceted(panel, "strategy", names),
         {"kinds": shares},
     )
 
@@ -223,7 +214,7 @@ def kind_shares(study: Study) -> tuple[pl.DataFrame, int]:
     return shares.drop("place"), len(rows)
 
 
-def figure_changes(study: Study, width: int) -> Figure | None:
+def figure_changes(study: Study) -> Figure | None:
     """Kept changes on the winners' paths: when they came, and how much they gained."""
     rows = study["changes"].drop_nulls("effect")
     if not len(rows):
@@ -244,12 +235,12 @@ def figure_changes(study: Study, width: int) -> Figure | None:
     )
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
     rerun = int((drawn["source"] == FRESH).sum())
-    columns = columns_for(len(names), width)
+    columns = columns_for(len(names))
     last = int(study["trials"]["iteration"].max())
     x = alt.X("iteration:Q", title="trial", scale=alt.Scale(domain=[0, last]), axis=trial_axis(last))
     y = alt.Y("effect:Q", title="change (°C)", axis=alt.Axis(tickCount=4))
     shown = {kind: look for kind, look in KINDS.items() if kind != _KIND_OF["none"] or kind in drawn["kind"].to_list()}
-    colour = _colour("kind", {kind: tint for kind, (tint, _) in shown.items()}, width)
+    colour = _colour("kind", {kind: tint for kind, (tint, _) in shown.items()})
     shape = alt.Shape(
         "kind:N",
         scale=alt.Scale(domain=list(shown), range=[form for _, form in shown.values()]),
@@ -266,8 +257,8 @@ def figure_changes(study: Study, width: int) -> Figure | None:
         .mark_point(size=42, filled=True)
         .encode(x=x, y=y, color=colour, shape=shape, opacity=solid, href="link:N", description="words:N")
     )
-    panel = alt.layer(bars, dots, data=drawn).properties(width=panel_width(width, columns), height=130)
-    chart = faceted(panel, "strategy", names, width)
+    panel = alt.layer(bars, dots, data=drawn).properties(width=panel_width(columns), height=130)
+    chart = faceted(panel, "strategy", names)
     caption = (
         "Changes on the path from the baseline to the winner: change of validation MAE, the trial's minus that of "
         "the incumbent they replaced; bars: one standard error, over proteins and seeds for fresh seeds, from the "
@@ -275,35 +266,30 @@ def figure_changes(study: Study, width: int) -> Figure | None:
         f"n = {count(len(drawn), 'change')}."
     )
     return Figure(
-        "changes",
-        "When the gains came",
-        caption,
-        styled(chart, width),
-        {"changes": drawn.drop("words", "link", "solid")},
+        "changes", "Gains along the searches", caption, chart, {"changes": drawn.drop("words", "link", "solid")}
     )
 
 
-def _effects(rows: pl.DataFrame, labels: list[str], colour: alt.Color, shape: alt.Shape, width: int) -> alt.LayerChart:
+def _effects(rows: pl.DataFrame, labels: list[str], colour: alt.Color, shape: alt.Shape) -> alt.LayerChart:
     """Effects on test MAE with their 95 % intervals, one row per label."""
-    y = names_axis("label", labels, limit=165 if width < PHONE else 380)
+    y = names_axis("label", labels)
     x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
     base = alt.Chart(rows)
-    zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
+    zero = zero_line("effect", x=x)
     bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
     dots = base.mark_point(size=55, filled=True, opacity=1).encode(
         x=x, y=y, color=colour, shape=shape, href="link:N", description="words:N"
     )
-    return alt.layer(zero, bars, dots).properties(width=width - (180 if width < PHONE else 340), height=alt.Step(22))
+    return in_rows(alt.layer(zero, bars, dots), labels)
 
 
-def figure_improvements(study: Study, width: int) -> Figure | None:
+def figure_improvements(study: Study) -> Figure | None:
     """Leave-one-change-out: what each winner loses without one of its changes."""
     rows = study["improvements"].drop_nulls("effect").sort("rank")
     if not len(rows):
         return None
     top = rows.head(_TOP)
-    room = 22 if width < PHONE else 50
-    labels = [f"{row['rank']}. {shortened(tidied(row['change']), room)} ({row['strategy']})" for row in top.to_dicts()]
+    labels = [f"{row['rank']}. {shortened(tidied(row['change']), _NAME)} ({row['strategy']})" for row in top.to_dicts()]
     top = described(
         linked(top.drop("diff")).with_columns(label=pl.Series(labels)),
         lambda row: (
@@ -311,13 +297,11 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
             f"({interval(row['low'], row['high'], signed=True) or 'no interval'})"
         ),
     )
-    colour = _colour(
-        "evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()}, width
-    )
+    colour = _colour("evidence", {name: EVIDENCE[name] for name in EVIDENCE if name in top["evidence"].to_list()})
     shape = alt.Shape(
         "kind:N", scale=alt.Scale(domain=["in_space", "out_of_space"], range=["circle", "diamond"]), legend=None
     )
-    chart = _effects(top, labels, colour, shape, width)
+    chart = _effects(top, labels, colour, shape)
     caption = (
         "Test MAE of a winner minus that of the winner without the one change, both on fresh seeds; bars: 95 % "
         "interval. Ranked by level of evidence, then by the cautious end of the interval. Confirmed: still below 0 "
@@ -336,24 +320,19 @@ def figure_improvements(study: Study, width: int) -> Figure | None:
         f"The {len(top)} first of {count(len(rows), 'change')} that were left out one at a time."
     )
     return Figure(
-        "improvements",
-        "Candidate improvements, ranked",
-        caption,
-        styled(chart, width),
-        {"improvements": study["improvements"]},
+        "improvements", "Candidate improvements, ranked", caption, chart, {"improvements": study["improvements"]}
     )
 
 
-def figure_interactions(study: Study, width: int) -> Figure | None:
+def figure_interactions(study: Study) -> Figure | None:
     """What each change of a winner is worth among all of them, and how the two largest act together."""
     rows = study["interactions"].drop_nulls("effect")
     if not len(rows):
         return None
     rows = rows.sort(study.place(), "trajectory", "term", "effect")
     shown = rows.head(2 * _TOP)
-    room = 22 if width < PHONE else 50
     labels = [
-        f"{place}. {_change_text(row, room)} ({row['strategy']})" for place, row in enumerate(shown.to_dicts(), 1)
+        f"{place}. {_change_text(row, _NAME)} ({row['strategy']})" for place, row in enumerate(shown.to_dicts(), 1)
     ]
     shown = described(
         linked(shown).with_columns(
@@ -364,11 +343,11 @@ def figure_interactions(study: Study, width: int) -> Figure | None:
             f"({interval(row['low'], row['high'], signed=True) or 'no interval'}), {row['role']}"
         ),
     )
-    colour = _colour("role", {_VALUE: PALETTE[0], _PAIR: PALETTE[1]}, width)
+    colour = _colour("role", {_VALUE: PALETTE[0], _PAIR: PALETTE[1]})
     shape = alt.Shape(
         "role:N", scale=alt.Scale(domain=[_VALUE, _PAIR], range=["circle", "diamond"]), legend=colour["legend"]
     )
-    chart = _effects(shown, labels, colour, shape, width)
+    chart = _effects(shown, labels, colour, shape)
     caption = (
         "Shapley values: what a change adds to test MAE on average over the orders in which the changes of a winner "
         "can be added; those of a winner add up to its gain over the baseline. Of two changes that do the same, or "
@@ -386,9 +365,9 @@ def figure_interactions(study: Study, width: int) -> Figure | None:
     )
     return Figure(
         "interactions",
-        "What each change is worth among the others",
+        "Contribution of each change (Shapley values)",
         caption,
-        styled(chart, width),
+        chart,
         {"interactions": study["interactions"]},
     )
 
@@ -411,13 +390,13 @@ def _orders_of(rows: pl.DataFrame) -> str:
     )
 
 
-def figure_importance(study: Study, width: int) -> Figure | None:
+def figure_importance(study: Study) -> Figure | None:
     """Importance of the reference knobs over all in-space trials."""
     rows = study["importance"].filter(pl.col("scope") == "all").drop_nulls("importance").sort("rank")
     if not len(rows):
         return None
     top = rows.head(12)
-    chart = (
+    bars = (
         alt.Chart(described(top, lambda row: f"{row['knob']}: {100 * row['importance']:.0f} %"))
         .mark_bar(height=11, color=PALETTE[0])
         .encode(
@@ -425,7 +404,6 @@ def figure_importance(study: Study, width: int) -> Figure | None:
             x=alt.X("importance:Q", title="share of importance (PED-ANOVA)", axis=alt.Axis(format="%", tickCount=5)),
             description="words:N",
         )
-        .properties(width=width - (130 if width < PHONE else 190), height=alt.Step(18))
     )
     caption = (
         "PED-ANOVA over the in-space trials of all searches: which knobs tell the better trials from the others. "
@@ -433,12 +411,15 @@ def figure_importance(study: Study, width: int) -> Figure | None:
         f"{count(int(top['trials'].max()), 'trial')}; the {len(top)} first of {count(len(rows), 'knob')}."
     )
     return Figure(
-        "importance", "Which knobs mattered", caption, styled(chart, width), {"importance": study["importance"]}
+        "importance",
+        "Importance of the knobs",
+        caption,
+        in_rows(bars, top["knob"].to_list(), 18),
+        {"importance": study["importance"]},
     )
 
 
-def _colour(field: str, colours: dict[str, str], width: int) -> alt.Color:
+def _colour(field: str, colours: dict[str, str]) -> alt.Color:
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    room = {"columns": 2} if width < PHONE else {}
-    legend = alt.Legend(title=None, orient="top", labelLimit=200, **room)
+    legend = alt.Legend(title=None, orient="top", labelLimit=200, columns=2 if max(map(len, colours)) > 15 else 4)
     return alt.Color(f"{field}:N", scale=scale, legend=legend)

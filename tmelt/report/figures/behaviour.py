@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from tmelt.evidence.difference import CATEGORIES as KNOB_CATEGORIES
+from tmelt.knobs import CATEGORIES as KNOB_CATEGORIES
 from tmelt.report.figures.attribution import THIRDS
 from tmelt.report.figures.theme import (
     FAINT,
@@ -11,22 +11,24 @@ from tmelt.report.figures.theme import (
     MANY,
     MUTED,
     PALETTE,
-    PHONE,
     SHAPES,
+    WIDTH,
     Figure,
     beside,
     columns_for,
     described,
     faceted,
+    in_rows,
     linked,
     log_ticks,
     names_axis,
+    own_colour,
     panel_width,
     pointing,
     scale_of,
     span_of,
-    styled,
     trial_axis,
+    zero_line,
 )
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, number, trial_name
@@ -45,7 +47,7 @@ STATUSES = {
 }
 
 
-def figure_steps(study: Study, width: int) -> Figure | None:
+def figure_steps(study: Study) -> Figure | None:
     """How far each proposal moved from its parent in knob space."""
     rows = study["behaviour"].drop_nulls("step")
     if not len(rows):
@@ -59,33 +61,31 @@ def figure_steps(study: Study, width: int) -> Figure | None:
         ),
     ).with_columns(edited=pl.col("script_change").fill_null(0) > 0)
     names = [name for name in study.strategies if name in drawn["strategy"].to_list()]
-    columns = columns_for(len(names), width)
+    columns = columns_for(len(names))
     base = alt.Chart(drawn).encode(
         x=alt.X("iteration:Q", title="trial", axis=trial_axis(int(drawn["iteration"].max()))),
         y=alt.Y("step:Q", title="step", axis=alt.Axis(tickCount=4)),
-        color=alt.Color("strategy:N", scale=scale_of(study)["color"]["scale"], legend=None),
+        color=own_colour(study),
         shape=alt.Shape("edited:N", scale=alt.Scale(domain=[False, True], range=["circle", "diamond"]), legend=None),
         **pointing(len(drawn)),
     )
     chart = base.mark_point(size=24, strokeWidth=1.4, opacity=0.75, aria=len(drawn) <= MANY).properties(
-        width=panel_width(width, columns), height=120
+        width=panel_width(columns), height=120
     )
-    chart = faceted(chart, "strategy", names, width)
+    chart = faceted(chart, "strategy", names)
     medians = drawn.group_by("strategy", maintain_order=True).agg(
         pl.col("step").median(), pl.col("changed_knobs").median()
     )
     said = {row["strategy"]: f"{row['strategy']} {row['changed_knobs']:g}" for row in medians.to_dicts()}
     caption = (
         "Distance of each proposal to its parent in knob space, every knob scaled to 0–1, root mean square over "
-        "knobs; diamonds: the script was edited, too. Median knobs changed: "
+        "knobs; diamonds: the script was also edited. Median knobs changed: "
         f"{', '.join(said[name] for name in names)}. n = {count(len(drawn), 'trial')}."
     )
-    return Figure(
-        "steps", "How far the strategies step", caption, styled(chart, width), {"steps": drawn.drop("words", "link")}
-    )
+    return Figure("steps", "Step sizes of the proposals", caption, chart, {"steps": drawn.drop("words", "link")})
 
 
-def figure_failures(study: Study, width: int) -> Figure | None:
+def figure_failures(study: Study) -> Figure | None:
     """Share of trials that failed, by strategy and kind."""
     if not len(study["failures"]):
         return None
@@ -98,7 +98,7 @@ def figure_failures(study: Study, width: int) -> Figure | None:
     )
     used = {name: colour for name, colour in STATUSES.items() if name in rows["status"].to_list()}
     used |= {name: MUTED for name in rows["status"].unique().sort() if name not in used}
-    chart = (
+    bars = (
         alt.Chart(drawn)
         .mark_bar(height=13)
         .encode(
@@ -111,17 +111,16 @@ def figure_failures(study: Study, width: int) -> Figure | None:
             ),
             description="words:N",
         )
-        .properties(width=width - (110 if width < PHONE else 160), height=alt.Step(21))
     )
     failed, trials = len(study["failures"]), len(study["trials"])
     caption = (
         f"Trials without a score, by how they ended; refused: no legal proposal came about. n = {failed} of "
         f"{count(trials, 'trial')}."
     )
-    return Figure("failures", "What failed", caption, styled(chart, width), {"failures": rows})
+    return Figure("failures", "Failed trials", caption, in_rows(bars, study.strategies), {"failures": rows})
 
 
-def figure_expectations(study: Study, width: int) -> Figure | None:
+def figure_expectations(study: Study) -> Figure | None:
     """Expected against observed effect of proposals that stated one."""
     rows = study["behaviour"].drop_nulls(["expected_effect", "effect"])
     if not len(rows):
@@ -152,13 +151,13 @@ def figure_expectations(study: Study, width: int) -> Figure | None:
         .mark_line(strokeDash=[3, 3], color=FAINT, strokeWidth=1, aria=False, clip=True)
         .encode(x=x, y=y)
     )
-    zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=FAINT, aria=False).encode(y=y)
+    zero = zero_line("effect", y=y)
     dots = (
         alt.Chart(shown)
         .mark_point(size=34, strokeWidth=1.6, opacity=0.85, aria=len(drawn) <= MANY)
         .encode(x=x, y=y, color=scale["color"], shape=scale["shape"], **pointing(len(drawn)))
     )
-    chart = alt.layer(zero, line, dots).properties(width=width - 75, height=230)
+    chart = alt.layer(zero, line, dots).properties(width=WIDTH - 75, height=230)
     judged = drawn.drop_nulls("came_true")
     true = int(judged["came_true"].sum())
     caption = (
@@ -169,14 +168,14 @@ def figure_expectations(study: Study, width: int) -> Figure | None:
     )
     return Figure(
         "expectations",
-        "Hypotheses against outcomes",
+        "Expected against observed effects",
         caption,
-        styled(chart, width),
+        chart,
         {"expectations": drawn.drop("words", "link")},
     )
 
 
-def figure_pareto(study: Study, width: int) -> Figure | None:
+def figure_pareto(study: Study) -> Figure | None:
     """Validation MAE against trainable parameters, with the Pareto front of error, size and latency."""
     rows = study["behaviour"].drop_nulls(["val_mae", "parameter_count"]).filter(pl.col("parameter_count") > 0)
     if not len(rows):
@@ -220,10 +219,10 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
         panels.append(
             alt.layer(
                 plain.encode(**pointing(len(drawn))), front.encode(href="link:N", description="words:N")
-            ).properties(width=panel_width(width, 1 if width < PHONE else 2), height=230)
+            ).properties(width=panel_width(2), height=230)
         )
     caption = (
-        "Every trial's error against its size (left; on a phone: above) and against the time of one prediction pass "
+        "Every trial's error against its size (left) and against the time of one prediction pass "
         f"(right). Filled: the {count(int(drawn['pareto'].sum()), 'trial')} than which none is better in error, "
         "parameters or time without being worse in another. "
         + (
@@ -237,12 +236,12 @@ def figure_pareto(study: Study, width: int) -> Figure | None:
         "pareto",
         "Error, size and latency",
         caption,
-        styled(beside(panels, width, color="shared", shape="shared"), width),
+        beside(panels, color="shared", shape="shared"),
         {"pareto": drawn.drop("words", "link")},
     )
 
 
-def figure_categories(study: Study, width: int) -> Figure | None:
+def figure_categories(study: Study) -> Figure | None:
     """What the proposals touched, in thirds of the search."""
     shares, trials = category_shares(study)
     if not len(shares):
@@ -271,7 +270,7 @@ def figure_categories(study: Study, width: int) -> Figure | None:
         base.mark_line(strokeWidth=1.6, aria=False),
         base.mark_point(size=38, filled=True, opacity=1).encode(shape=shape, description="words:N"),
         data=drawn,
-    ).properties(width=panel_width(width, columns_for(len(names), width)), height=120)
+    ).properties(width=panel_width(columns_for(len(names))), height=120)
     caption = (
         "Share of proposals that touch each part of the candidate, in the first, second and last third of the search; "
         "a proposal may touch several. Knobs belong to a category each; changes of a script are assigned by the words "
@@ -280,9 +279,9 @@ def figure_categories(study: Study, width: int) -> Figure | None:
     )
     return Figure(
         "categories",
-        "What the proposals touched, over time",
+        "Categories of the proposed changes over time",
         caption,
-        styled(faceted(panel, "strategy", names, width), width),
+        faceted(panel, "strategy", names),
         {"categories": shares},
     )
 
@@ -316,7 +315,7 @@ def category_shares(study: Study) -> tuple[pl.DataFrame, int]:
     return shares.sort(study.place(), third, category), len(rows)
 
 
-def figure_complexity(study: Study, width: int) -> Figure | None:
+def figure_complexity(study: Study) -> Figure | None:
     """Size of the incumbent's model and length of its script along the search."""
     own = study["behaviour"].select("strategy", "trajectory", "parameter_count", "script_lines", incumbent="iteration")
     paths = study["incumbents"].select("strategy", "trajectory", "iteration", "incumbent")
@@ -331,8 +330,8 @@ def figure_complexity(study: Study, width: int) -> Figure | None:
     scale = scale_of(study)
     panels = []
     for column, title, log in (
-        ("parameter_count", "trainable parameters of the incumbent", True),
-        ("script_lines", "lines of the incumbent's script", False),
+        ("parameter_count", "parameters of the incumbent", True),
+        ("script_lines", "lines of its script", False),
     ):
         known = medians.drop_nulls(column).filter(pl.col(column) > 0)
         if not len(known):
@@ -358,17 +357,17 @@ def figure_complexity(study: Study, width: int) -> Figure | None:
                 ends.mark_point(size=50, filled=True, opacity=1).encode(
                     x=x, y=y, color=scale["color"], shape=scale["shape"], description="words:N"
                 ),
-            ).properties(width=panel_width(width, 1 if width < PHONE else 2, 80), height=200)
+            ).properties(width=panel_width(2, 80), height=200)
         )
     caption = (
-        "Median over the searches of a strategy: how large the incumbent's model is (left; on a phone: above) and how "
-        "long its training script (right) after each trial; lines lie on one another where no script was changed. "
+        "Median over the searches of a strategy: how large the incumbent's model is (left) and how "
+        "long its training script (right) after each trial; lines coincide where no script was changed. "
         f"n = {count(paths.select('strategy', 'trajectory').n_unique(), 'search', 'searches')}."
     )
     return Figure(
         "complexity",
         "Complexity over time",
         caption,
-        styled(beside(panels, width, color="shared", shape="shared", strokeDash="shared"), width),
+        beside(panels, color="shared", shape="shared", strokeDash="shared"),
         {"complexity": medians},
     )

@@ -5,14 +5,14 @@ import polars as pl
 
 from tmelt.evidence.comparison import BASELINE, REFERENCE
 from tmelt.evidence.verdict import FEW, least_p
-from tmelt.report.figures.theme import FAINT, INK, MUTED, PHONE, Figure, described, names_axis, styled
+from tmelt.report.figures.theme import INK, MUTED, Figure, described, in_rows, names_axis, zero_line
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, number
 
 _DECIDED = ("a better", "b better")
 
 
-def figure_comparison(study: Study, width: int) -> Figure | None:
+def figure_comparison(study: Study) -> Figure | None:
     """Differences in confirmed test MAE between strategies, and to the baseline, with 95 % intervals."""
     rows = study["comparison"].filter((pl.col("metric") == "test_mae") & (pl.col("b") != REFERENCE))
     if not len(rows):
@@ -33,13 +33,13 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
     x = alt.X(
         "difference:Q",
         title="difference in test MAE (°C); left of 0: the first is better",
-        axis=alt.Axis(grid=False, tickCount=4 if width < PHONE else 8),
+        axis=alt.Axis(grid=False, tickCount=5),
     )
-    zero = alt.Chart(pl.DataFrame({"difference": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
+    zero = zero_line("difference", x=x)
     colour = alt.Color("colour:N", scale=None)
     bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
     dots = base.mark_point(size=60, filled=True, opacity=1).encode(x=x, y=y, color=colour, description="words:N")
-    chart = alt.layer(zero, bars, dots).properties(width=width - (150 if width < PHONE else 210), height=alt.Step(21))
+    chart = in_rows(alt.layer(zero, bars, dots), rows["label"].to_list())
     few = fewest_searches(rows)
     covered = ", ".join(dict.fromkeys(word for text in rows["covers"].drop_nulls() for word in text.split(", ")))
     caption = (
@@ -47,13 +47,7 @@ def figure_comparison(study: Study, width: int) -> Figure | None:
         f"and training seeds. {_told_significance(rows, few)} n = "
         f"{count(few, 'distinct search', 'distinct searches')} per strategy at least."
     )
-    return Figure(
-        "comparison",
-        "Differences between strategies",
-        caption,
-        styled(chart, width),
-        {"comparison": study["comparison"]},
-    )
+    return Figure("comparison", "Differences between strategies", caption, chart, {"comparison": study["comparison"]})
 
 
 def _told_significance(rows: pl.DataFrame, few: int) -> str:

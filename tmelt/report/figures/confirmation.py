@@ -3,12 +3,12 @@
 import altair as alt
 import polars as pl
 
-from tmelt.report.figures.theme import FAINT, INK, PHONE, Figure, described, scale_of, styled
+from tmelt.report.figures.theme import INK, Figure, described, in_rows, own_colour, zero_line
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, number, search_name
 
 
-def figure_optimism(study: Study, width: int) -> Figure | None:
+def figure_optimism(study: Study) -> Figure | None:
     """Optimism of each search with its interval, and the means over the searches of a strategy."""
     rows = study["winners"].select("strategy", "trajectory", "optimism", "optimism_low", "optimism_high")
     rows = rows.drop_nulls("optimism")
@@ -27,17 +27,17 @@ def figure_optimism(study: Study, width: int) -> Figure | None:
         "strategy:N", sort=names, title=None, scale=alt.Scale(domain=names), axis=alt.Axis(grid=True, labelColor=INK)
     )
     x = alt.X("optimism:Q", title="optimism of the search score (°C)", axis=alt.Axis(grid=False, tickCount=5))
-    colour = alt.Color("strategy:N", scale=scale_of(study)["color"]["scale"], legend=None)
-    zero = alt.Chart(pl.DataFrame({"optimism": [0.0]})).mark_rule(color=FAINT, aria=False).encode(x=x)
+    colour = own_colour(study)
+    zero = zero_line("optimism", x=x)
     bars = alt.Chart(rows).mark_rule(strokeWidth=1.2, opacity=0.5, aria=False)
     ticks = alt.Chart(rows).mark_tick(thickness=1.6, size=13, opacity=0.8)
     dots = alt.Chart(means).mark_point(size=70, filled=True, opacity=1, aria=False)
-    chart = alt.layer(
+    layers = alt.layer(
         zero,
         bars.encode(x=alt.X("optimism_low:Q"), x2="optimism_high:Q", y=y, color=colour),
         ticks.encode(x=x, y=y, color=colour, description="words:N"),
         dots.encode(x=x, y=y, color=colour),
-    ).properties(width=width - (130 if width < PHONE else 210), height=alt.Step(24))
+    )
     held = "select" if study.splits.get("select") else "test"
     caption = (
         "Ticks: single searches, lines: their 95 % intervals over protein families and training seeds; dots: means. "
@@ -46,5 +46,5 @@ def figure_optimism(study: Study, width: int) -> Figure | None:
         f"positive where a gain did not carry over. n = {count(len(rows), 'search', 'searches')}."
     )
     return Figure(
-        "optimism", "Optimism of the search scores", caption, styled(chart, width), {"optimism": rows.drop("words")}
+        "optimism", "Optimism of the search scores", caption, in_rows(layers, names), {"optimism": rows.drop("words")}
     )

@@ -4,7 +4,7 @@ import altair as alt
 import polars as pl
 
 from tmelt.evidence.cost import RECORDED
-from tmelt.report.figures.theme import INK, PHONE, Figure, log_ticks, panel_width, scale_of, span_of, styled
+from tmelt.report.figures.theme import INK, Figure, log_ticks, panel_width, scale_of, span_of
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, dollars
 
@@ -27,13 +27,11 @@ def cost_curves(study: Study) -> tuple[pl.DataFrame, list[float], list[str]]:
     return shown, devices, levels
 
 
-def figure_cost(study: Study, width: int) -> Figure | None:
+def figure_cost(study: Study) -> Figure | None:
     """Median incumbent validation MAE against dollars, under a range of prices of device and tokens."""
     shown, devices, levels = cost_curves(study)
     if not len(shown):
         return None
-    if width < PHONE:  # a phone has room for one column: the middle price, as listed unless the factors were changed
-        shown = shown.filter(pl.col("compute_usd_per_h") == devices[len(devices) // 2])
     heads = {price: f"device {dollars(price)}/h" for price in devices}
     names = {level: token_name(level) for level in levels}
     shown = shown.with_columns(
@@ -68,32 +66,26 @@ def figure_cost(study: Study, width: int) -> Figure | None:
     )
     changes = _lead_changes(shown, study["crossovers"])
     data = pl.concat([shown.with_columns(layer=pl.lit("curve")), changes], how="diagonal")
-    panel = alt.layer(line, mark, data=data).properties(
-        width=panel_width(width, len(kept), 80), height=130 if len(kept) > 1 else 160
-    )
-    chart = panel.facet(
-        column=alt.Column("device:N", title=None, sort=[heads[price] for price in kept]),
-        row=alt.Row(
-            "tokens:N",
-            title=None,
-            sort=list(names.values()),
-            header=alt.Header(orient="top", labelOrient="top", labelAnchor="start"),
-        ),
-        spacing={"row": 26, "column": 16},
-    )
-    lines = "Across: prices of the training device" + (" (on a phone only the middle one)" if len(devices) > 1 else "")
+    column = alt.Column("device:N", title=None, sort=[heads[price] for price in kept])
+    size = {"width": panel_width(len(kept), 80), "height": 130 if len(kept) > 1 else 160}
+    rows = [
+        alt.layer(line, mark, data=data.filter(pl.col("tokens") == name))
+        .properties(**size)
+        .facet(column=column, spacing=16, title=name)
+        for name in names.values()
+    ]
     caption = (
         "Median validation MAE of the incumbent against money spent per search: the same searches, priced anew. "
-        f"{lines}; down: prices of the LLM's tokens. ▾: crossover of two strategies that a bootstrap "
-        "over searches supports (at least 95 % of resamples, from 3 distinct searches each on). Prices are assumptions "
-        "from the project's two price files, which may be edited. The validation error selects, so it is too low; no "
-        f"interval is drawn. n = {count(study.trajectories, 'search', 'searches')} per strategy."
+        "Across: prices of the training device; down: prices of the LLM's tokens. ▾: crossover of two strategies that "
+        "a bootstrap over searches supports (at least 95 % of resamples, from 3 distinct searches each on). Prices are "
+        "assumptions from the project's two price files, which may be edited. The validation error selects, so it is "
+        f"too low; no interval is drawn. n = {count(study.trajectories, 'search', 'searches')} per strategy."
     )
     return Figure(
         "cost",
         "Cost against error",
         caption,
-        styled(chart, width),
+        alt.vconcat(*rows),
         {"cost": shown.drop("device", "tokens"), "crossovers": study["crossovers"]},
     )
 
@@ -105,8 +97,8 @@ def _money_axis(usd: pl.Series, most: int) -> alt.X:
     ticks = log_ticks(1.5 * low, high / 1.5, most) or log_ticks(low, high, most)
     return alt.X(
         "usd:Q",
-        title="spent per search (USD)",
-        scale=alt.Scale(type="log", nice=False),
+        title="spent (USD)",
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
         axis=alt.Axis(
             labelExpr="'$' + datum.value", values=ticks, grid=False, labelOverlap="greedy", labelSeparation=6
         ),

@@ -10,14 +10,16 @@ from tmelt.report.figures.theme import (
     FAINT,
     GRID,
     INK,
-    PHONE,
+    NAMES,
+    WIDTH,
     Figure,
     beside,
     described,
+    in_rows,
     names_axis,
+    own_colour,
     panel_width,
     scale_of,
-    styled,
 )
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, counts, interval, number
@@ -25,7 +27,7 @@ from tmelt.report.words import count, counts, interval, number
 _KINDS = {SPREAD: "spread of seeds", CONFORMAL: "conformal"}
 
 
-def figure_levels(study: Study, width: int) -> Figure | None:
+def figure_levels(study: Study) -> Figure | None:
     """Test MAE of the winners with a larger budget and with less training data."""
     means = study["horizons"].drop_nulls("test_mae").sort("kind", "strategy", "level")
     if not len(means):
@@ -60,7 +62,7 @@ def figure_levels(study: Study, width: int) -> Figure | None:
                 ends.encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=scale["color"])
                 + base.mark_line(strokeWidth=1.8, aria=False).encode(strokeDash=scale["dash"])
                 + base.mark_point(size=48, filled=True, opacity=1).encode(shape=scale["shape"], description="words:N")
-            ).properties(width=panel_width(width, 1 if width < PHONE else len(kinds)), height=200)
+            ).properties(width=panel_width(len(kinds)), height=200)
         )
     changed = means.drop_nulls("p_value")
     retrained = study["generalisation"].filter(pl.col("kind") != "organism").drop_nulls("test_mae")
@@ -79,7 +81,7 @@ def figure_levels(study: Study, width: int) -> Figure | None:
         "generalisation",
         "Generalisation to more budget and less data",
         caption,
-        styled(beside(charts, width, color="shared", shape="shared", strokeDash="shared"), width),
+        beside(charts, color="shared", shape="shared", strokeDash="shared"),
         {"generalisation": study["generalisation"], "horizons": study["horizons"]},
     )
 
@@ -93,7 +95,7 @@ def _level_words(row: dict[str, Any]) -> str:
     return words
 
 
-def figure_left_out(study: Study, width: int) -> Figure | None:
+def figure_left_out(study: Study) -> Figure | None:
     """Error on an organism that was left out of training, against the error when it was there."""
     rows = study["generalisation"].filter(pl.col("kind") == "organism").drop_nulls(["test_mae", "reference_mae"])
     if not len(rows):
@@ -107,13 +109,11 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
         means,
         lambda row: (
             f"{row['strategy']} · {row['organism']}: {number(row['test_mae'])} °C left out, "
-            f"{number(row['reference_mae'])} °C else"
+            f"{number(row['reference_mae'])} °C otherwise"
         ),
     )
     scale = scale_of(study)
-    y = alt.Y(
-        "organism:N", title=None, axis=alt.Axis(grid=True, labelColor=INK, labelLimit=130 if width < PHONE else 220)
-    )
+    y = alt.Y("organism:N", title=None, axis=alt.Axis(grid=True, labelColor=INK, labelLimit=NAMES))
     offset = alt.YOffset("strategy:N", sort=study.strategies, scale=alt.Scale(domain=study.strategies))
     base = alt.Chart(means)
     x = alt.X(
@@ -127,18 +127,15 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
         yOffset=offset,
         x=alt.X("reference_mae:Q", scale=alt.Scale(zero=False)),
         x2="test_mae:Q",
-        color=alt.Color("strategy:N", scale=scale["color"]["scale"], legend=None),
+        color=own_colour(study),
     )
     there = base.mark_tick(thickness=1.6, size=8, aria=False).encode(
-        y=y,
-        yOffset=offset,
-        x="reference_mae:Q",
-        color=alt.Color("strategy:N", scale=scale["color"]["scale"], legend=None),
+        y=y, yOffset=offset, x="reference_mae:Q", color=own_colour(study)
     )
     gone = base.mark_point(size=42, filled=True, opacity=1).encode(
         y=y, yOffset=offset, x=x, color=scale["color"], shape=scale["shape"], description="words:N"
     )
-    chart = alt.layer(lines, there, gone).properties(width=width - (150 if width < PHONE else 230), height=alt.Step(9))
+    chart = alt.layer(lines, there, gone).properties(width=WIDTH - NAMES - 30, height=alt.Step(9))
     note = rows["note"].drop_nulls().unique().sort().to_list()
     caption = (
         "Marks: MAE on all validation and test proteins of an organism when the winner was trained without it; "
@@ -151,12 +148,12 @@ def figure_left_out(study: Study, width: int) -> Figure | None:
         "left_out",
         "Generalisation to an organism left out of training",
         caption,
-        styled(chart, width),
+        chart,
         {"left_out": means.drop("words")},
     )
 
 
-def figure_calibration(study: Study, width: int) -> Figure | None:
+def figure_calibration(study: Study) -> Figure | None:
     """Whether proteins on which fresh seeds disagree err more, and how often two kinds of interval hold on test."""
     bins = study["calibration"].filter(pl.col("role") == "winner")
     whole = study["coverage"].filter((pl.col("role") == "winner") & (pl.col("group") == ALL))
@@ -173,15 +170,15 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
     lowest = min(0.45, float(shares["coverage"].min()) - 0.03)
     for kind in kinds:
         panels[_KINDS[kind]] = _held_against_promised(shares.filter(pl.col("kind") == kind), lowest, scale)
-    across = 1 if width < PHONE else len(panels)
     charts = [
-        panel.properties(width=panel_width(width, across), height=200, title=title) for title, panel in panels.items()
+        panel.properties(width=panel_width(len(panels), 40 * len(panels)), height=200, title=title)
+        for title, panel in panels.items()
     ]
     rho = bins.filter(pl.col("bin") == 0)["rho"].drop_nulls()
     caption = (
         "Interval calibration of single predictions. "
         + (
-            "Left (on a phone: above): fifths of the test proteins by how much the fresh seeds of a winner disagree, "
+            "First panel: fifths of the test proteins by how much the fresh seeds of a winner disagree, "
             f"and their error; the rank correlation of the two is {number(float(rho.mean()))} on average. "
             if len(rho)
             else ""
@@ -201,7 +198,7 @@ def figure_calibration(study: Study, width: int) -> Figure | None:
         "calibration",
         "Interval calibration of the winners",
         caption,
-        styled(beside(charts, width, color="shared", shape="shared", strokeDash="shared"), width),
+        beside(charts, color="shared", shape="shared", strokeDash="shared"),
         {"calibration": study["calibration"], "coverage": study["coverage"]},
     )
 
@@ -226,13 +223,13 @@ def _held_against_promised(shares: pl.DataFrame, lowest: float, scale: dict[str,
     )
     x = alt.X(
         "level:Q",
-        title="share that should lie inside",
+        title="nominal coverage",
         scale=alt.Scale(domain=[0.45, 1], nice=False),
         axis=alt.Axis(values=[0.5, 0.65, 0.8, 0.95], format=".0%", grid=False, labelOverlap="greedy"),
     )
     y = alt.Y(
         "coverage:Q",
-        title="share that does, on test",
+        title="coverage on test",
         scale=alt.Scale(domain=[lowest, 1], nice=False),
         axis=alt.Axis(format=".0%", tickCount=5),
     )
@@ -248,7 +245,7 @@ def _curve(frame: pl.DataFrame, x: alt.X, y: alt.Y, scale: dict[str, Any]) -> al
     return line + base.mark_point(size=40, filled=True, opacity=1).encode(shape=scale["shape"], description="words:N")
 
 
-def figure_coverage(study: Study, width: int) -> Figure | None:
+def figure_coverage(study: Study) -> Figure | None:
     """Coverage of the conformal intervals in each organism."""
     rows = study["coverage"].filter(
         (pl.col("role") == "winner") & (pl.col("kind") == CONFORMAL) & (pl.col("level") == LEVEL)
@@ -270,7 +267,8 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
         scale=alt.Scale(zero=False, domainMax=1),
         axis=alt.Axis(format="%", grid=False, tickCount=6),
     )
-    y = names_axis("label", drawn["label"].unique(maintain_order=True).to_list(), limit=135 if width < PHONE else 230)
+    labels = drawn["label"].unique(maintain_order=True).to_list()
+    y = names_axis("label", labels)
     base = alt.Chart(drawn)
     one = drawn.unique("label", keep="first", maintain_order=True)
     luck = alt.Chart(one).mark_rule(color=GRID, strokeWidth=7, aria=False)
@@ -291,6 +289,6 @@ def figure_coverage(study: Study, width: int) -> Figure | None:
         "coverage_by_organism",
         "Interval calibration by organism",
         caption,
-        styled(chart.properties(width=width - (155 if width < PHONE else 260), height=alt.Step(21)), width),
+        in_rows(chart, labels),
         {"coverage_by_organism": means},
     )

@@ -9,16 +9,15 @@ from tmelt.report.figures.theme import (
     FAINT,
     MANY,
     MUTED,
-    PHONE,
     Figure,
     beside,
     columns_for,
     described,
     faceted,
     linked,
+    own_colour,
     panel_width,
     scale_of,
-    styled,
     trial_axis,
 )
 from tmelt.report.inputs import Study
@@ -26,9 +25,9 @@ from tmelt.report.words import count, number, trial_name
 
 AXES = {
     "trials": ("trials", "trials after the baseline"),
-    "fit_s": ("training time", "cumulative training time (s)"),
-    "device_s": ("GPU time", "cumulative GPU time (s)"),
-    "total_usd": ("dollars", "cumulative cost, computing and LLM (USD)"),
+    "fit_s": ("training time", "training time (s)"),
+    "device_s": ("GPU time", "GPU time (s)"),
+    "total_usd": ("dollars", "cost (USD)"),
 }
 _SPLITS = {"val": "validation", "test": "test, at the validation incumbent"}
 _CROSS = "M-1,-1L1,1M-1,1L1,-1"
@@ -40,7 +39,7 @@ def axes_of(study: Study) -> list[str]:
     return [axis for axis in AXES if axis in found]
 
 
-def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure | None:
+def figure_incumbents(study: Study, axis: str = "trials") -> Figure | None:
     """Median over searches of the incumbent's validation and test MAE along one axis."""
     bands = study.bands.filter(pl.col("axis") == axis)
     if not len(bands):
@@ -63,11 +62,7 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
             area = own.mark_area(interpolate="step-after", opacity=0.08, clip=True, aria=False)
             lower = alt.Y("lower:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False))
             layers.insert(0, area.encode(x=x, y=lower, y2="upper:Q", color=scale["color"]))
-        panels.append(
-            alt.layer(*layers).properties(
-                width=panel_width(width, 1 if width < PHONE else 2), height=230 if width < PHONE else 320, title=label
-            )
-        )
+        panels.append(alt.layer(*layers).properties(width=panel_width(2), height=240, title=label))
     searches = study["trials"].select("strategy", "trajectory").n_unique()
     caption = (
         f"Mean absolute error of the incumbent against {name}: median over the searches of a strategy"
@@ -81,7 +76,7 @@ def figure_incumbents(study: Study, width: int, axis: str = "trials") -> Figure 
         f"incumbents_{axis}",
         f"Incumbent error against {name}",
         caption,
-        styled(beside(panels, width, color="shared", shape="shared", strokeDash="shared"), width),
+        beside(panels, color="shared", shape="shared", strokeDash="shared"),
         {f"incumbents_{axis}": bands.drop("words")},
     )
 
@@ -98,7 +93,7 @@ def _median_and_end(own: alt.Chart, x: alt.X, y: alt.Y, scale: dict[str, Any]) -
     return line, mark
 
 
-def figure_trials(study: Study, width: int) -> Figure | None:
+def figure_trials(study: Study) -> Figure | None:
     """Every trial of every search, and the path and spread of the incumbents, one panel per strategy."""
     points = trial_points(study)
     bands = study["bands"].filter((pl.col("axis") == "trials") & (pl.col("split") == "val"))
@@ -121,8 +116,8 @@ def figure_trials(study: Study, width: int) -> Figure | None:
         how="diagonal",
     )
     linked_ones = len(points) <= MANY
-    columns = columns_for(len(study.strategies), width)
-    colour = alt.Color("strategy:N", scale=scale_of(study)["color"]["scale"], legend=None)
+    columns = columns_for(len(study.strategies))
+    colour = own_colour(study)
     x = alt.X("x:Q", title="trials after the baseline", axis=_axis("trials", points["x"]))
     scale = alt.Scale(domain=[low, high], zero=False)
     y = alt.Y("val_mae:Q", title="validation MAE (°C)", scale=scale, axis=alt.Axis(tickCount=5))
@@ -145,10 +140,8 @@ def figure_trials(study: Study, width: int) -> Figure | None:
         points_of("above", shape="triangle-up", size=26, strokeWidth=1.2, opacity=0.8),
         points_of("failed", shape=_CROSS, size=14, strokeWidth=1.3, opacity=0.9),
     ]
-    panel = alt.layer(*layers, data=shown).properties(
-        width=panel_width(width, columns), height=150 if width < PHONE else 200
-    )
-    chart = faceted(panel, "strategy", study.strategies, width)
+    panel = alt.layer(*layers, data=shown).properties(width=panel_width(columns), height=170)
+    chart = faceted(panel, "strategy", study.strategies)
     caption = (
         "One point per trial: its validation MAE, filled where it became the incumbent"
         + (f"; × along the top: {count(len(failed), 'failed trial')}" if len(failed) else "")
@@ -162,7 +155,7 @@ def figure_trials(study: Study, width: int) -> Figure | None:
         + f"n = {count(len(points), 'trial')} of "
         f"{count(points.select('strategy', 'trajectory').n_unique(), 'search', 'searches')}."
     )
-    return Figure("trials", "Every trial", caption, styled(chart, width), {"trials": points.drop("link", "label")})
+    return Figure("trials", "Every trial", caption, chart, {"trials": points.drop("link", "label")})
 
 
 def trial_points(study: Study) -> pl.DataFrame:
@@ -228,5 +221,7 @@ def _domain(curves: pl.Series, others: pl.Series, room: float = 0.75) -> tuple[f
 def _references(lines: pl.DataFrame) -> alt.LayerChart:
     chart = alt.Chart(lines)
     rule = chart.mark_rule(strokeDash=[1, 3], color=FAINT, strokeWidth=1.4, aria=False).encode(y="mae:Q")
-    text = chart.mark_text(align="right", baseline="bottom", dx=-2, dy=-3, fontSize=10.5, color=MUTED, aria=False)
+    text = chart.mark_text(
+        align="right", baseline="bottom", dx=-2, dy=-3, fontSize=11, limit=200, color=MUTED, aria=False
+    )
     return rule + text.encode(y="mae:Q", x=alt.value("width"), text="label:N")

@@ -15,8 +15,11 @@ import polars as pl
 from tmelt.report.inputs import Study
 from tmelt.report.words import anchor
 
-WIDE, NARROW = 920, 350  # pixels: desktop and paper; phone
-PHONE = 500  # pixels of width below which a figure is drawn for a phone
+# Pixels. One drawing serves all screens: beside its caption on a wide one; on a phone it shrinks to about 360, where
+# type of 12.5 pixels is still 9 pixels high.
+WIDTH = 500
+NAMES = 190  # the most that the names of rows may take
+_LINE = 28  # letters of a row's name in one line
 MANY = 1200  # marks beyond which single ones carry no link and no words: the page would grow too large
 
 INK, MUTED, FAINT, GRID, PAPER = "#1c2127", "#5c6670", "#98a1a9", "#e3e6e9", "#fffffe"
@@ -67,14 +70,22 @@ def scale_of(study: Study) -> dict[str, Any]:
     }
 
 
-def styled(chart: alt.TopLevelMixin, width: int) -> alt.TopLevelMixin:
+def own_colour(study: Study) -> alt.Color:
+    """Colour by strategy without a legend, for marks that are named otherwise."""
+    return alt.Color("strategy:N", scale=scale_of(study)["color"]["scale"], legend=None)
+
+
+def zero_line(field: str, **axis: alt.X | alt.Y) -> alt.Chart:
+    """A line at 0 of an axis, given as `x` or `y`."""
+    return alt.Chart(pl.DataFrame({field: [0.0]})).mark_rule(color=FAINT, aria=False).encode(**axis)
+
+
+def styled(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     """The chart with the report's type, axes and legends."""
-    small = width < PHONE
-    label, title = (11, 11.5) if small else (12, 12.5)
     chart.config = alt.Config(
         background=PAPER,
         font=FONT,
-        padding={"left": 10, "right": 8, "top": 4, "bottom": 4},
+        padding={"left": 4, "right": 8, "top": 4, "bottom": 4},
         view=alt.ViewConfig(stroke=None),
         axis=alt.AxisConfig(
             domainColor=FAINT,
@@ -82,35 +93,30 @@ def styled(chart: alt.TopLevelMixin, width: int) -> alt.TopLevelMixin:
             tickColor=FAINT,
             labelColor=MUTED,
             titleColor=INK,
-            labelFontSize=label,
-            titleFontSize=title,
+            labelFontSize=12,
+            titleFontSize=12.5,
             titleFontWeight="normal",
             titlePadding=7,
-            labelLimit=120 if small else 260,
+            labelLimit=NAMES,
             tickSize=4,
             labelOverlap="greedy",
         ),
         axisY=alt.AxisConfig(domain=False, ticks=False, labelPadding=6),
         header=alt.HeaderConfig(
-            labelColor=INK,
-            labelFontSize=title,
-            labelFontWeight="normal",
-            titleColor=INK,
-            labelPadding=6,
-            labelLimit=170 if small else 400,
+            labelColor=INK, labelFontSize=12.5, labelFontWeight="normal", titleColor=INK, labelPadding=6, labelLimit=300
         ),
         legend=alt.LegendConfig(
             labelColor=INK,
-            labelFontSize=title,
+            labelFontSize=12.5,
             titleColor=MUTED,
-            titleFontSize=11,
+            titleFontSize=12,
             titleFontWeight="normal",
             symbolStrokeWidth=2,
-            columns=3 if small else 7,
+            columns=4,
             offset=10,
-            columnPadding=24,
+            columnPadding=18,
         ),
-        title=alt.TitleConfig(color=INK, fontSize=title, fontWeight="normal", anchor="start", frame="group", offset=8),
+        title=alt.TitleConfig(color=INK, fontSize=12.5, fontWeight="normal", anchor="start", frame="group", offset=8),
     )
     return chart
 
@@ -131,39 +137,34 @@ def described(frame: pl.DataFrame, say: Callable[[dict[str, Any]], str]) -> pl.D
     return frame.with_columns(words=pl.Series([say(row) for row in frame.iter_rows(named=True)], dtype=pl.String))
 
 
-def names_axis(
-    field: str, order: list[str], *, grid: bool = True, limit: int | None = None, wrap: int | None = None, **more: Any
-) -> alt.Y:
-    """An axis of names from above in this order.
-
-    Args:
-        limit: pixels beyond which a name is cut.
-        wrap: letters beyond which a name goes on in a second line.
-    """
-    axis: dict[str, Any] = {"grid": grid, "labelColor": INK}
-    if limit is not None:
-        axis["labelLimit"] = limit
-    if wrap is not None:
-        broken = rf"replace(datum.label, /^(?=.{{{wrap + 1},}})(.{{1,{wrap}}}) (.*)$/, '$1|$2')"
-        axis |= {"labelExpr": f"split({broken}, '|')", "labelLineHeight": 12}
-    return alt.Y(f"{field}:N", sort=order, title=None, axis=alt.Axis(**axis), **more)
+def names_axis(field: str, order: list[str], *, grid: bool = True, **more: Any) -> alt.Y:
+    """An axis of names from above in this order; a name of more than `_LINE` letters goes on in a second line."""
+    broken = rf"replace(datum.label, /^(?=.{{{_LINE + 1},}})(.{{1,{_LINE}}}) (.*)$/, '$1|$2')"
+    axis = alt.Axis(grid=grid, labelColor=INK, labelLimit=NAMES, labelExpr=f"split({broken}, '|')", labelLineHeight=13)
+    return alt.Y(f"{field}:N", sort=order, title=None, axis=axis, **more)
 
 
-def panel_width(width: int, columns: int, left: int = 58) -> int:
-    """Width of each of `columns` panels beside one another in a figure of `width`, axes included."""
-    return max(90, int((width - left) / columns - 18))
+def in_rows(chart: alt.LayerChart | alt.Chart, names: list[str], step: int = 21) -> alt.LayerChart | alt.Chart:
+    """A chart with one row per name of `names_axis`: as wide as the names leave room for, `step` pixels a row."""
+    longest = max(map(len, names))
+    return chart.properties(
+        width=WIDTH - 30 - min(NAMES, 7 * longest), height=alt.Step(max(step, 29) if longest > _LINE else step)
+    )
 
 
-def columns_for(panels: int, width: int) -> int:
+def panel_width(columns: int, left: int = 58) -> int:
+    """Width of each of `columns` panels beside one another, axes included."""
+    return max(90, int((WIDTH - left) / columns - 18))
+
+
+def columns_for(panels: int) -> int:
     """Panels side by side, so that the last row is not left nearly empty."""
-    if width < PHONE:
-        return min(2, panels)
-    return 4 if panels % 4 == 0 or panels > 6 else min(3, panels)
+    return 2 if panels == 4 else min(3, panels)
 
 
-def faceted(panel: alt.TopLevelMixin, field: str, names: list[str], width: int) -> alt.TopLevelMixin:
+def faceted(panel: alt.TopLevelMixin, field: str, names: list[str]) -> alt.TopLevelMixin:
     """One panel per name; each with an axis of its own where the last row is not full, lest axes hang in the air."""
-    columns = columns_for(len(names), width)
+    columns = columns_for(len(names))
     chart = panel.facet(facet=alt.Facet(f"{field}:N", title=None, sort=names), columns=columns, spacing=16)
     full = len(names) % columns == 0
     return chart if full else chart.resolve_axis(x="independent")
@@ -201,7 +202,7 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     return inside[:: -(-len(inside) // most)]
 
 
-def beside(charts: list[alt.Chart], width: int, **resolve: Any) -> alt.TopLevelMixin:
-    """Charts beside one another, or above one another on a phone."""
-    joined = alt.vconcat(*charts) if width < PHONE else alt.hconcat(*charts)
+def beside(charts: list[alt.Chart], **resolve: Any) -> alt.TopLevelMixin:
+    """Charts beside one another."""
+    joined = alt.hconcat(*charts)
     return joined.resolve_scale(**resolve) if resolve else joined

@@ -6,19 +6,20 @@ import altair as alt
 import polars as pl
 
 from tmelt.evidence.comparison import BASELINE
+from tmelt.evidence.metrics import ORGANISM_MIN
 from tmelt.report.figures.theme import (
     FAINT,
     GRID,
     MUTED,
-    PHONE,
     Figure,
     columns_for,
     described,
     faceted,
+    in_rows,
     names_axis,
+    own_colour,
     panel_width,
     scale_of,
-    styled,
 )
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, counts, interval, number, search_name
@@ -34,7 +35,7 @@ _DIMENSIONS = {
 }
 
 
-def figure_ranking(study: Study, width: int) -> Figure | None:
+def figure_ranking(study: Study) -> Figure | None:
     """Confirmed test MAE of each strategy, the baseline, reference predictors and external results, on one axis."""
     rows = ranking_rows(study)
     shown = rows.drop_nulls("mae")
@@ -46,9 +47,8 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
     winners = described(winners, lambda row: f"{search_name(row)}: {number(row['mae'])} °C")
     values = pl.concat([shown["mae"], shown["low"], shown["high"], winners["mae"]]).drop_nulls()
     x_scale = alt.Scale(domain=[max(0.0, float(values.min()) - 0.3), float(values.max()) + 0.3], nice=True, zero=False)
-    y = names_axis("label", order, limit=170 if width < PHONE else 300, wrap=26 if width < PHONE else None)
+    y = names_axis("label", order)
     x = alt.X("mae:Q", title="test MAE (°C)", scale=x_scale, axis=alt.Axis(grid=False, tickCount=7))
-    scale = scale_of(study)
     colour = alt.Color("colour:N", scale=None)
     shape = alt.Shape("shape:N", scale=None)
     filled = shown.with_columns(
@@ -67,18 +67,8 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
     layers = [bars, means]
     if len(winners) > len(shown.filter(pl.col("kind") == "strategy")):
         singles = alt.Chart(winners).mark_tick(thickness=1.6, size=13, opacity=0.75)
-        layers.insert(
-            1,
-            singles.encode(
-                y=y,
-                x=x,
-                color=alt.Color("strategy:N", scale=scale["color"]["scale"], legend=None),
-                description="words:N",
-            ),
-        )
-    chart = alt.layer(*layers).properties(
-        width=width - (190 if width < PHONE else 330), height=alt.Step(23 if width >= PHONE else 30)
-    )
+        layers.insert(1, singles.encode(y=y, x=x, color=own_colour(study), description="words:N"))
+    chart = in_rows(alt.layer(*layers), order)
     proteins = test_proteins(study)
     seeds = study["winners"].filter(pl.col("confirmed_seeds") > 0)["confirmed_seeds"]
     caption = (
@@ -94,7 +84,7 @@ def figure_ranking(study: Study, width: int) -> Figure | None:
         "ranking",
         "Test error of the winners and of reference predictors",
         caption,
-        styled(chart, width),
+        chart,
         {"ranking": rows.drop("words"), "ranking_searches": winners.drop("words", "label")},
     )
 
@@ -168,7 +158,7 @@ def test_proteins(study: Study) -> int:
     return found or study.splits.get("test", 0)
 
 
-def figure_predicted(study: Study, width: int) -> Figure | None:
+def figure_predicted(study: Study) -> Figure | None:
     """Predicted against measured Tm on test: the baseline and each strategy's winner."""
     shown = shown_predictions(study)
     if len(shown) < 2:  # the baseline alone tells nothing about winners
@@ -210,9 +200,9 @@ def figure_predicted(study: Study, width: int) -> Figure | None:
         .mark_line(color=FAINT, strokeWidth=1, strokeDash=[3, 3], aria=False)
         .encode(x=x, y=y)
     )
-    side = min(235, panel_width(width, columns_for(len(shown), width), 50))
+    side = min(170, panel_width(columns_for(len(shown)), 50))
     panel = alt.layer(line, layer, data=pl.concat([drawn, _diagonals(heads.values(), ends)], how="diagonal"))
-    chart = faceted(panel.properties(width=side, height=side), "panel", list(heads.values()), width)
+    chart = faceted(panel.properties(width=side, height=side), "panel", list(heads.values()))
     caption = (
         f"Mean prediction over fresh seeds against measurement, {how}; dashed: perfect. Of each strategy the winner "
         "with the lowest error on select; MAE of the mean prediction. n = "
@@ -220,7 +210,7 @@ def figure_predicted(study: Study, width: int) -> Figure | None:
     )
     columns = ("trajectory", "protein_id", "organism", "tm", "prediction", "prediction_sd")
     behind = pl.concat([frame.select(pl.lit(name).alias("strategy"), *columns) for name, frame in shown])
-    return Figure("predicted", "Predicted against measured", caption, styled(chart, width), {"predicted": behind})
+    return Figure("predicted", "Predicted against measured", caption, chart, {"predicted": behind})
 
 
 def _diagonals(panels: Iterable[str], ends: list[float]) -> pl.DataFrame:
@@ -253,7 +243,7 @@ def _counted(points: pl.DataFrame) -> pl.DataFrame:
     return counted.agg(proteins=pl.len()).with_columns(**ends, proteins=pl.col("proteins").cast(pl.Int64))
 
 
-def figure_within(study: Study, width: int) -> Figure | None:
+def figure_within(study: Study) -> Figure | None:
     """Rank correlation between predicted and measured Tm inside each organism."""
     frame = group_means(study, "organism", "spearman")
     if not len(frame):
@@ -261,7 +251,6 @@ def figure_within(study: Study, width: int) -> Figure | None:
     return _groups(
         study,
         frame,
-        width,
         "within",
         "Rank correlation within organisms",
         "Spearman ρ within the organism",
@@ -272,25 +261,26 @@ def figure_within(study: Study, width: int) -> Figure | None:
     )
 
 
-def figure_errors(study: Study, width: int) -> Figure | None:
+def figure_errors(study: Study) -> Figure | None:
     """Test MAE by organism, Tm band, length and distance to training."""
     frames = {name: group_means(study, name, "mae") for name in _DIMENSIONS}
-    frames = {name: frame for name, frame in frames.items() if len(frame) and frame["group"].n_unique() > 1}
+    small = sum(frame.filter(pl.col("proteins") < ORGANISM_MIN)["group"].n_unique() for frame in frames.values())
+    frames = {name: frame.filter(pl.col("proteins") >= ORGANISM_MIN) for name, frame in frames.items()}
+    frames = {name: frame for name, frame in frames.items() if frame["group"].n_unique() > 1}
     if not frames:
         return None
     charts = [
-        _group_chart(study, frame, width, "MAE (°C)", _DIMENSIONS[name], zero=False, last=place == len(frames) - 1)
+        _group_chart(study, frame, "MAE (°C)", _DIMENSIONS[name], zero=False, last=place == len(frames) - 1)
         for place, (name, frame) in enumerate(frames.items())
     ]
     chart = alt.vconcat(*charts).resolve_scale(x="shared", color="shared", shape="shared")
     caption = (
         "Test MAE of the winners' mean predictions in groups of proteins (number of proteins in brackets); mean over "
-        "the winners of a strategy; bars: 95 % interval of the baseline over protein families."
+        "the winners of a strategy; bars: 95 % interval of the baseline over protein families. "
+        f"Organisms of fewer than {ORGANISM_MIN} proteins are pooled; other groups of fewer are left out ({small})."
     )
     joined = pl.concat([frame.with_columns(dimension=pl.lit(name)) for name, frame in frames.items()])
-    return Figure(
-        "errors_by_group", "Error by group of proteins", caption, styled(chart, width), {"errors_by_group": joined}
-    )
+    return Figure("errors_by_group", "Error by group of proteins", caption, chart, {"errors_by_group": joined})
 
 
 def group_means(study: Study, dimension: str, column: str) -> pl.DataFrame:
@@ -303,21 +293,19 @@ def group_means(study: Study, dimension: str, column: str) -> pl.DataFrame:
     return means.with_columns(pl.col("winners").cast(pl.Int64)).sort("order", "group", study.place())
 
 
-def _groups(
-    study: Study, frame: pl.DataFrame, width: int, name: str, title: str, axis: str, caption: str, *, zero: bool
-) -> Figure:
-    chart = _group_chart(study, frame, width, axis, "", zero=zero, last=True)
+def _groups(study: Study, frame: pl.DataFrame, name: str, title: str, axis: str, caption: str, *, zero: bool) -> Figure:
+    chart = _group_chart(study, frame, axis, "", zero=zero, last=True)
     return Figure(
         name,
         title,
         caption + f" n = {count(frame['group'].n_unique(), 'organism')}.",
-        styled(chart, width),
+        chart,
         {name: frame.drop("low", "high")},
     )
 
 
 def _group_chart(
-    study: Study, frame: pl.DataFrame, width: int, axis: str, title: str, *, zero: bool, last: bool
+    study: Study, frame: pl.DataFrame, axis: str, title: str, *, zero: bool, last: bool
 ) -> alt.TopLevelMixin:
     """One row per group, one mark per strategy."""
     frame = described(frame, lambda row: f"{row['strategy']} · {row['group']}: {number(row['value'])}")
@@ -335,7 +323,7 @@ def _group_chart(
         scale=alt.Scale(domain=names, range=["stroke", *scale["shape"]["scale"]["range"]]),
         legend=scale["color"]["legend"],
     )
-    y = names_axis("label", order, limit=135 if width < PHONE else 230)
+    y = names_axis("label", order)
     x = alt.X(
         "value:Q",
         title=axis if last else None,
@@ -355,8 +343,7 @@ def _group_chart(
     else:
         bars = base.transform_filter(f"datum.strategy == '{BASELINE}'").mark_rule(color=GRID, strokeWidth=7, aria=False)
         layers.insert(0, bars.encode(x=alt.X("low:Q", scale=alt.Scale(zero=False)), x2="high:Q", y=y))
-    inner = width - (155 if width < PHONE else 260)
-    return alt.layer(*layers).properties(width=inner, height=alt.Step(21), title=title)
+    return in_rows(alt.layer(*layers), order).properties(title=title)
 
 
 def _colours(study: Study) -> dict[str, str]:

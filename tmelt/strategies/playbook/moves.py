@@ -1,4 +1,4 @@
-"""The book itself: what a careful person tries next, in order, given what the prompt shows.
+"""The book itself: what a careful person tries next, in order, given its briefing.
 
 The order is the textbook's: pooling, patience with a robust loss, heads, batch size, initialisation, then schedule and
 learning rates, capacity and regularisation (which of the two first depends on the generalisation gap), at last small
@@ -16,11 +16,11 @@ from typing import Any
 
 from tmelt.knobs import Knob, KnobError, Value
 from tmelt.llm.extract import Edit
-from tmelt.llm.playbook.ideas import Idea, read_ideas
-from tmelt.llm.playbook.reading import Prompt, typed
-from tmelt.llm.playbook.repair import repairs
-from tmelt.llm.playbook.variation import Variation
 from tmelt.strategies.memory import format_value
+from tmelt.strategies.playbook.ideas import Idea, read_ideas
+from tmelt.strategies.playbook.repair import repairs
+from tmelt.strategies.playbook.situation import Situation, typed
+from tmelt.strategies.playbook.variation import Variation
 
 WIDE_GAP = 1.0  # °C between validation and fit error, beyond which regularisation comes before capacity
 
@@ -118,111 +118,113 @@ FINE = (
 )
 
 
-def moves(prompt: Prompt) -> Iterator[Move]:
+def moves(situation: Situation) -> Iterator[Move]:
     """All that the book would propose here, best first; without end, unless a script needs a repair."""
-    if prompt.log is not None and prompt.script is not None:
-        yield from _repair_moves(prompt, prompt.script, prompt.log)
+    if situation.log is not None and situation.script is not None:
+        yield from _repair_moves(situation, situation.script, situation.log)
         return
-    yield from _asked_by_person(prompt)
-    yield from _round_moves(prompt) if "subspace" in prompt.asked else _single_moves(prompt)
+    yield from _asked_by_person(situation)
+    yield from _round_moves(situation) if "subspace" in situation.asked else _single_moves(situation)
 
 
-def _repair_moves(prompt: Prompt, script: str, log: str) -> Iterator[Move]:
+def _repair_moves(situation: Situation, script: str, log: str) -> Iterator[Move]:
     """Repairs as they are, then with a next step: without its idea a script may be one that was tried before."""
     known = [
-        Move(title, {}, why, 0.0, f"trial {prompt.base_number} crashed.", e) for title, why, e in repairs(script, log)
+        Move(title, {}, why, 0.0, f"trial {situation.base_number} crashed.", e)
+        for title, why, e in repairs(script, log)
     ]
     for move in known:
-        yield _open(prompt, move, FINE[:3])
+        yield _open(situation, move, FINE[:3])
     for step in (*FIRST, *LATER):
-        for further in _step_move(prompt, step):
+        for further in _step_move(situation, step):
             for move in known:
                 both = replace(move, title=f"{move.title}; {step.title}", changes=further.changes)
-                yield _open(prompt, both, FINE[:3])
+                yield _open(situation, both, FINE[:3])
 
 
-def _single_moves(prompt: Prompt) -> Iterator[Move]:
+def _single_moves(situation: Situation) -> Iterator[Move]:
     """One move per trial; where a script may be written, its own pooling comes before the knob's."""
-    regularise_first = (prompt.gap or 0.0) > WIDE_GAP
+    regularise_first = (situation.gap or 0.0) > WIDE_GAP
     middle = (*REGULARISE, *CAPACITY) if regularise_first else (*CAPACITY, *REGULARISE)
     pooling, patience, *further = FIRST
-    opening, rest = ([], FIRST) if prompt.script is None else ([patience], [pooling, *further])
+    opening, rest = ([], FIRST) if situation.script is None else ([patience], [pooling, *further])
     for step in opening:
-        yield from _step_move(prompt, step)
-    yield from _ideas(prompt)
+        yield from _step_move(situation, step)
+    yield from _ideas(situation)
     for group in (rest, middle, LATER):
-        for step in _varied(prompt, group):
-            yield from _step_move(prompt, step)
-    yield from _combined_moves(prompt)
-    yield from _fine_moves(prompt)
+        for step in _varied(situation, group):
+            yield from _step_move(situation, step)
+    yield from _combined_moves(situation)
+    yield from _fine_moves(situation)
 
 
-def _varied(prompt: Prompt, steps: Sequence[Step]) -> list[Step]:
+def _varied(situation: Situation, steps: Sequence[Step]) -> list[Step]:
     """The steps in the order of this search."""
-    return Variation(prompt.search_seed).order(steps, lambda step: step.title)
+    return Variation(situation.search_seed).order(steps, lambda step: step.title)
 
 
-def _combined_moves(prompt: Prompt) -> Iterator[Move]:
+def _combined_moves(situation: Situation) -> Iterator[Move]:
     """Two changes together that each were a little better than the incumbent, but not beyond the noise."""
-    base = prompt.base_attempt
+    base = situation.base_attempt
     if base is None or base.val is None:
         return
     gains = sorted(
         (attempt.val, attempt.number, dict(change.split("=", 1) for change in attempt.changes))
-        for attempt in prompt.attempts
+        for attempt in situation.attempts
         if attempt.parent == base.number and attempt.val is not None and attempt.val < base.val
-        and all("=" in change and change.split("=")[0] in prompt.base for change in attempt.changes)
+        and attempt.changes
+        and all("=" in change and change.split("=")[0] in situation.base for change in attempt.changes)
     )  # fmt: skip
     for (_, one, first), (_, other, second) in combinations(gains[:4], 2):
         if first.keys() & second.keys() or len(first) + len(second) > 3:
             continue
-        changes = {name: typed(prompt.knobs[name], text) for name, text in (first | second).items()}
-        if not _tried(prompt, changes):
+        changes = {name: typed(situation.knobs[name], text) for name, text in (first | second).items()}
+        if not _tried(situation, changes):
             why = f"trials {one} and {other} were each a little better; together they may show beyond the noise"
-            yield Move(f"Combine trials {one} and {other}", changes, why, -0.05, _grounds(prompt))
+            yield Move(f"Combine trials {one} and {other}", changes, why, -0.05, _grounds(situation))
 
 
-def _round_moves(prompt: Prompt) -> Iterator[Move]:
+def _round_moves(situation: Situation) -> Iterator[Move]:
     """The first of ROUNDS, then ideas for the script where one may be written, then the others; at last fine steps."""
-    ideas = (_open(prompt, move, (*move.subspace, *FINE[:3])) for move in _ideas(prompt))
-    rounds = Variation(prompt.search_seed).order(ROUNDS, lambda line: line[0].title)
+    ideas = (_open(situation, move, (*move.subspace, *FINE[:3])) for move in _ideas(situation))
+    rounds = Variation(situation.search_seed).order(ROUNDS, lambda line: line[0].title)
     steps = (
-        _open(prompt, move, opened)
+        _open(situation, move, opened)
         for step, opened in rounds
-        if not any(attempt.idea.startswith(step.title) for attempt in prompt.attempts)
-        for move in _step_move(prompt, step)
+        if not any(attempt.idea.startswith(step.title) for attempt in situation.attempts)
+        for move in _step_move(situation, step)
     )
     opening = rounds[0][0].title
-    if prompt.script is None or not any(attempt.idea.startswith(opening) for attempt in prompt.attempts):
+    if situation.script is None or not any(attempt.idea.startswith(opening) for attempt in situation.attempts):
         yield from steps
         yield from ideas
     else:
         yield from ideas
         yield from steps
-    for move in _fine_moves(prompt):
-        yield _open(prompt, move, FINE[:5])
+    for move in _fine_moves(situation):
+        yield _open(situation, move, FINE[:5])
 
 
-def _step_move(prompt: Prompt, step: Step) -> Iterator[Move]:
+def _step_move(situation: Situation, step: Step) -> Iterator[Move]:
     """The step's move, unless it was tried, changes nothing here or is impossible. What is so already is left out."""
     changes: dict[str, Value] = {}
-    step = Variation(prompt.search_seed).sized(step)
+    step = Variation(situation.search_seed).sized(step)
     for name, wish in step.knobs.items():
-        value = _wished(prompt, name, wish)
-        when = prompt.knobs[name].when if value is not None else None
-        counts = when is None or {**prompt.base, **step.knobs}.get(when[0]) in when[1]
-        if value is not None and counts and value != prompt.base.get(name):
+        value = _wished(situation, name, wish)
+        when = situation.knobs[name].when if value is not None else None
+        counts = when is None or {**situation.base, **step.knobs}.get(when[0]) in when[1]
+        if value is not None and counts and value != situation.base.get(name):
             changes[name] = value
-    if changes and not _tried(prompt, changes):
-        yield Move(step.title, changes, step.why, step.effect, _grounds(prompt))
+    if changes and not _tried(situation, changes):
+        yield Move(step.title, changes, step.why, step.effect, _grounds(situation))
 
 
-def _wished(prompt: Prompt, name: str, wish: Any) -> Value | None:
+def _wished(situation: Situation, name: str, wish: Any) -> Value | None:
     """The value that a step wants of a knob, as far as the table allows; None where there is none."""
-    knob = prompt.knobs.get(name)
+    knob = situation.knobs.get(name)
     if knob is None:
         return None
-    now = prompt.base.get(name, knob.default)
+    now = situation.base.get(name, knob.default)
     try:
         if isinstance(wish, str) and wish[0] in "*/" and wish[1:].replace(".", "").isdigit():
             if knob.kind == "choice":  # the study has fixed this number
@@ -250,42 +252,44 @@ def _fit(knob: Knob, value: float) -> Value:
     return knob.check(round(value) if knob.kind == "int" else value)
 
 
-def _tried(prompt: Prompt, changes: Mapping[str, Value]) -> bool:
+def _tried(situation: Situation, changes: Mapping[str, Value]) -> bool:
     wanted = {f"{name}={format_value(value)}" for name, value in changes.items()}
-    for attempt in prompt.attempts:
-        others = {change.partition("=")[0] for change in attempt.changes - wanted}
-        # knobs that a change merely brought to life stand in the table, too, at their defaults
-        if wanted <= attempt.changes and all(name in prompt.knobs and prompt.knobs[name].when for name in others):
+    for attempt in situation.attempts:
+        others = {change.partition("=")[0] for change in attempt.changes if change not in wanted}
+        # knobs that a change merely brought to life are among the changes at their defaults
+        if wanted <= set(attempt.changes) and all(
+            name in situation.knobs and situation.knobs[name].when for name in others
+        ):
             return True
     return False
 
 
-def _grounds(prompt: Prompt) -> str:
-    gap = "" if prompt.gap is None else f"; its gap between validation and fit error is {prompt.gap:.2f} °C"
-    return f"next in the book after {len(prompt.attempts)} trials shown, from trial {prompt.base_number}{gap}."
+def _grounds(situation: Situation) -> str:
+    gap = "" if situation.gap is None else f"; its gap between validation and fit error is {situation.gap:.2f} °C"
+    return f"next in the book after {len(situation.attempts)} trials shown, from trial {situation.base_number}{gap}."
 
 
-def _fine_moves(prompt: Prompt) -> Iterator[Move]:
+def _fine_moves(situation: Situation) -> Iterator[Move]:
     """Small steps of one or two numbers around the incumbent, without end: drawn from a hash, so never the same."""
-    declared = [name for name in prompt.knobs if name not in FINE and prompt.knobs[name].kind != "choice"]
-    names = [name for name in (*FINE, *declared) if name in prompt.base and prompt.knobs[name].kind != "choice"]
+    declared = [name for name in situation.knobs if name not in FINE and situation.knobs[name].kind != "choice"]
+    names = [name for name in (*FINE, *declared) if name in situation.base and situation.knobs[name].kind != "choice"]
     if not names:
         return
     for draw in range(10_000):
         digest = hashlib.sha256(
-            f"{prompt.search_seed}/{prompt.iteration}/{prompt.base_number}/{draw}".encode()
+            f"{situation.search_seed}/{situation.iteration}/{situation.base_number}/{draw}".encode()
         ).digest()
         chosen = sorted({names[digest[0] % len(names)], names[digest[1] % len(names)]})
         changes = {}
         for position, name in enumerate(chosen):
-            knob = prompt.knobs[name]
+            knob = situation.knobs[name]
             share = 0.15 * (digest[2 + position] / 127.5 - 1)  # of the range
-            value = _shifted(knob, prompt.base[name], share)
-            if value != prompt.base[name]:
+            value = _shifted(knob, situation.base[name], share)
+            if value != situation.base[name]:
                 changes[name] = value
-        if changes and not _tried(prompt, changes):
+        if changes and not _tried(situation, changes):
             why = "close to the incumbent, small steps of what matters most may still gain"
-            yield Move(f"Fine step of {' and '.join(changes)}", changes, why, -0.01, _grounds(prompt))
+            yield Move(f"Fine step of {' and '.join(changes)}", changes, why, -0.01, _grounds(situation))
 
 
 def _shifted(knob: Knob, value: Value, share: float) -> Value:
@@ -294,10 +298,10 @@ def _shifted(knob: Knob, value: Value, share: float) -> Value:
     return _fit(knob, value + share * (knob.high - knob.low))
 
 
-def _asked_by_person(prompt: Prompt) -> Iterator[Move]:
+def _asked_by_person(situation: Situation) -> Iterator[Move]:
     """A person's `knob=value`, if the table allows it and it was not tried."""
-    for name, text in re.findall(r"\b(\w+)\s*=\s*([\w.+-]*\w)", prompt.guidance):
-        knob = prompt.knobs.get(name)
+    for name, text in re.findall(r"\b(\w+)\s*=\s*([\w.+-]*\w)", situation.guidance):
+        knob = situation.knobs.get(name)
         if knob is None:
             continue
         choice = next((choice for choice in knob.choices if str(choice) == text), None)
@@ -306,43 +310,43 @@ def _asked_by_person(prompt: Prompt) -> Iterator[Move]:
         except (KnobError, ValueError):
             continue
         changes = {name: value}
-        if value != prompt.base.get(name) and not _tried(prompt, changes):
+        if value != situation.base.get(name) and not _tried(situation, changes):
             move = Move(f"As a person asked: {name}", changes, f"{name} = {value}", -0.05, "a person's guidance.")
-            yield _open(prompt, move, FINE[:3])
+            yield _open(situation, move, FINE[:3])
 
 
-def _ideas(prompt: Prompt) -> Iterator[Move]:
+def _ideas(situation: Situation) -> Iterator[Move]:
     """Ideas for the script that it does not have, that fit it and that no trial shown has had."""
-    if prompt.script is None:
+    if situation.script is None:
         return
-    seen = [attempt.idea for attempt in prompt.attempts]
-    for idea in Variation(prompt.search_seed).order(read_ideas(), lambda idea: idea.title):
+    seen = [attempt.idea for attempt in situation.attempts]
+    for idea in Variation(situation.search_seed).order(read_ideas(), lambda idea: idea.title):
         if any(text.startswith(idea.title) for text in seen):
             continue
-        edits = idea.edits_for(prompt.script)
+        edits = idea.edits_for(situation.script)
         if edits is not None:
-            yield _idea_move(prompt, idea, edits)
+            yield _idea_move(situation, idea, edits)
 
 
-def _idea_move(prompt: Prompt, idea: Idea, edits: Sequence[Edit]) -> Move:
+def _idea_move(situation: Situation, idea: Idea, edits: Sequence[Edit]) -> Move:
     subspace = {row["name"]: {"low": row["low"], "high": row["high"]} for row in idea.knobs if row["kind"] != "choice"}
-    return Move(idea.title, {}, idea.why, idea.effect, _grounds(prompt), edits, subspace)
+    return Move(idea.title, {}, idea.why, idea.effect, _grounds(situation), edits, subspace)
 
 
-def _open(prompt: Prompt, move: Move, names: Sequence[str]) -> Move:
+def _open(situation: Situation, move: Move, names: Sequence[str]) -> Move:
     """The move with a subspace of these knobs around it; numbers get a part of their range that shrinks by rounds."""
-    if "subspace" not in prompt.asked:
+    if "subspace" not in situation.asked:
         return move
-    own = {**prompt.base, **move.changes}
-    share = (0.2 + 0.1 * Variation(prompt.search_seed).share("subspace", move.title)) / (
-        1 + 0.5 * max(0, prompt.rounds - len(ROUNDS))
+    own = {**situation.base, **move.changes}
+    share = (0.2 + 0.1 * Variation(situation.search_seed).share("subspace", move.title)) / (
+        1 + 0.5 * max(0, situation.rounds - len(ROUNDS))
     )
     subspace: dict[str, Mapping[str, Any]] = dict(move.subspace)
     for name in names:
-        knob = prompt.knobs.get(name)
+        knob = situation.knobs.get(name)
         if knob is None or name in subspace:
             continue
-        if knob.when and own.get(knob.when[0], prompt.knobs[knob.when[0]].default) not in knob.when[1]:
+        if knob.when and own.get(knob.when[0], situation.knobs[knob.when[0]].default) not in knob.when[1]:
             continue
         value = own.get(name, knob.default)
         if knob.kind != "choice":

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from tmelt.llm.errors import ReplyError
 from tmelt.llm.extract import Edit, apply_edits
-from tmelt.llm.playbook.ideas import read_ideas
+from tmelt.strategies.playbook.ideas import read_ideas
 
 MODULES = ("math", "copy", "torch", "json", "random", "itertools", "functools", "numpy")
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from tmelt.llm.playbook.moves import Move, moves
-from tmelt.llm.playbook.reading import Prompt, read_prompt
+from tmelt.errors import InputError
+from tmelt.strategies.playbook.moves import Move, moves
+from tmelt.strategies.playbook.situation import Situation
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -42,29 +42,31 @@ class Playbook(BaseChatModel):
         run_manager: "CallbackManagerForLLMRun | None" = None,
         **kwargs: Any,
     ) -> ChatResult:
+        briefing = kwargs.get("briefing")
+        if briefing is None:
+            raise InputError("playbook: asked without a briefing; only agents of this package can ask it")
         message = AIMessage(
-            content=answer(messages, self.search_seed),
+            content=answer(messages, Situation.of(briefing, self.search_seed)),
             response_metadata={"model_name": "playbook", "finish_reason": "stop", "scripted": True},
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def answer(messages: Sequence[BaseMessage], search_seed: int = 0) -> str:
-    """The reply to a system message, a question, and any earlier replies with what was wrong with them.
+def answer(messages: Sequence[BaseMessage], situation: Situation) -> str:
+    """The reply in a situation; of the messages only the number of earlier replies counts.
 
     Every reply that was turned down moves on to the next thing on the list.
     """
-    texts = {kind: [str(m.text) for m in messages if m.type == kind] for kind in ("system", "human", "ai")}
-    prompt = replace(read_prompt("\n".join(texts["system"]), texts["human"][0]), search_seed=search_seed)
-    move = next(islice(moves(prompt), len(texts["ai"]), None), None)
+    turned_down = sum(message.type == "ai" for message in messages)
+    move = next(islice(moves(situation), turned_down, None), None)
     if move is None:
         return f"{LABEL} The book has nothing left to say here."
-    if "candidates" in prompt.asked:
-        return write_reply(prompt, move, _several(prompt, skipped=len(texts["ai"])))
-    return write_reply(prompt, move)
+    if "candidates" in situation.asked:
+        return write_reply(situation, move, _several(situation, skipped=turned_down))
+    return write_reply(situation, move)
 
 
-def _several(prompt: Prompt, skipped: int) -> list[Mapping[str, Any]]:
+def _several(prompt: Situation, skipped: int) -> list[Mapping[str, Any]]:
     """The changes of as many moves as the prompt asks for, no two the same."""
     chosen: list[Mapping[str, Any]] = []
     for move in islice(moves(prompt), skipped, None):
@@ -75,8 +77,8 @@ def _several(prompt: Prompt, skipped: int) -> list[Mapping[str, Any]]:
     return chosen
 
 
-def write_reply(prompt: Prompt, move: Move, candidates: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The move, or several candidates, in the form that the program asks for."""
+def write_reply(prompt: Situation, move: Move, candidates: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The move, or several candidates, in the form that is asked for."""
     reply: dict[str, Any] = {}
     if "base" in prompt.asked:
         reply["base"] = "incumbent"

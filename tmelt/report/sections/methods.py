@@ -1,14 +1,26 @@
 """How the study was made, from what was recorded: as a paper would tell it, and item by item."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 
 from tmelt.evidence.verdict import FEW
+from tmelt.report.blocks import Block, Table, Terms, Text
 from tmelt.report.controls import what_is_told
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, listing, seconds
+from tmelt.report.sections.section import Section
+from tmelt.report.words import count, listing, seconds, value
 
+
+def content(study: Study) -> Iterator[Block | None]:
+    """The methods as a paragraph and item by item, and the search space."""
+    yield Text(methods_paragraph(study), small=False)
+    yield Terms(methods(study))
+    yield search_space_table(study).labelled("Knobs", kind="words").folded("Knobs of the reference candidate")
+
+
+SECTION = Section("methods", "Methods", content)
 _QUESTION = "On the same budget, which way of searching finds the best predictor of melting temperature from sequence?"
 
 
@@ -170,10 +182,7 @@ def _budget(study: Study) -> str:
 
 def _sandbox(study: Study) -> str:
     design = study.protocol.design
-    return _join(
-        _different(study["runs"], "sandbox"),
-        f"asked for: {design.sandbox}",
-    )
+    return _join(_different(study["runs"], "sandbox"), f"asked for: {design.sandbox}")
 
 
 def _seeds(study: Study) -> str:
@@ -255,3 +264,12 @@ def _different(runs: pl.DataFrame, column: str) -> str:
 
 def _join(*parts: Any) -> str:
     return "; ".join(str(part) for part in parts if part)
+
+
+def search_space_table(study: Study) -> Table:
+    """The knobs of the reference candidate."""
+    rows: list[list[str]] = []
+    for knob in study.protocol.space:
+        condition = f"; only if {knob.when[0]} is {' or '.join(map(str, knob.when[1]))}" if knob.when else ""
+        rows.append([knob.name, knob.range_text(), value(knob.default), knob.unit, knob.meaning + condition])
+    return Table(["knob", "range", "default", "unit", "meaning"], rows)

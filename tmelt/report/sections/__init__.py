@@ -1,0 +1,31 @@
+"""The sections of the page, each a module with its title and its content in the order in which it is read.
+
+The order of SECTIONS is that of the questions: who, by how much, at what price, why; then what it takes to judge.
+"""
+
+from tmelt.report.sections import (
+    attribution,
+    behaviour,
+    comparison,
+    cost,
+    data,
+    generalisation,
+    methods,
+    result,
+    searches,
+    winners,
+)
+from tmelt.report.sections.section import Section
+
+SECTIONS: tuple[Section, ...] = (
+    result.SECTION,
+    comparison.SECTION,
+    searches.SECTION,
+    winners.SECTION,
+    cost.SECTION,
+    attribution.SECTION,
+    generalisation.SECTION,
+    behaviour.SECTION,
+    data.SECTION,
+    methods.SECTION,
+)

@@ -1,0 +1,79 @@
+"""The searches: error of the incumbents, every trial, and how far validation can be trusted."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from tmelt.report.blocks import Block, Table, Tabs
+from tmelt.report.figures.agreement import figure_agreement, figure_gap
+from tmelt.report.figures.confirmation import figure_optimism
+from tmelt.report.figures.search import axes_of, figure_incumbents, figure_trials
+from tmelt.report.inputs import Study
+from tmelt.report.sections.section import Section
+from tmelt.report.words import dollars, number, seconds
+
+
+def content(study: Study) -> Iterator[Block | None]:
+    """Incumbents along each axis, trials, optimism, and agreement of validation with test."""
+    curves = [figure for axis in axes_of(study) if (figure := figure_incumbents(study, axis=axis))]
+    yield Tabs(curves, [figure.title.removeprefix("Incumbent error ") for figure in curves])
+    if curves:
+        yield efficiency_table(study).labelled(
+            "Area under the curve and time to target", heading="Speed of the searches", below=target_text(study)
+        )
+    yield figure_trials(study)
+    yield figure_optimism(study)
+    yield figure_agreement(study)
+    yield figure_gap(study)
+
+
+SECTION = Section("search", "The searches", content, "no trial was scored.")
+
+
+_PLACE = {"trials": lambda value: f"trial {value:.0f}", "fit_s": seconds, "device_s": seconds, "total_usd": dollars}
+
+
+_AXES = {
+    "trials": "over trials",
+    "fit_s": "over training time",
+    "device_s": "over GPU time",
+    "total_usd": "over dollars",
+}
+
+
+def efficiency_table(study: Study) -> Table:
+    """How fast the searches of each strategy descend: mean incumbent error, and when the common target is reached."""
+    rows = pl.concat([study["efficiency"], study["dollar_efficiency"]])
+    axes = [axis for axis in _AXES if rows.filter(pl.col("axis") == axis)["auc"].drop_nulls().len()]
+    cells = []
+    for name in study.strategies:
+        row = [name]
+        for axis in axes:
+            own = rows.filter((pl.col("strategy") == name) & (pl.col("axis") == axis))
+            reached = own["time_to_target"].drop_nulls().sort()
+            row.append(number(own["auc"].mean()))
+            text = f"{len(reached)} of {len(own)}"
+            if 2 * len(reached) > len(own):  # searches that never get there count as later than all
+                text += f", {_PLACE[axis](reached[(len(own) - 1) // 2])}"
+            row.append(text)
+        cells.append(row)
+    columns = [""]
+    for axis in axes:
+        columns += [f"mean error {_AXES[axis]}, °C", "reached target"]
+    return Table(columns, cells)
+
+
+def target_text(study: Study) -> str:
+    """What the columns of `efficiency_table` mean."""
+    rows = pl.concat([study["efficiency"], study["dollar_efficiency"]]).drop_nulls("auc")
+    if not len(rows):
+        return ""
+    horizons = rows.unique("axis", maintain_order=True).to_dicts()
+    ends = {row["axis"]: _PLACE[row["axis"]](row["horizon"]) for row in horizons}
+    said = ", ".join(ends[axis] for axis in _AXES if axis in ends)
+    return (
+        "Area under the curve: the incumbent's validation MAE averaged from the start to where the shortest search "
+        f"ended ({said}); mean over the searches of a strategy. Target: {number(rows['target'][0])} °C in validation, "
+        "the median over all searches of where they ended; in how many searches it was reached, and the median search's"
+        " time (of an even number the earlier of the two; searches that never got there count as later than all)."
+    )

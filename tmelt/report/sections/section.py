@@ -1,0 +1,23 @@
+"""A section of the page, as its module declares it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tmelt.report.blocks import Block
+from tmelt.report.inputs import Study
+
+
+@dataclass(frozen=True)
+class Section:
+    """Title and content.
+
+    Attributes:
+        anchor: id on the page.
+        content: the blocks for a study; None and empty tables are left out.
+        missing: why the section has no figure, where it should have one.
+    """
+
+    anchor: str
+    title: str
+    content: Callable[[Study], Iterable[Block | None]]
+    missing: str = ""
