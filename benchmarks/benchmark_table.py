@@ -31,7 +31,7 @@ def publish(rows: Sequence[Mapping[str, Any]], output: Path, caption: str) -> No
     facts = {"processor": here.processor, "cores": here.cores, "torch": here.packages["torch"]}
     constants = [pl.lit(value).alias(name) for name, value in {**facts, "date": when}.items()]
     write_frame(output, frame.with_columns(constants))
-    lines = [f"{caption}; {here['processor']}, {here['cores']} cores, torch {facts['torch']}, {when:%Y-%m-%d}.", ""]
+    lines = [f"{caption}; {here.processor}, {here.cores} cores, torch {facts['torch']}, {when:%Y-%m-%d}.", ""]
     lines += [f"| {' | '.join(frame.columns)} |", f"|{'---|' * frame.width}"]
     lines += [f"| {' | '.join(map(_cell, row))} |" for row in frame.iter_rows()]
     text = "\n".join(lines) + "\n"

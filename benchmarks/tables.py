@@ -73,9 +73,8 @@ def benchmark_tables(
 
 def _measure(read: Callable[[Path, list[str]], int], study: Path, folders: list[str]) -> dict[str, float]:
     """CPU and wall-clock seconds and the peak of memory of one way, imports left out."""
-    import tabulate_trials  # noqa: F401 - what the ways import
-
-    import tmelt.evidence.reading  # noqa: F401
+    import tmelt.evidence.make
+    import tmelt.evidence.reading  # noqa: F401 - what the ways import
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
@@ -87,12 +86,12 @@ def _measure(read: Callable[[Path, list[str]], int], study: Path, folders: list[
 
 def _tabulate_trials(study: Path, folders: list[str]) -> int:
     """The rule of that name."""
-    from tabulate_trials import tabulate_trials
+    from tmelt.evidence.make import make_tables
 
-    histories = sorted(study.glob("*/t*/trials.parquet"))
     tables = study / "tables"
-    tabulate_trials(histories=histories, trials=tables / "trials.parquet", not_tried=tables / "not_tried.parquet")
-    return pl.read_parquet(study / "tables" / "trials.parquet").height
+    made = {name: tables / f"{name}.parquet" for name in ("trials", "not_tried")}
+    make_tables("trials", {"histories": sorted(study.glob("*/t*/trials.parquet")), **made})
+    return pl.read_parquet(made["trials"]).height
 
 
 def _read_runs(study: Path, folders: list[str]) -> int:

@@ -11,17 +11,24 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
+import polars
 from snakemake.exceptions import WorkflowError
 
 from tmelt import protocol, resume, study_lock
 from tmelt.bundle import BUNDLED
 from tmelt.config import FRESH_SEEDS, parse_config
 from tmelt.errors import InputError
-from tmelt.evidence.schema import TABLES as TABLE_NAMES
+from tmelt.evidence.make import MAKERS, inputs_of
+from tmelt.evidence.make import TABLES as TABLE_NAMES
 from tmelt.failed_jobs import describe_failures, describe_full_disk
 from tmelt.identity import PACKAGE, backbone_id, dataset_id
+from tmelt.jobs import amounts
+from tmelt.jobs.command_line import script_command
+from tmelt.jobs.known_files import know_files
 from tmelt.llm.model_id import longest_prompt, model_id
 from tmelt.orphans import job_name, refuse_orphans
 from tmelt.strategies.agent import MEMORY_TOKENS
@@ -50,9 +57,17 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+if workflow.is_main_process:
+    know_files()
+
 STARTED = time.time()
 ITERATIONS = CONFIG.extent.iterations
 SEEDS = list(CONFIG.extent.seeds)
+TABLES = f"{STUDY}/tables"
+EVIDENCE = f"{STUDY}/evidence"
+JOURNAL = f"{STUDY}/journal/runs"
+PLAN = f"{STUDY}/confirm/{amounts.plan_name(CONFIG)}"
+RUN = "{params.command} 2> {log:q}"
 CONFIRM_SEEDS = [FRESH_SEEDS + number for number in range(CONFIG.extent.confirm_seeds)]
 STRATEGIES = list(CONFIG.extent.strategies)
 TRAJECTORIES = range(CONFIG.extent.trajectories)
@@ -62,8 +77,11 @@ TRIAL = f"{TRAJECTORY}/i{{iteration}}"
 EXTENT_NAME = f"n{ITERATIONS}_s{len(SEEDS)}"
 AHEAD = []  # files from the future, by this machine's clock
 LOCKS = []  # held until this process ends (tmelt.study_lock)
-PERTURBED = f"perturbed_c{len(CONFIRM_SEEDS)}.parquet"  # more fresh seeds are more predictions
-RUN_FILES = ["run.parquet", "curve.parquet", "predictions.parquet", "log.txt"]
+FINISHED = set()  # files that were found; what is complete stays
+# More fresh seeds are more runs and more predictions.
+CONFIRMED = f"runs_c{len(CONFIRM_SEEDS)}.parquet"
+PERTURBED = f"perturbed_c{len(CONFIRM_SEEDS)}.parquet"
+RUN_FILE = "run.parquet"  # written last, so that it stands for curve, predictions and log beside it
 
 
 wildcard_constraints:
@@ -117,22 +135,29 @@ def frozen(path):
     that is tried again finds files of its first attempt, and must make them again in the same order.
     """
     begin(executes())
-    if CONFIG.full_dag or not workflow.is_main_process or not os.path.exists(path):
+    if CONFIG.full_dag or not workflow.is_main_process or not is_finished(path):
         return path
-    if os.path.getmtime(path) > time.time():
+    return before_update(path)
+
+
+def is_finished(path):
+    """Whether a file is there. It is looked for until it is, and no more: a look costs time on a shared file system."""
+    if path in FINISHED:
+        return True
+    try:
+        changed = os.stat(path).st_mtime
+    except FileNotFoundError:
+        return False
+    if changed > time.time():
         # A clock was ahead; Snakemake refuses outputs that are older than inputs.
         os.utime(path) if executes() else AHEAD.append(path)
-    return before_update(path)
+    FINISHED.add(path)
+    return True
 
 
 def file_of_package(name):
     """A file of the package that the rules run with, as a path from here: the same name wherever the checkout lies."""
     return os.path.relpath(PACKAGE / name)
-
-
-def folder_of_study(wildcards):
-    """The study's folder."""
-    return STUDY
 
 
 def trials_of_searches(wildcards):
@@ -144,27 +169,21 @@ def trials_of_searches(wildcards):
     ]
 
 
-def runs_of_candidate(candidate):
-    """Every file of the runs of one candidate that is trained after the search."""
-    return [f"{STUDY}/confirm/{candidate}/s{seed}/{name}" for seed in CONFIRM_SEEDS for name in RUN_FILES]
+def candidates_of_plan(*purposes):
+    """The candidates that the plan asks for; with `purposes`, for one of these."""
+    plan = polars.read_parquet(checkpoints.plan_confirmation.get().output.plan)
+    wanted = plan.filter(polars.col("purpose").is_in(purposes)) if purposes else plan
+    return wanted["candidate"].unique().sort()
 
 
 def runs_of_confirmation(wildcards):
-    """Every file of the runs that the plan asks for."""
-    import polars  # here: every job of a cluster reads these lines, and few need it
-
-    plan = checkpoints.plan_confirmation.get().output.plan
-    candidates = polars.read_parquet(plan)["candidate"].unique().sort()
-    return [frozen(path) for candidate in candidates for path in runs_of_candidate(candidate)]
+    """The runs of each candidate that the plan asks for."""
+    return [frozen(f"{STUDY}/confirm/{candidate}/{CONFIRMED}") for candidate in candidates_of_plan()]
 
 
 def perturbed_of_confirmation(wildcards):
     """Predictions for changed proteins, of each candidate whose checkpoints the confirmation keeps."""
-    import polars
-
-    plan = polars.read_parquet(checkpoints.plan_confirmation.get().output.plan)
-    kept = plan.filter(polars.col("purpose").is_in(list(BUNDLED)))["candidate"].unique().sort()
-    return [frozen(f"{STUDY}/confirm/{candidate}/{PERTURBED}") for candidate in kept]
+    return [frozen(f"{STUDY}/confirm/{candidate}/{PERTURBED}") for candidate in candidates_of_plan(*BUNDLED)]
 
 
 def bundle_of_study(wildcards):
@@ -242,33 +261,19 @@ def growing(amount):
 
 
 def training_threads(wildcards):
-    """Cores of a training job: on a GPU its seeds train side by side, and each of them needs a core that feeds it."""
-    together = CONFIG.design.device == "cuda" and CONFIG.runtime.seeds_per_job == "all"
-    return CONFIG.runtime.threads * (len(SEEDS) if together else 1)
-
-
-def side_by_side(threads):
-    """How many seeds of a candidate train at once: as many as there are cores for."""
-    at_once = max(1, threads // CONFIG.runtime.threads)
-    return min(at_once, len(SEEDS)) if CONFIG.runtime.seeds_per_job == "all" else 1
-
-
-def minutes_of(seeds, threads):
-    """Upper bound for training so many seeds: a rehearsal, then one after another as far as they are not side by side."""
-    budget = CONFIG.design.budget
-    rounds = 1 + -(-seeds // side_by_side(threads))
-    longest = max(1.5, budget.wall_factor if CONFIG.design.device == "cpu" else 1.0)  # in wall-clock time
-    return int(3 + rounds * longest * (budget.fit_s + 3 * budget.predict_s) / 60)
+    """Cores of a training job."""
+    return amounts.training_threads(CONFIG)
 
 
 def training_minutes(wildcards, attempt, threads):
-    """Upper bound for a training job."""
-    return minutes_of(len(SEEDS) if CONFIG.runtime.seeds_per_job == "all" else 1, threads) * attempt
+    """Upper bound for the wall-clock time of a training job."""
+    seeds = len(SEEDS) if CONFIG.runtime.seeds_per_job == "all" else 1
+    return amounts.training_minutes(CONFIG, seeds, threads) * attempt
 
 
 def confirmation_minutes(wildcards, attempt, threads):
     """The same for a job after the search, some of which train four times as long."""
-    return 4 * minutes_of(len(CONFIRM_SEEDS), threads) * attempt
+    return 4 * amounts.training_minutes(CONFIG, len(CONFIRM_SEEDS), threads) * attempt
 
 
 def runs_scripts(wildcards):
@@ -292,59 +297,69 @@ def proposal_megabytes(wildcards, attempt):
 
 
 def training_megabytes(wildcards, attempt, threads):
-    """The candidates' memory budgets, and what Snakemake (twice, in a job of a cluster) and the harness need."""
-    return (CONFIG.design.budget.memory_mb * side_by_side(threads) + 1500) * attempt
+    """Upper bound for the memory of a training job."""
+    return amounts.training_megabytes(CONFIG, threads) * attempt
 
 
 def job_group(wildcards):
-    """Which jobs make one job of a cluster: train and score of a trial, or the whole trials of a block.
+    """Which jobs make one job of a cluster."""
+    return amounts.job_group(CONFIG, wildcards.strategy, int(wildcards.trajectory), int(wildcards.iteration))
 
-    An agent's proposals stay out, for a compute node may have no network.
+
+def script(name, *words, **values):
+    """Command line of a script: the rule's inputs and outputs that have names, and `values`, as `--name value …`.
+
+    A value that is a function is called with the job (wildcards, input, output, threads). An input or output that the
+    script is not told has no name.
     """
-    iteration = int(wildcards.iteration)
-    search = f"{CONFIG.study}-{wildcards.strategy}-t{wildcards.trajectory}"
-    if CONFIG.runtime.group == "trial" or CONFIG.extent.strategies[wildcards.strategy].kind in AGENTS:
-        return f"{search}-i{iteration}"
-    return f"{search}-b{iteration // CONFIG.runtime.block}"
+
+    def command(wildcards, input, output, threads):
+        job = SimpleNamespace(wildcards=wildcards, input=input, output=output, threads=threads)
+        told = {option: value(job) if callable(value) else value for option, value in values.items()}
+        return script_command(name, *words, **dict(input.items()), **dict(output.items()), **told)
+
+    return command
 
 
-def literally(text):
-    """`text` as a parameter; Snakemake would take the braces of a plain string for wildcards."""
-
-    def parameter(wildcards):
-        return text
-
-    return parameter
+def script_of_trial(name, **values):
+    """The same, told the trial that the job is part of."""
+    trial = {option: partial(wildcard, option) for option in ("strategy", "trajectory", "iteration")}
+    return script(name, **trial, **values)
 
 
-def folder_of_output(wildcards, output):
-    """The folder of a rule's first output."""
-    return str(Path(output[0]).parent)
+def wildcard(name, job):
+    """The value of one of a job's wildcards."""
+    return job.wildcards[name]
 
 
-def folder_of_tables(wildcards, input):
-    """The folder of the tables that the report reads."""
-    return str(Path(input.tables[0]).parent)
+def cores(job):
+    """The cores of a job."""
+    return job.threads
 
 
-def folders_of_runs(wildcards, output):
-    """The folder of each seed whose files a training job makes, in the order of the seeds."""
-    return list(dict.fromkeys(str(Path(path).parent) for path in output))
+def folder_of_output(job):
+    """The folder of a job's first output."""
+    return Path(job.output[0]).parent
 
 
-def folders_of_scored_runs(wildcards, input):
-    """The folder of each seed whose files a scoring job reads."""
-    return list(dict.fromkeys(str(Path(path).parent) for path in input.runs))
+def folders_of_output(job):
+    """The folder of each output: those of the seeds that a training job trains, in their order."""
+    return [Path(path).parent for path in job.output]
 
 
-def folder_of_trajectory(wildcards):
-    """The folder of a search."""
-    return TRAJECTORY.format(strategy=wildcards.strategy, trajectory=wildcards.trajectory)
+def folders_of_seeds(job):
+    """The folder of each seed of a trial."""
+    return [f"{TRIAL.format(**job.wildcards)}/s{seed}" for seed in SEEDS]
 
 
-def settings_of(wildcards):
+def folder_of_candidate(job):
+    """The folder of a candidate that is trained after the search."""
+    return f"{STUDY}/confirm/{job.wildcards.candidate}"
+
+
+def settings_of(job):
     """One strategy of the config as JSON."""
-    return as_json(CONFIG.extent.strategies[wildcards.strategy])
+    return as_json(CONFIG.extent.strategies[job.wildcards.strategy])
 
 
 def model_of(strategy):
@@ -353,19 +368,19 @@ def model_of(strategy):
     return model_id(chosen.kind, chosen.options, MEMORY_TOKENS) if chosen.kind in AGENTS else None
 
 
-def strategy_of_model(wildcards):
+def strategy_of_model(model):
     """One of the strategies that ask a model; what a probe depends on is the same for all of them."""
-    return next(name for name in STRATEGIES if model_of(name) == wildcards.model)
+    return next(name for name in STRATEGIES if model_of(name) == model)
 
 
-def options_of_model(wildcards):
+def options_of_model(job):
     """The options of a model's strategy as JSON."""
-    return json.dumps(CONFIG.extent.strategies[strategy_of_model(wildcards)].options, sort_keys=True)
+    return json.dumps(CONFIG.extent.strategies[strategy_of_model(job.wildcards.model)].options, sort_keys=True)
 
 
-def longest_prompt_of_model(wildcards):
+def longest_prompt_of_model(job):
     """Tokens of the longest prompt for a model."""
-    chosen = CONFIG.extent.strategies[strategy_of_model(wildcards)]
+    chosen = CONFIG.extent.strategies[strategy_of_model(job.wildcards.model)]
     return longest_prompt(chosen.kind, chosen.options, MEMORY_TOKENS)
 
 
@@ -403,15 +418,9 @@ def previous_history(wildcards):
 
 
 def runs_of_trial(wildcards):
-    """Every file of a trial's runs, seed by seed."""
+    """A trial's runs, seed by seed."""
     trial = TRIAL.format(**wildcards)
-    return [frozen(f"{trial}/s{seed}/{name}") for seed in SEEDS for name in RUN_FILES]
-
-
-def block_ends():
-    """The last trial of each block, in order."""
-    block = CONFIG.runtime.block
-    return [min(start + block - 1, ITERATIONS) for start in range(0, ITERATIONS + 1, block)]
+    return [frozen(f"{trial}/s{seed}/{RUN_FILE}") for seed in SEEDS]
 
 
 def blocks_of_trajectory(wildcards):
@@ -422,19 +431,21 @@ def blocks_of_trajectory(wildcards):
     """
     begin(executes())
     folder = TRAJECTORY.format(**wildcards)
-    start = 0
-    for end in block_ends():
-        marker = f"{folder}/blocks/{end}.json"
-        if not os.path.exists(marker):
-            checkpoints.close_block.get(**wildcards, iteration=end)
-        last = json.loads(Path(marker).read_text(encoding="utf-8"))
-        stopped = last["status"] == "stopped"
-        yield marker, [
-            f"{folder}/i{iteration}" for iteration in range(start, last["stopped_at"] if stopped else end + 1)
-        ]
-        if stopped:
+    for trials in amounts.blocks(ITERATIONS, CONFIG.runtime.block):
+        marker = f"{folder}/blocks/{trials[-1]}.json"
+        if not is_finished(marker):
+            checkpoints.close_block.get(**wildcards, iteration=trials[-1])
+        stop = first_stopped(marker)
+        yield marker, [f"{folder}/i{iteration}" for iteration in trials if stop is None or iteration < stop]
+        if stop is not None:
             return
-        start = end + 1
+
+
+@functools.cache
+def first_stopped(marker):
+    """The first trial of a block that the search's stop left out; None if the search goes on."""
+    last = json.loads(Path(marker).read_text(encoding="utf-8"))
+    return last["stopped_at"] if last["status"] == "stopped" else None
 
 
 def blocks_and_what_they_lack(wildcards):
@@ -446,8 +457,8 @@ def blocks_and_what_they_lack(wildcards):
         files = [
             f"{trial}/{name}"
             for trial in trials
-            for name in ["trial.parquet", *(f"s{seed}/run.parquet" for seed in SEEDS)]
+            for name in ["trial.parquet", *(f"s{seed}/{RUN_FILE}" for seed in SEEDS)]
         ]
-        missing = [path for path in files if CONFIG.full_dag or not os.path.exists(path)]
+        missing = [path for path in files if CONFIG.full_dag or not is_finished(path)]
         needed += missing or [frozen(marker)]
     return needed

@@ -9,14 +9,14 @@ rule prepare_proteins:
     input:
         sources_of_data,
     output:
-        proteins=f"{DATA}/proteins.parquet",
-        val=f"{DATA}/vault/val.parquet",
-        select=f"{DATA}/vault/select.parquet",
-        test=f"{DATA}/vault/test.parquet",
-        cleaning=report(f"{DATA}/cleaning.parquet", category="Data", caption="../report/cleaning.rst"),
-        rows=f"{DATA}/cleaning_rows.parquet",
-        audit=f"{DATA}/audit.parquet",
-        data=f"{DATA}/data.json",
+        f"{DATA}/proteins.parquet",
+        f"{DATA}/vault/val.parquet",
+        f"{DATA}/vault/select.parquet",
+        f"{DATA}/vault/test.parquet",
+        report(f"{DATA}/cleaning.parquet", category="Data", caption="../report/cleaning.rst"),
+        f"{DATA}/cleaning_rows.parquet",
+        f"{DATA}/audit.parquet",
+        f"{DATA}/data.json",
     log:
         f"{DATA}/prepare_proteins.log",
     conda:
@@ -25,7 +25,6 @@ rule prepare_proteins:
         runtime=30,
         mem_mb=4000,
     params:
-        settings=literally(as_written(CONFIG.design.data)),
-        folder=folder_of_output,
+        command=script("prepare_proteins", settings=as_written(CONFIG.design.data), folder=folder_of_output),
     shell:
-        "python scripts/prepare_proteins.py --settings {params.settings:q} --folder {params.folder:q} 2> >(tee {log:q} >&2)"
+        "{params.command} 2> >(tee {log:q} >&2)"

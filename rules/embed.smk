@@ -4,12 +4,14 @@ In   proteins.parquet, design.backbone
 Out  results/embeddings/{dataset}/{backbone}/: views for fit and predict, index.parquet, embedding.json
 """
 
+CACHE = f"results/embeddings/cache/{BACKBONE}"
+
 
 rule embed_shard:
     input:
-        frozen_all(f"{DATA}/proteins.parquet"),
+        proteins=frozen_all(f"{DATA}/proteins.parquet"),
     output:
-        f"{EMBEDDING}/shards/{{shard}}_of_{CONFIG.runtime.embed_shards}.json",
+        done=f"{EMBEDDING}/shards/{{shard}}_of_{CONFIG.runtime.embed_shards}.json",
     log:
         f"{EMBEDDING}/shards/{{shard}}_of_{CONFIG.runtime.embed_shards}.log",
     conda:
@@ -20,36 +22,39 @@ rule embed_shard:
         runtime=240,
         mem_mb=16000,
     params:
-        backbone=literally(as_json(CONFIG.design.backbone)),
-        cache=f"results/embeddings/cache/{BACKBONE}",
-        shards=CONFIG.runtime.embed_shards,
-        tokens=CONFIG.runtime.embed_tokens,
-        device=CONFIG.design.device,
+        command=script(
+            "embed_shard",
+            backbone=as_json(CONFIG.design.backbone),
+            cache=CACHE,
+            shard=partial(wildcard, "shard"),
+            shards=CONFIG.runtime.embed_shards,
+            tokens=CONFIG.runtime.embed_tokens,
+            threads=cores,
+            device=CONFIG.design.device,
+        ),
     shell:
-        "python scripts/embed_shard.py --proteins {input:q} --backbone {params.backbone:q} --cache {params.cache:q}"
-        " --shard {wildcards.shard:q} --shards {params.shards:q} --tokens {params.tokens:q} --threads {threads}"
-        " --device {params.device:q} --done {output:q} 2> {log:q}"
+        RUN
 
 
 rule join_embedding:
     input:
-        proteins=frozen_all(f"{DATA}/proteins.parquet"),
-        shards=frozen_all(
+        frozen_all(
             *(
                 f"{EMBEDDING}/shards/{shard}_of_{CONFIG.runtime.embed_shards}.json"
                 for shard in range(CONFIG.runtime.embed_shards)
             )
         ),
+        proteins=frozen_all(f"{DATA}/proteins.parquet"),
     output:
-        embedding=f"{EMBEDDING}/embedding.json",
-        index=f"{EMBEDDING}/index.parquet",
-        pool=f"{EMBEDDING}/pool.parquet",
-        views=[
+        f"{EMBEDDING}/embedding.json",
+        f"{EMBEDDING}/index.parquet",
+        f"{EMBEDDING}/pool.parquet",
+        [
             f"{EMBEDDING}/{view}/{name}"
             for view in ("fit", "pool")
             for name in ("residues.f16", "offsets.npy", "composition.npy", "sequences.txt")
         ],
-        labels=[f"{EMBEDDING}/fit/tm.npy", f"{EMBEDDING}/fit/is_stop.npy"],
+        [f"{EMBEDDING}/fit/tm.npy", f"{EMBEDDING}/fit/is_stop.npy"],
     log:
         f"{EMBEDDING}/join_embedding.log",
     conda:
@@ -58,13 +63,15 @@ rule join_embedding:
         runtime=60,
         mem_mb=8000,
     params:
-        backbone=literally(as_json(CONFIG.design.backbone)),
-        cache=f"results/embeddings/cache/{BACKBONE}",
-        folder=folder_of_output,
-        seed=CONFIG.design.data.split_seed,
+        command=script(
+            "join_embedding",
+            backbone=as_json(CONFIG.design.backbone),
+            cache=CACHE,
+            folder=folder_of_output,
+            seed=CONFIG.design.data.split_seed,
+        ),
     shell:
-        "python scripts/join_embedding.py --proteins {input.proteins:q} --backbone {params.backbone:q}"
-        " --cache {params.cache:q} --folder {params.folder:q} --seed {params.seed:q} 2> {log:q}"
+        RUN
 
 
 rule write_protocol:
@@ -72,13 +79,12 @@ rule write_protocol:
         data=frozen_all(f"{DATA}/data.json"),
         embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
     output:
-        f"{STUDY}/protocol.json",
+        protocol=f"{STUDY}/protocol.json",
     log:
         f"{STUDY}/logs/write_protocol.log",
     conda:
         "../envs/tmelt.yaml"
     params:
-        config=literally(as_json(CONFIG)),
+        command=script("write_protocol", config=as_json(CONFIG)),
     shell:
-        "python scripts/write_protocol.py --config {params.config:q} --data {input.data:q}"
-        " --embedding {input.embedding:q} --protocol {output:q} 2> {log:q}"
+        RUN

@@ -7,34 +7,20 @@ Out  results/{study}/rehearsal.json: the reference script works in the sandbox, 
      per search trials_{extent}.parquet and results_{extent}.tsv
 """
 
-PROPOSE = (
-    "python scripts/propose.py --protocol {input.protocol:q} --proteins {input.proteins:q}"
-    " --embedding {input.embedding:q} --strategy {wildcards.strategy:q}"
-    " --settings {params.settings:q} --trajectory {wildcards.trajectory:q} --iteration {wildcards.iteration:q}"
-    " --iterations {params.iterations:q} --history {input.history:q} --dialect {input.dialect:q} --replay {params.replay:q} --folder {params.folder:q}"
-    " 2> {log:q}"
-)
-TRAIN = (
-    "python scripts/train_run.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
-    " --proteins {input.proteins:q} --proposal {input.proposal:q} --seeds {params.seeds:q}"
-    " --folders {params.folders:q} --journal {params.journal:q} --cores {threads} 2> {log:q}"
-)
-
 
 rule describe_strategy:
     input:
         frozen_all(f"{STUDY}/protocol.json"),
     output:
-        f"{STUDY}/{{strategy}}/strategy.json",
+        described=f"{STUDY}/{{strategy}}/strategy.json",
     log:
         f"{STUDY}/{{strategy}}/describe_strategy.log",
     conda:
         "../envs/tmelt.yaml"
     params:
-        config=literally(as_json(CONFIG)),
+        command=script("describe_strategy", config=as_json(CONFIG), strategy=partial(wildcard, "strategy")),
     shell:
-        "python scripts/describe_strategy.py --config {params.config:q} --strategy {wildcards.strategy:q}"
-        " --described {output:q} 2> {log:q}"
+        RUN
 
 
 rule rehearse_baseline:
@@ -43,7 +29,7 @@ rule rehearse_baseline:
         embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
         proteins=frozen_all(f"{DATA}/proteins.parquet"),
     output:
-        f"{STUDY}/rehearsal.json",
+        rehearsal=f"{STUDY}/rehearsal.json",
     log:
         f"{STUDY}/logs/rehearse_baseline.log",
     retries: 2
@@ -54,16 +40,17 @@ rule rehearse_baseline:
         gpu=int(CONFIG.design.device == "cuda"),
         runtime=growing(10),
         mem_mb=training_megabytes,
+    params:
+        command=script("rehearse_baseline"),
     shell:
-        "python scripts/rehearse_baseline.py --protocol {input.protocol:q} --embedding {input.embedding:q}"
-        " --proteins {input.proteins:q} --rehearsal {output:q} 2> {log:q}"
+        RUN
 
 
 rule probe_model:
     input:
         baseline_of_model,
     output:
-        f"{STUDY}/models/{{model}}/dialect.json",
+        dialect=f"{STUDY}/models/{{model}}/dialect.json",
     log:
         f"{STUDY}/models/{{model}}/probe_model.log",
     retries: 2
@@ -75,25 +62,27 @@ rule probe_model:
         runtime=growing(60),
         mem_mb=growing(2000),
     params:
-        settings=options_of_model,
-        longest_prompt=longest_prompt_of_model,
-        replay=CONFIG.runtime.replay,
+        command=script(
+            "probe_model",
+            settings=options_of_model,
+            longest_prompt=longest_prompt_of_model,
+            replay=CONFIG.runtime.replay,
+        ),
     shell:
-        "python scripts/probe_model.py --settings {params.settings:q} --longest-prompt {params.longest_prompt:q}"
-        " --replay {params.replay:q} --dialect {output:q} 2> {log:q}"
+        RUN
 
 
 rule propose_by_agent:
     input:
+        frozen_all(f"{STUDY}/{{strategy}}/strategy.json"),
         protocol=frozen(f"{STUDY}/protocol.json"),
         proteins=frozen(f"{DATA}/proteins.parquet"),
         embedding=frozen(f"{EMBEDDING}/embedding.json"),
-        strategy=frozen_all(f"{STUDY}/{{strategy}}/strategy.json"),
         history=previous_history,
         dialect=dialect_of_strategy,
     output:
-        proposal=f"{TRIAL}/proposal.json",
-        script=f"{TRIAL}/train.py",
+        f"{TRIAL}/proposal.json",
+        f"{TRIAL}/train.py",
     log:
         f"{TRIAL}/propose.log",
     wildcard_constraints:
@@ -109,12 +98,15 @@ rule propose_by_agent:
         runtime=growing(120),
         mem_mb=proposal_megabytes,
     params:
-        settings=settings_of,
-        folder=folder_of_output,
-        iterations=ITERATIONS,
-        replay=CONFIG.runtime.replay,
+        command=script_of_trial(
+            "propose",
+            settings=settings_of,
+            folder=folder_of_output,
+            iterations=ITERATIONS,
+            replay=CONFIG.runtime.replay,
+        ),
     shell:
-        PROPOSE
+        RUN
 
 
 use rule propose_by_agent as propose with:
@@ -132,14 +124,14 @@ use rule propose_by_agent as propose with:
 
 rule train_run:
     input:
+        frozen_all(f"{TRIAL}/train.py"),
+        rehearsal,
         protocol=frozen(f"{STUDY}/protocol.json"),
         embedding=frozen(f"{EMBEDDING}/embedding.json"),
         proteins=frozen(f"{DATA}/proteins.parquet"),
         proposal=frozen_all(f"{TRIAL}/proposal.json"),
-        script=frozen_all(f"{TRIAL}/train.py"),
-        rehearsal=rehearsal,
     output:
-        [f"{TRIAL}/s{{seed}}/{name}" for name in RUN_FILES],
+        f"{TRIAL}/s{{seed}}/{RUN_FILE}",
     log:
         f"{TRIAL}/train_run_s{{seed}}.log",
     retries: 2
@@ -153,11 +145,11 @@ rule train_run:
         runtime=training_minutes,
         mem_mb=training_megabytes,
     params:
-        seeds="{seed}",
-        folders=folders_of_runs,
-        journal=f"{STUDY}/journal/runs",
+        command=script(
+            "train_run", seeds=partial(wildcard, "seed"), folders=folders_of_output, journal=JOURNAL, cores=cores
+        ),
     shell:
-        TRAIN
+        RUN
 
 
 if CONFIG.runtime.seeds_per_job == "all":
@@ -166,24 +158,22 @@ if CONFIG.runtime.seeds_per_job == "all":
 
     use rule train_run as train_trial with:
         output:
-            [f"{TRIAL}/s{seed}/{name}" for seed in SEEDS for name in RUN_FILES],
+            [f"{TRIAL}/s{seed}/{RUN_FILE}" for seed in SEEDS],
         log:
             f"{TRIAL}/train_trial.log",
         params:
-            seeds=SEEDS,
-            folders=folders_of_runs,
-            journal=f"{STUDY}/journal/runs",
+            command=script("train_run", seeds=SEEDS, folders=folders_of_output, journal=JOURNAL, cores=cores),
 
 
 rule score_trial:
     input:
+        frozen_all(f"{TRIAL}/train.py"),
+        runs_of_trial,
         protocol=frozen(f"{STUDY}/protocol.json"),
         labels=frozen(f"{DATA}/vault/val.parquet"),
         proteins=frozen(f"{DATA}/proteins.parquet"),
         proposal=frozen_all(f"{TRIAL}/proposal.json"),
-        script=frozen_all(f"{TRIAL}/train.py"),
-        runs=runs_of_trial,
-        history=previous_history,
+        history_before=previous_history,
     output:
         trial=f"{TRIAL}/trial.parquet",
         history=f"{TRIAL}/history.parquet",
@@ -198,26 +188,24 @@ rule score_trial:
         runtime=growing(5),
         mem_mb=growing(2000),
     params:
-        runs=folders_of_scored_runs,
+        command=script_of_trial("score_trial", runs=folders_of_seeds),
     shell:
-        "python scripts/score_trial.py --protocol {input.protocol:q} --labels {input.labels:q}"
-        " --proteins {input.proteins:q}"
-        " --proposal {input.proposal:q} --strategy {wildcards.strategy:q} --trajectory {wildcards.trajectory:q}"
-        " --iteration {wildcards.iteration:q} --runs {params.runs:q} --history-before {input.history:q}"
-        " --trial {output.trial:q} --history {output.history:q} 2> {log:q}"
+        RUN
 
 
 checkpoint close_block:
     input:
-        frozen_all(f"{TRIAL}/history.parquet"),
+        history=frozen_all(f"{TRIAL}/history.parquet"),
     output:
-        f"{TRAJECTORY}/blocks/{{iteration}}.json",
+        block=f"{TRAJECTORY}/blocks/{{iteration}}.json",
     log:
         f"{TRAJECTORY}/blocks/{{iteration}}.log",
     conda:
         "../envs/tmelt.yaml"
+    params:
+        command=script("close_block"),
     shell:
-        "python scripts/close_block.py --history {input:q} --block {output:q} 2> {log:q}"
+        RUN
 
 
 rule gather_trajectory:
@@ -231,8 +219,6 @@ rule gather_trajectory:
     conda:
         "../envs/tmelt.yaml"
     params:
-        trajectory=folder_of_trajectory,
-        iterations=ITERATIONS,
+        command=script("gather_trajectory", trajectory=folder_of_output, iterations=ITERATIONS),
     shell:
-        "python scripts/gather_trajectory.py --trajectory {params.trajectory:q} --iterations {params.iterations:q}"
-        " --trials {output.trials:q} --ledger {output.ledger:q} 2> {log:q}"
+        RUN

@@ -3,8 +3,8 @@
 Reads   protocol.json, the embedding's views, proteins.parquet, plan (why it is trained), and
         confirm/{candidate}/proposal.json with train.py; its `variation` says what differs from a run of the search
         (budget, share of fit, an organism left out)
-Writes  per seed: run.parquet, curve.parquet, predictions.parquet, log.txt; keeps finished runs in the journal, those of
-        winners and baseline with their checkpoints, of which the bundle is made
+Writes  s{seed}/: run.parquet, curve.parquet, predictions.parquet, log.txt; runs: the rows of all seeds, last; keeps
+        finished runs in the journal, those of winners and baseline with their checkpoints, of which the bundle is made
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from tmelt.harness.run import Harness, seeds_at_once, train_runs
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.protocol_record import read_protocol
-from tmelt.schema import read_table
+from tmelt.schema import RUN, read_table, write_table
 
 
 def confirm_candidate(
@@ -29,9 +29,9 @@ def confirm_candidate(
     plan: Path,
     candidate: Path,
     seeds: list[int],
-    folders: list[Path],
     journal: Path,
     cores: int,
+    runs: Path,
 ) -> None:
     """Train; what fails is a result, with a status."""
     harness = Harness.of(read_protocol(protocol), embedding.parent, proteins)
@@ -39,9 +39,11 @@ def confirm_candidate(
     variation = proposal.variation or Variation()
     reasons = read_table(plan, PLAN).filter(pl.col("candidate") == candidate.name)["purpose"]
     at_once = seeds_at_once(harness, seeds, cores)
-    train_runs(
+    folders = [candidate / f"s{seed}" for seed in seeds]
+    rows = train_runs(
         proposal, seeds, folders, harness, journal, at_once, variation, keep_checkpoints=bool(set(reasons) & BUNDLED)
     )
+    write_table(runs, rows, RUN)
 
 
 if __name__ == "__main__":

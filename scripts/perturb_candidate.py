@@ -22,15 +22,14 @@ def perturb_candidate(
     embedding: Path,
     proteins: Path,
     candidate: Path,
-    runs: list[Path],
+    runs: Path,
     journal: Path,
     cores: int,
     perturbed: Path,
 ) -> None:
     """Predict with the checkpoint of each seed that ended ok; what fails is a note in the file."""
     harness = Harness.of(read_protocol(protocol), embedding.parent, proteins)
-    rows = [read_table(path, RUN).row(0, named=True) for path in runs]
-    seeds = [row["seed"] for row in rows if row["status"] == "ok"]
+    seeds = [row["seed"] for row in read_table(runs, RUN).iter_rows(named=True) if row["status"] == "ok"]
     found = perturbed_predictions(Proposal.read(candidate), candidate.name, seeds, harness, journal, cores)
     write_table(perturbed, found, PERTURBED)
 

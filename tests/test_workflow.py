@@ -9,7 +9,7 @@ import yaml
 from finished_studies import OUTPUT
 from workflow import REPOSITORY, Workspace
 
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.study import read_study
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import study_records
 
 from tmelt.cli import main
 from tmelt.evidence import tables
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.files import write_json
 from tmelt.schema import as_frame
 

@@ -6,28 +6,13 @@ from pathlib import Path
 
 from simulated_study import LAST_INCUMBENTS, SimulatedStudy
 
+from tmelt.evidence.make import MAKERS, TABLES
+from tmelt.evidence.make import make_tables as tables_of_module
 from tmelt.evidence.prices import COMPUTE_FILE, TOKEN_FILE
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-ORDER = [
-    "tabulate_trials",
-    "choose_winners",
-    "open_test_labels",
-    "tabulate_curves",
-    "tabulate_incumbents",
-    "tabulate_winners",
-    "tabulate_floors",
-    "tabulate_comparison",
-    "tabulate_cost",
-    "tabulate_changes",
-    "tabulate_behaviour",
-    "tabulate_subgroups",
-    "tabulate_generalisation",
-    "tabulate_importance",
-    "tabulate_agreement",
-    "tabulate_spread",
-    "tabulate_robustness",
-]
+ORDER = ["tabulate_trials", "choose_winners", "open_test_labels"]
+ORDER += [f"tabulate_{name}" for name in MAKERS if name != "trials"]
 _ELSEWHERE = {
     "plan": "confirm/plan.parquet",
     "protocol": "protocol.json",
@@ -62,12 +47,12 @@ def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER))
         "perturbed": sorted(study.glob("confirm/*/perturbed.parquet")),
         **{name: study / path for name, path in _ELSEWHERE.items()},
     }
+    tables = {name: study / "tables" / f"{name}.parquet" for name in TABLES}
     for name in only:
+        if name.startswith("tabulate_"):
+            tables_of_module(name.removeprefix("tabulate_"), tables | given)
+            continue
         function = script_function(name)
-        arguments = {
-            key: given.get(key, study / "tables" / f"{key}.parquet")
-            for key, parameter in inspect.signature(function).parameters.items()
-            if parameter.default is inspect.Parameter.empty
-        }
-        function(**arguments)
+        wanted = inspect.signature(function).parameters.values()
+        function(**{one.name: (tables | given)[one.name] for one in wanted if one.default is inspect.Parameter.empty})
     return study / "tables"

@@ -2,8 +2,11 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -22,6 +25,7 @@ from tmelt.evidence.conformal import conformal_radius
 from tmelt.evidence.difference import compare
 from tmelt.evidence.error_model import Arm, Estimate
 from tmelt.evidence.incumbents import mean_until
+from tmelt.evidence.make import MAKERS, TABLES, inputs_of
 from tmelt.evidence.prices import read_prices
 from tmelt.evidence.winners import Confirmed
 from tmelt.files import sha256_text
@@ -31,15 +35,15 @@ from tmelt.knobs import Space
 SPACE = Space()
 
 
-@pytest.mark.parametrize("name", schema.TABLES)
+@pytest.mark.parametrize("name", TABLES)
 def test_every_table_is_there_with_its_columns_and_their_meanings(simulated, name):
     written = pq.read_schema(simulated.study / "tables" / f"{name}.parquet")
-    assert written.equals(schema.TABLES[name])
+    assert written.equals(TABLES[name])
     assert all(field.metadata[b"meaning"] for field in written)
 
 
 def test_no_table_is_empty_that_has_something_to_say(read):
-    assert [name for name in schema.TABLES if not len(read(name))] == ["not_tried", "crossovers"]
+    assert [name for name in TABLES if not len(read(name))] == ["not_tried", "crossovers"]
 
 
 def test_the_confirmed_error_is_near_the_true_one(simulated, read):
@@ -306,7 +310,7 @@ def test_floors_include_the_bounds_of_synthetic_data_and_name_the_oracle(read):
 def test_tables_come_out_the_same_again(simulated, tmp_path):
     simulated = replace(simulated, study=shutil.copytree(simulated.study, tmp_path / "simulated"))
     tables = simulated.study / "tables"
-    names = [name for name in schema.TABLES if name not in ("floors", "floor_predictions")]
+    names = [name for name in TABLES if name not in ("floors", "floor_predictions")]
     before = {name: (tables / f"{name}.parquet").read_bytes() for name in names}
     make_tables(simulated, only=tuple(name for name in ORDER if name != "tabulate_floors"))
     assert [name for name in names if (tables / f"{name}.parquet").read_bytes() != before[name]] == []
@@ -330,7 +334,7 @@ def test_whatever_is_missing_every_table_comes_about(tmp_path, case):
     train_confirmation(study, purposes=["winner", "baseline", "ablation", "projection", "budget", "organism"])
     only = [name for name in ORDER if name != "tabulate_subgroups"]
     tables = make_tables(study, only=tuple(only))
-    for name, columns in schema.TABLES.items():
+    for name, columns in TABLES.items():
         if name not in ("floors", "floor_predictions", "subgroups", "calibration", "coverage"):
             assert pq.read_schema(tables / f"{name}.parquet").equals(columns)
     strategies = pl.read_parquet(tables / "strategies.parquet")
@@ -529,12 +533,29 @@ def test_importance_finds_the_knobs_that_were_made_to_matter():
 
 
 def test_only_the_cost_tables_read_prices():
-    """An edited price must not touch what is said of the winners: no other script, and no other rule, sees it."""
-    rules = (SCRIPTS.parent / "rules" / "evidence.smk").read_text(encoding="utf-8").split("\nrule ")
-    assert [text.split(":", 1)[0] for text in rules if "prices.yaml" in text] == ["tabulate_cost"]
-    readers = [path.stem for path in SCRIPTS.glob("*.py") if "read_prices" in path.read_text(encoding="utf-8")]
-    assert readers == ["tabulate_cost"]
+    """An edited price must not touch what is said of the winners: no other job sees it."""
+    assert [name for name in MAKERS if {"prices", "token_prices"} & set(inputs_of(MAKERS[name]))] == ["cost"]
+    sources = [*SCRIPTS.glob("*.py"), *(Path(module.__file__) for module in MAKERS.values())]
+    assert [path.stem for path in sources if "read_prices" in path.read_text(encoding="utf-8")] == ["cost"]
     assert "total_usd" not in schema.INCUMBENTS.names + schema.STRATEGIES.names
+
+
+def test_each_job_makes_the_tables_that_it_declares_after_those_that_it_reads():
+    made = ["runs", "confirmed_runs"]
+    for name, module in MAKERS.items():
+        assert {read for read in inputs_of(module) if read in TABLES} <= set(made), name
+        made += module.TABLES
+    assert sorted(made) == sorted(TABLES)
+
+
+def test_tables_are_made_by_hand_as_well(simulated, tmp_path):
+    found = simulated.study / "tables"
+    command = [sys.executable, SCRIPTS / "make_tables.py", "spread", "--winners", found / "winners.parquet"]
+    subprocess.run([*command, "--spread", tmp_path / "spread.parquet"], check=True)
+    assert (tmp_path / "spread.parquet").read_bytes() == (found / "spread.parquet").read_bytes()
+    done = subprocess.run([sys.executable, SCRIPTS / "make_tables.py", "sprad"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the first argument names what is made: ") and "spread" in done.stderr
 
 
 def test_a_search_that_ended_keeps_its_incumbent():

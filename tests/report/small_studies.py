@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from make_tables import make_tables
 from simulated_study import SimulatedStudy, train_confirmation, write_study
 
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.files import read_json, write_json
 from tmelt.report.inputs import Study, read_study
 from tmelt.report.page import write_report

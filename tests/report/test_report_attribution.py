@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from tmelt.evidence.attribution import FRESH, SEARCH
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.report.figures.attribution import (
     figure_attribution,
     figure_improvements,

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tmelt.evidence.comparison import SAME
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.report.code import shown_diff
 from tmelt.report.figures.attribution import TRIED, figure_changes, figure_kinds, kind_shares
 from tmelt.report.figures.comparison import fewest_searches, figure_comparison

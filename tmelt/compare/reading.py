@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from tmelt.errors import InputError
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.files import read_json
 from tmelt.protocol_record import read_protocol
 from tmelt.schema import read_table

@@ -1,8 +1,8 @@
 """Column by column what the tables under results/{study}/tables/ hold.
 
-`TABLES` names them all. A table that has nothing to say (no confirmation yet, no hybrid, no LLM) exists with its
-columns and no rows. Columns named `low` and `high` bound a 95 % interval; they are null where too few replicates
-allow none, and `note` then says why. MAE, RMSE, Tm and effects are in °C; a negative effect is better.
+`TABLES` of tmelt.evidence.make names them all. A table that has nothing to say (no confirmation yet, no hybrid, no LLM)
+exists with its columns and no rows. Columns named `low` and `high` bound a 95 % interval; they are null where too few
+replicates allow none, and `note` then says why. MAE, RMSE, Tm and effects are in °C; a negative effect is better.
 """
 
 import pyarrow as pa
@@ -588,58 +588,3 @@ NOT_TRIED = pa.schema([
     column("llm_calls", N, "calls to the model"),
     column("reason", S, "why the replies could not be used"),
 ])  # fmt: skip
-
-TABLES: dict[str, pa.Schema] = {
-    "trials": TRIALS,
-    "not_tried": NOT_TRIED,
-    "runs": RUNS,
-    "confirmed_runs": CONFIRMED_RUNS,
-    "curves": CURVES,
-    "incumbents": INCUMBENTS,
-    "bands": BANDS,
-    "choices": CHOICES,
-    "winners": WINNERS,
-    "baseline": BASELINE,
-    "strategies": STRATEGIES,
-    "efficiency": EFFICIENCY,
-    "winner_predictions": WINNER_PREDICTIONS,
-    "floors": FLOORS,
-    "floor_predictions": WINNER_PREDICTIONS,
-    "comparison": COMPARISON,
-    "power": POWER,
-    "failures": FAILURES,
-    "cost": COST,
-    "dollar_bands": BANDS,
-    "dollar_efficiency": EFFICIENCY,
-    "cost_curves": COST_CURVES,
-    "crossovers": CROSSOVERS,
-    "changes": CHANGES,
-    "attribution": ATTRIBUTION,
-    "improvements": IMPROVEMENTS,
-    "interactions": INTERACTIONS,
-    "subgroups": SUBGROUPS,
-    "calibration": CALIBRATION,
-    "coverage": COVERAGE,
-    "generalisation": GENERALISATION,
-    "horizons": HORIZONS,
-    "agreement": AGREEMENT,
-    "spread": SPREAD,
-    "importance": IMPORTANCE,
-    "behaviour": BEHAVIOUR,
-    "integrity": INTEGRITY,
-    "robustness": ROBUSTNESS,
-}
-
-
-def markdown() -> str:
-    """The tables and their columns for documentation."""
-    lines = []
-    for name, schema in TABLES.items():
-        lines += [f"### tables/{name}.parquet", "", "| column | type | meaning |", "|---|---|---|"]
-        lines += [f"| {field.name} | {field.type} | {field.metadata[b'meaning'].decode()} |" for field in schema]
-        lines.append("")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(markdown())

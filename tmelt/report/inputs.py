@@ -13,7 +13,7 @@ import polars as pl
 from tmelt.embed.record import EmbeddingRecord
 from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.files import read_json
 from tmelt.proteins.record import DataRecord, read_data
 from tmelt.protocol import differences
@@ -29,7 +29,7 @@ class Study:
     """A finished study as the report sees it."""
 
     folder: Path
-    tables: Mapping[str, pl.DataFrame] = field(repr=False)  # tmelt.evidence.schema.TABLES
+    tables: Mapping[str, pl.DataFrame] = field(repr=False)  # tmelt.evidence.make.TABLES
     protocol: Protocol = field(repr=False)
     facts: DataRecord = field(repr=False)  # data.json
     cleaning: pl.DataFrame = field(repr=False)  # tmelt.schema.CLEANING

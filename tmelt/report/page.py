@@ -62,7 +62,7 @@ def write_report(
 
     Args:
         study: results/{study}: trials' folders, strategies' settings, the vault's log.
-        tables: the folder of tmelt.evidence.schema.TABLES as Parquet.
+        tables: the folder of tmelt.evidence.make.TABLES as Parquet.
         protocol: the study's protocol.json.
         data: results/data/{dataset}: data.json, cleaning.parquet.
         configs: names of the config files that the study is run with, for the methods.

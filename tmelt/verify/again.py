@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tmelt.errors import InputError
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import MAKERS, TABLES
 from tmelt.failed_jobs import failed_logs
 from tmelt.files import read_json, write_json
 from tmelt.verify.group import Group
@@ -53,8 +53,9 @@ class Again:
             # The plan's rule writes proposals here, so that only what candidates predicted is linked.
             target = self.study / "confirm" / candidate.name
             target.mkdir(parents=True)
-            runs = [path.name for path in candidate.glob("s*") if path.is_dir()]
-            _link_all(candidate, target, sorted(runs + [path.name for path in candidate.glob("perturbed_*.parquet")]))
+            names = [path.name for path in candidate.glob("s*") if path.is_dir()]
+            names += [path.name for what in ("runs", "perturbed") for path in candidate.glob(f"{what}_*.parquet")]
+            _link_all(candidate, target, sorted(names))
         self.restore()
         self._config = folder / "verify.json"
         known = {"dataset": place.dataset, "backbone": place.protocol.design.backbone}
@@ -138,8 +139,8 @@ class Again:
 def allowed_rules() -> list[str]:
     """The rules of evidence, report and export that compute from finished files."""
     texts = [(ROOT / "rules" / name).read_text(encoding="utf-8") for name in _RULES]
-    names = re.findall(r"^(?:rule|checkpoint) (\w+):", "\n".join(texts), re.MULTILINE)
-    return [name for name in names if name not in _NOT_AGAIN]
+    names = re.findall(r"^(?:rule|checkpoint|use rule \w+ as) (\w+)(?: with)?:", "\n".join(texts), re.MULTILINE)
+    return [name for name in [*names, *(f"tabulate_{maker}" for maker in MAKERS)] if name not in _NOT_AGAIN]
 
 
 def check_tables(group: Group, place: Place, again: Again) -> bool:

@@ -1,0 +1,18 @@
+"""Fit the reference predictors that an MAE is measured against."""
+
+from pathlib import Path
+
+import polars as pl
+
+from tmelt.evidence.schema import FLOORS, WINNER_PREDICTIONS
+
+TABLES = {"floors": FLOORS, "floor_predictions": WINNER_PREDICTIONS}
+
+
+def make(proteins: pl.DataFrame, labels: pl.DataFrame, protocol: Path) -> dict[str, pl.DataFrame]:
+    """Median, ridge, a small MLP, the organism's mean, and what the maker of synthetic data knows."""
+    from tmelt.evidence.floors import floors
+    from tmelt.protocol_record import read_protocol
+
+    found, predictions = floors(proteins, labels, read_protocol(protocol).data)
+    return {"floors": found, "floor_predictions": predictions}

@@ -1,0 +1,21 @@
+"""Show where the winners err, and how sure one may be of their predictions."""
+
+import polars as pl
+
+from tmelt.evidence.schema import CALIBRATION, COVERAGE, SUBGROUPS
+
+TABLES = {"subgroups": SUBGROUPS, "calibration": CALIBRATION, "coverage": COVERAGE}
+
+
+def make(
+    winner_predictions: pl.DataFrame, floor_predictions: pl.DataFrame, labels: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Errors by organism, Tm, length and distance to training; spread over seeds and conformal intervals."""
+    from tmelt.evidence.calibration import calibration, coverage
+    from tmelt.evidence.subgroups import subgroups
+
+    return {
+        "subgroups": subgroups(pl.concat([winner_predictions, floor_predictions]), labels),
+        "calibration": calibration(winner_predictions),
+        "coverage": coverage(winner_predictions),
+    }
