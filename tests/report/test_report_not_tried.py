@@ -11,7 +11,7 @@ from simulated_study import write_study
 from small_studies import UNUSABLE_REPLIES, make_study
 
 from tmelt.errors import InputError
-from tmelt.evidence.schema import TABLES
+from tmelt.evidence.make import TABLES
 from tmelt.files import read_json, write_json
 
 
