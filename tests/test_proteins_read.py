@@ -18,6 +18,7 @@ from tmelt.proteins.table import is_fasta
 
 A, B = sequence(1), sequence(2)
 HEAD = "protein_id,sequence,tm\n"
+TWICE = gzip.compress(gzip.compress(HEAD.encode(), mtime=0), mtime=0)
 
 
 def fault(path, **choices):
@@ -161,7 +162,7 @@ def test_further_faults_of_the_same_kind_are_counted(tmp_path):
         (b"<!DOCTYPE html><html>", "is a web page or XML, not a table"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (HEAD.encode("utf-16-le"), "line 1: holds a NUL byte"),
-        (gzip.compress(gzip.compress(HEAD.encode(), mtime=0), mtime=0), "is compressed with gzip twice; unpack it first"),
+        (TWICE, "is compressed with gzip twice; unpack it first"),
         (gzip.compress(HEAD.encode(), mtime=0)[:-5], "damaged gzip file"),
         (gzip.compress(b"PAR1" + bytes(50), mtime=0), "not a readable Parquet file"),
         (b"PK\x03\x04rest", "is an Excel workbook or a ZIP archive; save the sheet as CSV (UTF-8), or unpack"),
