@@ -113,7 +113,7 @@ def test_files_that_are_no_text_are_one_line(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_queries(tmp_path / "none.fasta", ABOUT, set())
     (tmp_path / "a.fasta").write_bytes(b"\x1f\x8bxx")
-    with pytest.raises(InputError, match="compressed with gzip"):
+    with pytest.raises(InputError, match="damaged gzip file"):
         read_queries(tmp_path / "a.fasta", ABOUT, set())
     with pytest.raises(InputError, match="cannot be read"):
         read_queries(tmp_path, ABOUT, set())

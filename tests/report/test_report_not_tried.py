@@ -6,12 +6,11 @@ import re
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from make_tables import script_function
 from simulated_study import write_study
 from small_studies import UNUSABLE_REPLIES, make_study
 
 from tmelt.errors import InputError
-from tmelt.evidence.make import TABLES
+from tmelt.evidence.make import TABLES, make_tables
 from tmelt.files import read_json, write_json
 
 
@@ -60,7 +59,7 @@ def test_other_stops_leave_a_strategy_in(made, tmp_path):
     try:
         marker.write_text(json.dumps(UNUSABLE_REPLIES | {"cause": None, "reason": "the budget is spent"}))
         files = {name: tmp_path / f"{name}.parquet" for name in ("trials", "not_tried")}
-        script_function("tabulate_trials")(histories=histories, **files)
+        make_tables("trials", {"histories": histories, **files})
     finally:
         marker.write_text(before)
     assert pl.read_parquet(files["trials"])["strategy"].n_unique() == 3
@@ -72,4 +71,4 @@ def test_a_study_of_which_nothing_was_tried_stops_with_the_cause(tmp_path):
     write_json(simulated.study / "ra" / "t0" / "blocks" / "3.json", UNUSABLE_REPLIES)
     files = {name: tmp_path / f"{name}.parquet" for name in ("trials", "not_tried")}
     with pytest.raises(InputError, match=r"no strategy was tried.*ra: 20 replies in a row could not be used"):
-        script_function("tabulate_trials")(histories=simulated.histories, **files)
+        make_tables("trials", {"histories": simulated.histories, **files})
