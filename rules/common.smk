@@ -397,7 +397,7 @@ def rehearsal(wildcards):
 
 def baseline_of_model(wildcards):
     """A scored baseline: no model is asked before there is one."""
-    return [frozen(f"{STUDY}/{strategy_of_model(wildcards)}/t0/i0/history.parquet")]
+    return [frozen(f"{STUDY}/{strategy_of_model(wildcards.model)}/t0/i0/history.parquet")]
 
 
 def names_of(agents):

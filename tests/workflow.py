@@ -8,6 +8,7 @@ space.outcome()                      # everything that must be equal however oft
 
 import copy
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -28,7 +29,7 @@ from patience import Patience, wait_for
 REPOSITORY = Path(__file__).resolve().parents[1]
 LINKED = ("Snakefile", "rules", "scripts", "studies", "profiles", "slurm", "envs", "report", "config.yaml")
 # Columns of trial.parquet that no two executions share: clocks, memory, and the hash over them.
-VOLATILE = {"fit_s", "cpu_s", "device_s", "memory_mb", "chain"}
+VOLATILE = {"fit_s", "cpu_s", "device_s", "memory_mb", "tool_s", "tool_cpu_s", "tool_device_s", "chain"}
 
 SMALLEST: dict[str, Any] = {
     "study": "smallest",
@@ -222,9 +223,11 @@ class Workspace:
         return "".join(f"\n--- {path.relative_to(self.folder)}\n{path.read_text()[-1500:]}" for path in logs[-4:])
 
     def trials(self) -> pl.DataFrame:
-        """All gathered trials without their volatile columns."""
+        """All gathered trials without their volatile columns, and diagnostics without seconds."""
         tables = [self.folder / name for name in self.searches]
-        return pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in tables]).drop(VOLATILE)
+        found = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in tables]).drop(VOLATILE)
+        steady = [text and json.dumps(json.loads(text) | {"predict_s": None}) for text in found["diagnostics"]]
+        return found.with_columns(diagnostics=pl.Series(steady, dtype=pl.String))
 
     def predictions(self) -> dict[str, str]:
         """SHA-256 of each run's predictions."""
