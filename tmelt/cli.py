@@ -6,6 +6,7 @@ tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --out
 tmelt card results/my_study/bundle/my_study.zip
 tmelt verify results/my_study
 tmelt compare results/my_study results/another_study
+tmelt export git results/my_study
 """
 
 import sys
@@ -143,6 +144,26 @@ def compare(studies: list[Path], *, output: Path = Path("results/compare")) -> N
     print(compare_studies(studies, output))
 
 
+def export(form: str, study: Path, *, output: Path | None = None) -> None:
+    """Write a study in another form, also while it runs.
+
+    git: each search as a repository, one commit per trial with its script, knobs, hypothesis and outcome. `main` is
+    what was kept; every trial is a branch trial/N from the trial that it was built on.
+
+    Args:
+        form: git
+        study: the study's folder, results/{study}
+        output: folder to write to; {study}/export/git by default
+    """
+    from tmelt.errors import InputError
+    from tmelt.export.git_history import export_git
+
+    if form != "git":
+        raise InputError(f"export: no form {form!r}; there is: git (Optuna storage and CSV are in {study}/export)")
+    for repository in export_git(study, output or study / "export" / "git"):
+        print(repository)
+
+
 def check(
     table: Path,
     *,
@@ -181,4 +202,4 @@ def check(
 def main(arguments: list[str] | None = None) -> None:
     """Run the subcommand that the command line names."""
     about = "A table, a study's power, its model, and its numbers."
-    run_subcommand("tmelt", about, (check, predict, card, power, verify, compare), arguments)
+    run_subcommand("tmelt", about, (check, predict, card, power, verify, compare, export), arguments)
