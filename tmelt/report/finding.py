@@ -68,8 +68,9 @@ def _winners(study: Study) -> list[str]:
     if len(rows) == 1:
         return [f"{text[0].upper()}{text[1:]}."]
     others = rows.filter(pl.col("strategy") != name)["test_mae"]
-    reach = f"{number(others.min())}" if len(others) == 1 else f"{number(others.min())} to {number(others.max())}"
-    if number(others.min()) == number(others.max()) == number(best["test_mae"]):
+    low, high = number(others.min()), number(others.max())
+    reach = low if low == high else f"{low} to {high}"
+    if low == high == number(best["test_mae"]):
         ending = "all the others have the same" if len(others) > 1 else "the other has the same"
     else:
         ending = f"the other{'s have' if len(others) > 1 else ' has'} {reach} °C"

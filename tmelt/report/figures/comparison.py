@@ -42,9 +42,13 @@ def figure_comparison(study: Study) -> Figure | None:
     chart = in_rows(alt.layer(zero, bars, dots), rows["label"].to_list())
     few = fewest_searches(rows)
     covered = ", ".join(dict.fromkeys(word for text in rows["covers"].drop_nulls() for word in text.split(", ")))
+    bars = (
+        f"bars: 95 % interval over {covered}, paired over proteins and training seeds"
+        if covered
+        else "no interval can be given: what varies cannot be seen in one run"
+    )
     caption = (
-        f"Difference of mean confirmed test MAE; bars: 95 % interval over {covered or 'nothing'}, paired over proteins "
-        f"and training seeds. {_told_significance(rows, few)} n = "
+        f"Difference of mean confirmed test MAE; {bars}. {_told_significance(rows, few)} n = "
         f"{count(few, 'distinct search', 'distinct searches')} per strategy at least."
     )
     return Figure("comparison", "Differences between strategies", caption, chart, {"comparison": study["comparison"]})
