@@ -203,7 +203,7 @@ def warm_sandbox(shared_sandboxes, monkeypatch):
 @pytest.fixture
 def own_sandbox(warm_sandbox, monkeypatch):
     """They have sandboxes of their own after all."""
-    from tmelt.harness.sandbox import Sandbox
+    from tmelt.harness.confined import Sandbox
 
     for module in SANDBOXED:
         monkeypatch.setattr(f"{module}.Sandbox", Sandbox)

@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tmelt.harness.sandbox import Outcome, Phase, Sandbox, remove_tree
+from tmelt.harness.confined import Sandbox
+from tmelt.harness.sandbox import Outcome, Phase, remove_tree
 
 
 class SharedSandboxes:
