@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.schema import CURVE, PREDICTIONS, PROTEINS, read_table
+from tmelt.schema import CURVE, PREDICTIONS, PROTEINS, read_run_table, read_table
 
 CURVE_POINTS = 8
 GROUPS_MAX = 8  # the largest groups; the others are counted together
@@ -86,7 +86,7 @@ def _stop_errors(runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], prote
     known = read_table(proteins, PROTEINS).filter(pl.col("split") == "stop").drop_nulls("tm")
     predicted = []
     for folder in runs:
-        rows = read_table(folder / "predictions.parquet", PREDICTIONS).filter(pl.col("split") == "stop")
+        rows = read_run_table(folder / "predictions.parquet", PREDICTIONS).filter(pl.col("split") == "stop")
         joined = known.join(rows.select("protein_id", "prediction"), on="protein_id", how="left", maintain_order="left")
         if len(joined) != len(known) or joined["prediction"].null_count():
             return None

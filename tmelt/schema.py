@@ -208,8 +208,11 @@ def write_frame(path: Path | str, frame: pl.DataFrame) -> None:
         frame.write_parquet(temporary, compression="zstd")
 
 
-def read_table(path: Path | str, schema: pa.Schema | None = None) -> pl.DataFrame:
+def read_table(path: Path | str, schema: pa.Schema | None = None, remedy: str = "delete it") -> pl.DataFrame:
     """Read a Parquet file and, given a schema, check its columns.
+
+    Args:
+        remedy: what to do about a damaged file before one runs again.
 
     Raises:
         InputError: the file is missing, truncated, not Parquet, or has other columns.
@@ -220,8 +223,20 @@ def read_table(path: Path | str, schema: pa.Schema | None = None) -> pl.DataFram
         raise InputError(f"{path}: no such file") from None
     except (pl.exceptions.ComputeError, OSError) as error:
         raise InputError(
-            f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}); delete it and run again"
+            f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}); {remedy} and run again"
         ) from None
     if schema is not None and frame.columns != schema.names:
-        raise InputError(f"{path}: columns {frame.columns} instead of {schema.names}; delete it and run again")
+        raise InputError(f"{path}: columns {frame.columns} instead of {schema.names}; {remedy} and run again")
     return frame
+
+
+def read_run_table(path: Path, schema: pa.Schema) -> pl.DataFrame:
+    """Read a table of a run, whose folder is made again as a whole: to Snakemake run.parquet stands for it.
+
+    Raises:
+        InputError: as `read_table`; what to do is to delete the folder.
+    """
+    remedy = f"delete {path.parent}"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {remedy} and run again")
+    return read_table(path, schema, remedy)

@@ -16,7 +16,7 @@ from tmelt.families import Families
 from tmelt.history import History, Proposal, chain_of
 from tmelt.integrity import integrity_of
 from tmelt.notes import notes_to_json
-from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, as_arrow, read_table
+from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, as_arrow, read_run_table, read_table
 
 # What goes back to a strategy is rounded: fine steps of the validation error would let it feel its way to the labels.
 MAE_DIGITS = 2
@@ -29,7 +29,7 @@ def validation_errors(predictions: Path, labels: pl.DataFrame) -> np.ndarray:
     Raises:
         InputError: the predictions are missing, or are not exactly the validation proteins'.
     """
-    found = read_table(predictions, PREDICTIONS).filter(pl.col("split") == "val")
+    found = read_run_table(predictions, PREDICTIONS).filter(pl.col("split") == "val")
     joined = labels.join(found, on="protein_id", how="inner", maintain_order="left")
     if len(joined) != len(labels) or len(found) != len(labels):
         raise InputError(f"{predictions}: {len(found)} validation proteins instead of {len(labels)}; delete its folder")
