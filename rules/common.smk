@@ -77,7 +77,7 @@ TRIAL = f"{TRAJECTORY}/i{{iteration}}"
 EXTENT_NAME = f"n{ITERATIONS}_s{len(SEEDS)}"
 AHEAD = []  # files from the future, by this machine's clock
 LOCKS = []  # held until this process ends (tmelt.study_lock)
-FINISHED = set()  # files that were found; what is complete stays
+FINISHED = {}  # files that were found, and when they were changed; what is complete stays
 # More fresh seeds are more runs and more predictions.
 CONFIRMED = f"runs_c{len(CONFIRM_SEEDS)}.parquet"
 PERTURBED = f"perturbed_c{len(CONFIRM_SEEDS)}.parquet"
@@ -137,6 +137,10 @@ def frozen(path):
     begin(executes())
     if CONFIG.full_dag or not workflow.is_main_process or not is_finished(path):
         return path
+    if FINISHED[path] > time.time():
+        # A clock was ahead; Snakemake refuses outputs that are older than inputs.
+        os.utime(path) if executes() else AHEAD.append(path)
+        FINISHED[path] = time.time()
     return before_update(path)
 
 
@@ -145,13 +149,9 @@ def is_finished(path):
     if path in FINISHED:
         return True
     try:
-        changed = os.stat(path).st_mtime
+        FINISHED[path] = os.stat(path).st_mtime
     except FileNotFoundError:
         return False
-    if changed > time.time():
-        # A clock was ahead; Snakemake refuses outputs that are older than inputs.
-        os.utime(path) if executes() else AHEAD.append(path)
-    FINISHED.add(path)
     return True
 
 

@@ -41,7 +41,9 @@ def observed_effect(history: History, trial: Trial) -> float | None:
 
 def decisions_text(history: History) -> str:
     """What counts as a difference, in the numbers of the latest trials."""
-    compared = [trial for trial in history if trial.margin is not None]
+    # A placebo's trial may be shown a margin before there is an incumbent to compare it with.
+    begun = next((trial.iteration for trial in history if trial.incumbent is not None), len(history))
+    compared = [trial for trial in history if trial.margin is not None and trial.iteration > begun]
     if not compared:
         return ""
     margins = [told_margin(trial) for trial in compared[-10:]]
