@@ -1,5 +1,6 @@
 """Cautions follow from what was recorded, and fit on the first screen."""
 
+import shutil
 from dataclasses import replace
 
 import polars as pl
@@ -145,11 +146,8 @@ def test_what_the_label_audit_found_is_a_caution_and_a_table(whole, found):
 
 @pytest.mark.slow
 def test_the_label_audit_is_on_the_page(whole, tmp_path):
-    path = whole.data / "audit.parquet"
+    audited = replace(whole, data=shutil.copytree(whole.data, tmp_path / "data"))  # others read `whole` meanwhile
     row = {"check": "tied", "level": "caution", "measured": 0.33, "threshold": 0.05, "text": "a third is tied <b>"}
-    write_table(path, [row], AUDIT)
-    try:
-        page = whole.report(tmp_path).read_text(encoding="utf-8")
-    finally:
-        path.unlink()
+    write_table(audited.data / "audit.parquet", [row], AUDIT)
+    page = audited.report(tmp_path / "report").read_text(encoding="utf-8")
     assert "Label audit" in page and "a third is tied &lt;b&gt;" in page and "A third is tied &lt;b&gt;." in page
