@@ -25,7 +25,8 @@ from benchmark_table import publish
 from embedding import random_sequences
 
 from tmelt.command import run_command
-from tmelt.embed.cache import Key, SegmentWriter, open_cache
+from tmelt.embed.cache import SegmentWriter, open_cache
+from tmelt.embed.record import Key
 from tmelt.embed.view import View
 from tmelt.files import sha256_text
 from tmelt.proteins.composition import composition

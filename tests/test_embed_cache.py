@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tmelt.embed.cache import Key, SegmentWriter, check_key, open_cache
+from tmelt.embed.cache import SegmentWriter, check_key, open_cache
+from tmelt.embed.record import Key
 from tmelt.errors import InfrastructureError, InputError
 
 KEY = Key("tiny", "ab" * 32, True, False, 4, 8, "fp32", "cpu", 4096)

@@ -106,7 +106,7 @@ def test_a_reopening_is_completed_wherever_it_was_interrupted(stopped, monkeypat
 
 
 def test_a_stop_remembers_what_it_depended_on_although_its_block_is_closed_later(tmp_path):
-    """A person removes the pause while the rest of the block is still on its way."""
+    """The user removes the pause while the rest of the block is still on its way."""
     search = tmp_path / "study" / "random" / "t0"
     baseline = Proposal(Space().defaults(), REFERENCE.read_text(), origin="baseline")
     history = outcome(History(), baseline, Landscape(Space()))

@@ -29,7 +29,7 @@ def test_a_study_ends_in_its_report(ci):
     assert "synthetic" in page
     assert "untrained" in page
     assert "scripted" in page
-    # A person who watched saw the searches go on.
+    # The log showed the progress of the searches.
     assert re.search(r"bo t0 trial 3: val MAE \d+\.\d\d °C, \w+; incumbent \d", output)
     assert "(100%) done" in output
     assert str((ci.study / "report" / "report.html").relative_to(ci.folder)) in output

@@ -1,4 +1,4 @@
-"""Trajectories that stopped (budget spent, a person's pause) and may go on, because what stopped them has changed."""
+"""Trajectories that stopped (budget spent, pause by the user) and may continue, because the cause has changed."""
 
 import shutil
 from collections.abc import Iterator, Mapping

@@ -151,7 +151,7 @@ def hold_shared(folder: Path, study: str, until: Path) -> Lock | None:
     """The same for a folder that studies share, such as that of a data set: wait while another run makes `until`.
 
     Returns:
-        The lock; None if `until` is there and nobody makes it any more.
+        The lock; None if `until` exists and no run is making it.
     """
     told = False
     while True:
@@ -169,7 +169,7 @@ def hold_shared(folder: Path, study: str, until: Path) -> Lock | None:
 
 
 def find(folder: Path, now: float | None = None) -> Found | None:
-    """The lock of `folder`, or None where nobody holds it. Writes nothing.
+    """Return the lock of `folder`, or None if no process holds it. Writes nothing.
 
     Args:
         folder: results/{study}.
@@ -292,7 +292,7 @@ def _create(path: Path, holder: Holder) -> bool:
 def _take_over(found: Found, me: Holder) -> bool:
     """Replace a dead holder's lock; False if another run was first.
 
-    Who replaces it is decided by a second lock, named after the dead holder: so nobody replaces the lock of a run that
+    Who replaces it is decided by a second lock, named after the dead holder: so no run replaces the lock of a run that
     has taken over meanwhile.
     """
     claim = found.path.with_name(f".{NAME}.{found.token}")

@@ -1,4 +1,4 @@
-"""A person's hand on the wheel: words, vetoes, pauses, and that they are part of the record."""
+"""Human oversight: instructions, vetoes and pauses are followed and recorded."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What bundle.json may say: everything else is refused in one line, whoever made its hashes fit."""
+"""Schema of bundle.json: invalid content is refused in one line, also where the hashes match it."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Proteins that a person asks about: read, treated as the study treated its own, or refused in one line."""
+"""Proteins to predict: read and cleaned as the study's own, or refused in one line."""
 
 import polars as pl
 import pytest

@@ -109,7 +109,7 @@ def test_root_of_a_user_namespace_is_an_ordinary_user(backend):
     need_backend(backend)
     unshare = shutil.which("unshare")
     if not unshare or subprocess.run([unshare, "-Ur", "true"], capture_output=True).returncode:
-        pytest.skip("this kernel lets nobody make user namespaces")
+        pytest.skip("this kernel does not allow user namespaces")
     code = f"""if True:
         import os, sys
         sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]

@@ -1,6 +1,7 @@
-"""What bundle.json may say: one strict schema, whose reader sets the bounds.
+"""Schema of bundle.json; the reader sets the bounds.
 
-A bundle comes from somebody else. Its hashes hold it together, but whoever changed it has changed them too.
+A bundle comes from an untrusted author. Matching hashes do not make it trustworthy: an author who changes the content
+can change the hashes as well.
 """
 
 from collections.abc import Mapping

@@ -37,7 +37,7 @@ def backbone_facts(backbone: Backbone, protocol: Protocol) -> dict[str, Any]:
     from_file = backbone.weights not in ("download", "random")
     return {
         "name": backbone.name,
-        # A path of this machine helps nobody elsewhere.
+        # A path on this machine is of no use on another one.
         "weights": "imported" if backbone.path else "file" if from_file else backbone.weights,
         "file": Path(backbone.path or backbone.weights).name if from_file or backbone.path else None,
         "seed": backbone.seed,

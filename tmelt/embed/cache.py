@@ -22,32 +22,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tmelt.embed.record import Key
 from tmelt.embed.view import FLOAT16
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import atomic_path, canonical_json, sha256_file
 from tmelt.schema import SEGMENT
 
 SEGMENT_BYTES = 128 * 2**20  # what a killed job may lose; a thousand proteins of ESM-2 150M fill two
-
-
-@dataclass(frozen=True)
-class Key:
-    """What embeddings of a sequence depend on; all segments of a cache share one."""
-
-    backbone: str
-    weights_sha256: str
-    untrained: bool
-    released: bool
-    layer: int
-    width: int
-    precision: str
-    device: str
-    tokens: int
-
-    def difference(self, other: "Key") -> str:
-        """The fields that differ, with both values."""
-        pairs = ((one.name, getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
-        return ", ".join(f"{name} {mine} instead of {theirs}" for name, mine, theirs in pairs if mine != theirs)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """embedding.json: what an embedding was made with, and the hash of each of its files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tmelt.records import read_record
@@ -18,27 +18,19 @@ class ViewRecord:
 
 
 @dataclass(frozen=True)
-class EmbeddingRecord:
-    """What the file holds.
+class Key:
+    """What embeddings of a sequence depend on; all segments of a cache share one.
 
     Attributes:
-        id: name of the folder.
         weights_sha256: of the backbone's tensors.
         untrained: True for random weights.
         released: True where the file is known as the one that the model's authors published.
-        per_protein: True for imported embeddings with one row per protein.
         width: features per residue.
         precision: of the matrix products, fp32 or bf16.
         tokens: of one forward pass, padding included.
-        proteins: how many of each split.
-        decoys: proteins of fit in the pool.
-        beyond_crop: proteins that are longer than what ESM-2 saw in training.
-        views: fit and pool.
-        tables: SHA-256 by name.
     """
 
     backbone: str
-    id: str
     weights_sha256: str
     untrained: bool
     released: bool
@@ -47,6 +39,28 @@ class EmbeddingRecord:
     precision: str
     device: str
     tokens: int
+
+    def difference(self, other: "Key") -> str:
+        """The fields that differ, with both values."""
+        pairs = ((one.name, getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
+        return ", ".join(f"{name} {mine} instead of {theirs}" for name, mine, theirs in pairs if mine != theirs)
+
+
+@dataclass(frozen=True)
+class EmbeddingRecord(Key):
+    """What the file holds.
+
+    Attributes:
+        id: name of the folder.
+        per_protein: True for imported embeddings with one row per protein.
+        proteins: how many of each split.
+        decoys: proteins of fit in the pool.
+        beyond_crop: proteins that are longer than what ESM-2 saw in training.
+        views: fit and pool.
+        tables: SHA-256 by name.
+    """
+
+    id: str
     per_protein: bool
     proteins: Mapping[str, int]
     decoys: int

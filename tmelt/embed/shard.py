@@ -13,10 +13,11 @@ import torch
 from tmelt.allocator import keep_freed_memory
 from tmelt.config import Backbone
 from tmelt.embed import plan
-from tmelt.embed.cache import Key, SegmentWriter, check_key, open_cache
+from tmelt.embed.cache import SegmentWriter, check_key, open_cache
 from tmelt.embed.degenerate import degenerate
 from tmelt.embed.embedder import Embedder, Loaded, embedder_of, encoder_of, load, precision_of, width_of
 from tmelt.embed.imported import IMPORTED, hash_of, open_source, read_embeddings
+from tmelt.embed.record import Key
 from tmelt.embed.view import FLOAT16
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import sha256_text

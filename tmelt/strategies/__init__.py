@@ -61,7 +61,7 @@ class Context:
 
 
 def propose(history: History, context: Context) -> Proposal:
-    """The next candidate. For every strategy trial 0 is the baseline, and a person's pause or veto counts.
+    """Return the next candidate. Trial 0 is the baseline for every strategy; the user's pause and veto take precedence.
 
     Raises:
         InputError: the kind or an option is unknown, or the kind proposes with an origin that it does not declare.

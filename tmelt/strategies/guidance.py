@@ -1,4 +1,4 @@
-"""A person's hand on the wheel: `guidance.yaml` in a trajectory's folder.
+"""Human oversight: `guidance.yaml` in a trajectory's folder.
 
     guidance: try larger heads before anything else      # enters the agent's prompt
     veto: [12]                                           # trial 12 is refused, whatever was proposed

@@ -42,8 +42,8 @@ def data(study: Study) -> Iterator[Caution]:
             rows = "one row per protein, so that knobs of pooling, crop and attention between residues do nothing"
         yield _caution(
             title="Imported embeddings.",
-            text=f"They were computed elsewhere, with {rows}. Which network made them, and what it was trained on, is "
-            "known to nobody here.",
+            text=f"They were computed elsewhere, with {rows}. The network that made them and "
+            "its training data are unknown.",
         )
     if study.other_weights:
         yield _caution(

@@ -299,7 +299,7 @@ def _shifted(knob: Knob, value: Value, share: float) -> Value:
 
 
 def _asked_by_person(situation: Situation) -> Iterator[Move]:
-    """A person's `knob=value`, if the table allows it and it was not tried."""
+    """The user's `knob=value`, if the table allows it and it was not tried."""
     for name, text in re.findall(r"\b(\w+)\s*=\s*([\w.+-]*\w)", situation.guidance):
         knob = situation.knobs.get(name)
         if knob is None:
