@@ -32,10 +32,10 @@ packages:  ## the system packages that the tests need (apt, as root or with sudo
 	@scripts/install_packages.sh
 
 study: setup  ## run CONFIG (default: config.yaml) to its report; SOURCE=table.csv for a study on your data
-	@snakemake --profile profiles/default --configfile "$(CONFIG)" $(if $(SOURCE),--config "source=$(SOURCE)")
+	@tmelt study "$(CONFIG)" $(if $(SOURCE),--source "$(SOURCE)")
 
 status: setup  ## where the study of CONFIG stands, also while it runs
-	@python scripts/show_status.py --config "$(CONFIG)"
+	@tmelt status "$(CONFIG)" $(if $(SOURCE),--source "$(SOURCE)")
 
 test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a missing piece is a failure, no skip
 
