@@ -4,6 +4,7 @@ tmelt check table.csv
 tmelt power my_study.yaml
 tmelt study my_study.yaml
 tmelt status my_study.yaml
+tmelt watch my_study.yaml
 tmelt report results/my_study
 tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --output predictions.csv
 tmelt card results/my_study/bundle/my_study.zip
@@ -16,7 +17,7 @@ import sys
 from pathlib import Path
 
 from tmelt.command import run_subcommand
-from tmelt.front.commands import report, status, study
+from tmelt.front.commands import report, status, study, watch
 
 
 def predict(
@@ -213,7 +214,7 @@ ABOUT = """Which way of searching finds the best model of protein melting temper
 
 `tmelt COMMAND --help` describes a command."""
 
-COMMANDS = (check, power, study, status, report, card, predict, verify, compare, export)
+COMMANDS = (check, power, study, status, watch, report, card, predict, verify, compare, export)
 
 
 def main(arguments: list[str] | None = None) -> None:
