@@ -61,7 +61,7 @@ class Feed:
     def __init__(self, config: Config, results: Path):
         extent = config.extent
         self.searches = [
-            Search(strategy, number, results / config.study / strategy / f"t{number}", extent.iterations + 1)
+            Search(strategy, number, results / config.study / strategy / f"t{number}", extent.trials_of(strategy) + 1)
             for strategy in extent.strategies
             for number in range(extent.trajectories)
         ]

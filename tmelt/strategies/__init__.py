@@ -41,6 +41,7 @@ class Context:
     facts: Mapping[str, Any] | None = None  # what the protocol lets an agent know: data, budget, units
     bench: "ShortRuns | None" = None  # for agents with tools that run scripts
     iterations: int | None = None  # trials of the search after the baseline, as the config has it now
+    budget_left: str | None = None  # in words, of a search that has a budget in device seconds or dollars
 
     @property
     def seed(self) -> int:
