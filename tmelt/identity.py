@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tmelt.errors import InputError
 from tmelt.files import sha256_file, sha256_json, sha256_text
 from tmelt.knobs import space_of_config
+from tmelt.records import to_json
+from tmelt.target import TM
 
 if TYPE_CHECKING:  # pydantic: a tenth of a second that scoring a trial does not need
     from tmelt.config import Backbone, Config, Data
@@ -46,6 +48,8 @@ def dataset_id(data: "Data") -> str:
 
     described = data.model_dump(mode="json")
     described.pop("name")
+    if data.target == type(data.target)():
+        described.pop("target")
     sources = {} if data.source == "synthetic" else {"source": data.source}
     if data.fasta:
         sources["fasta"] = data.fasta
@@ -120,7 +124,8 @@ def design_of(config: "Config") -> dict[str, Any]:
     from tmelt.baseline import with_baseline
 
     design = config.design.model_dump(mode="json")
-    space = with_baseline(space_of_config(config.design.space), config.design.baseline)
+    target = config.design.data.target.record
+    space = with_baseline(space_of_config(config.design.space).for_target(target), config.design.baseline)
     return {
         "dataset": dataset_id(config.design.data),
         "backbone": backbone_id(config.design.backbone, config.runtime.embed_tokens, config.design.device),
@@ -134,6 +139,7 @@ def design_of(config: "Config") -> dict[str, Any]:
         "threads": config.runtime.threads,
         "baseline": design["baseline"],
         "knobs": space.table(),
+        **({} if target == TM else {"target": to_json(target)}),
         "code": {name: code_sha256(PACKAGE / name) for name in SCORING_CODE},
     }
 

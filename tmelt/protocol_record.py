@@ -13,6 +13,7 @@ from tmelt.files import sha256_json, write_json
 from tmelt.knobs import KnobError, Space, knobs_from_table
 from tmelt.proteins.record import DataRecord
 from tmelt.records import read_record, to_json
+from tmelt.target import TM, Target
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class StudyDesign:
         baseline: `published`, `remedied`, or the faults that were planted in trial 0.
         knobs: rows of Space.table.
         code: hash of each file of the scoring code.
+        target: what is predicted; left out in the file for the labels in target units.
     """
 
     dataset: str
@@ -42,6 +44,7 @@ class StudyDesign:
     baseline: str | Mapping[str, int]
     knobs: tuple[Mapping[str, Any], ...]
     code: Mapping[str, str]
+    target: Target = TM
 
     @cached_property
     def space(self) -> Space:
@@ -60,7 +63,7 @@ class RegisteredHypothesis:
     a: str
     b: str
     metric: str
-    effect: float  # smallest difference of interest in °C
+    effect: float  # smallest difference of interest, in the target's unit
     searches: int  # planned, of each side
     looks: tuple[int, ...]  # searches at each planned look
 

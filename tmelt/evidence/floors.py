@@ -63,7 +63,7 @@ def dipeptides(sequences: list[str]) -> np.ndarray:
 
 
 def ridge(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Ridge regression, its strength chosen on stop by MAE, then refitted on fit and stop: (proteins,) in °C.
+    """Ridge regression, its strength chosen on stop by MAE, then refitted on fit and stop: (proteins,) in target units.
 
     Args:
         features: (proteins, k) of all proteins.
@@ -80,7 +80,7 @@ def ridge(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarra
 
 
 def small_mlp(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray, seed: int) -> np.ndarray:
-    """A multilayer perceptron (64-64, ReLU), stopped early on a tenth of fit and stop: (proteins,) in °C."""
+    """A multilayer perceptron (64-64, ReLU), stopped early on a tenth of fit and stop: (proteins,) in target units."""
     known = fit | stop
     rows = int(known.sum())
     network = MLPRegressor(
@@ -99,7 +99,7 @@ def small_mlp(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.nd
 
 
 def organism_means(proteins: pl.DataFrame) -> np.ndarray:
-    """The mean Tm of each protein's organism in fit and stop; the mean of all for an unknown organism."""
+    """The mean label of each protein's organism in fit and stop; the mean of all for an unknown organism."""
     known = proteins.filter(pl.col("tm").is_not_null())
     means = known.drop_nulls("organism").group_by("organism").agg(mean=pl.col("tm").mean())
     joined = proteins.join(means, on="organism", how="left", maintain_order="left")
@@ -147,7 +147,7 @@ def _floor_row(name: str, prediction: np.ndarray, seeds: int, labels: pl.DataFra
     """One predictor's row.
 
     Args:
-        prediction: (proteins,) in °C, the mean over its seeds: a reference predictor is one fixed predictor.
+        prediction: (proteins,) in target units, the mean over its seeds: a reference predictor is one fixed predictor.
     """
     tm, organisms = labels["tm"].to_numpy(), labels["organism"].to_list()
     inside = {split: np.flatnonzero((labels["split"] == split).to_numpy()) for split in ("val", "test")}

@@ -105,7 +105,7 @@ def _steps(checked: Checked) -> list[str]:
 
 
 def _summary(checked: Checked) -> list[str]:
-    proteins = checked.proteins
+    proteins, target = checked.proteins, checked.data.target.record
     tms, lengths = sorted(protein.tm for protein in proteins), [len(protein.sequence) for protein in proteins]
     organisms = Counter(protein.organism for protein in proteins)
     unknown = organisms.pop(None, 0)
@@ -113,7 +113,8 @@ def _summary(checked: Checked) -> list[str]:
     lines = [
         f"{len(proteins)} proteins, {min(lengths)} to {max(lengths)} residues, {len(organisms)} organisms"
         + (f" ({unknown} proteins without one)" if unknown and organisms else ""),
-        f"melting temperatures {tms[0]:.1f} to {tms[-1]:.1f} °C, median {tms[len(tms) // 2]:.1f} °C; "
+        f"{target.plural} {target.amount(f'{tms[0]:.1f} to {tms[-1]:.1f}')}, "
+        f"median {target.amount(f'{tms[len(tms) // 2]:.1f}')}; "
         f"{repeated} proteins are means of several rows",
     ]
     if checked.split is not None:
@@ -140,6 +141,8 @@ def data_block(data: Data, reading: Reading) -> str:
     columns: dict[str, Any] = {}
     for key in Columns.model_fields:
         name = reading.found.names.get(key)
+        if key == "tm" and data.target.column is not None:
+            continue  # said by target.column
         if key == "mutation" and "position" in reading.found.names:
             continue  # three columns, which are only found by their names
         if name is not None:
@@ -168,6 +171,7 @@ def write_cleaned(checked: Checked, path: Path) -> str:
     rows = [tuple(getattr(protein, key) for key in columns) for protein in checked.proteins]
     schema = {key: pl.Float64 if key == "tm" else pl.String for key in columns}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
+    frame = frame.rename({"tm": checked.data.target.column or "tm"})
     frame = frame.drop([key for key in ("organism", "split") if frame[key].null_count() == len(frame)])
     try:
         if path.suffix == ".csv":
