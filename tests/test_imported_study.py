@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 from other_target import SETTINGS as TARGET
-from other_target import SOLUBILITY, words_of_tm
+from other_target import SOLUBILITY, words_of_organisms, words_of_tm
 from workflow import Workspace, study
 
 from tmelt.bundle.predict import predict_file, predicted_schema
@@ -38,13 +38,13 @@ def write_embeddings(path, sequences, whole):
 def solubility_table(path):
     """The `data` part of a study whose table has solubilities that depend on composition."""
     made = synthesize(Synthetic(proteins=100, organisms=2, length_median=40, length_max=60, seed=0))
-    rows = ["protein_id,sequence,soluble,organism"]
+    rows = ["protein_id,sequence,soluble,host"]
     for number, record in enumerate(made.records):
         share = sum(record.sequence.count(letter) for letter in "DEKR") / len(record.sequence)
         soluble = min(100, max(0, 250 * share + number % 7))
         rows.append(f"p{number},{record.sequence},{soluble:.1f},host {number % 2}")
     path.write_text("\n".join(rows) + "\n")
-    return {"name": "soluble", "source": str(path), "target": TARGET}
+    return {"name": "soluble", "source": str(path), "target": TARGET, "group": {"column": "host", "name": "host"}}
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -81,7 +81,7 @@ def test_a_study_on_imported_embeddings(tmp_path, whole):
     if whole:
         told = [page, *(path.read_text() for path in space.study.glob("bundle/*.md"))]
         told += [path.read_text() for path in space.study.glob("ua/**/llm/*.json")]
-        assert len(told) > 2 and not any(words_of_tm(text) for text in told)
+        assert len(told) > 2 and not any(words_of_tm(text) or words_of_organisms(text) for text in told)
         assert "measured solubility (%)" in page
     other = write_embeddings(tmp_path / "other.h5", new, not whole)
     with pytest.raises(InputError, match=r"^--embeddings: .*other.h5: \(.*and the study had"):

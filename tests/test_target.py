@@ -75,7 +75,7 @@ def test_another_property_needs_its_column_unit_and_range(key):
 
 def test_the_column_of_labels_is_named_once():
     found = data("t.csv", target=SETTINGS)
-    assert found.columns.tm == "soluble" and found.label_key == "design.data.target.column"
+    assert found.columns.tm == "soluble" and found.column_key("tm") == "design.data.target.column"
     assert type(found).model_validate(found.model_dump(mode="json")) == found
     with pytest.raises(ValueError, match=r"columns.tm: 'other', but target.column is 'soluble'"):
         data("t.csv", target=SETTINGS, columns={"tm": "other"})

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tmelt.errors import InputError, first_complaint
+from tmelt.group import Group
 from tmelt.target import Target
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -49,7 +50,7 @@ class Columns(Part):
     protein_id: str | None = "protein_id"
     sequence: str | None = Field("sequence", description="null when `fasta` holds the sequences")
     tm: str = Field("tm", description="the labels, whatever the target; the same as `target.column`")
-    organism: str | None = "organism"
+    organism: str | None = Field("organism", description="the groups, whatever they are; the same as `group.column`")
     split: str | None = "split"
     validation: str | None = Field("validation", description="True for proteins of train that are for validation")
     mutation: str | None = Field("mutation", description="such as A123G; it is applied to the sequence, and checked")
@@ -102,6 +103,21 @@ class TargetSettings(Part):
         """As every part of a study reads it."""
         symbol = self.symbol or (Target.symbol if self.name == Target.name else self.name)
         return Target(self.name, symbol, self.unit, self.higher_is, self.plausible)
+
+
+class GroupSettings(Part):
+    """What proteins are grouped by: predictions are ranked within groups, and each may be left out of training."""
+
+    column: str | None = Field(None, min_length=1, description="of the table; the same as `columns.organism`")
+    name: str = Field(Group.name, pattern=r"^[^\W\d_][\w -]{0,39}$", description="of one group, such as `family`")
+    plural: str | None = Field(
+        None, pattern=r"^[^\W\d_][\w -]{0,39}$", description="of several; null: the name with an s"
+    )
+
+    @property
+    def record(self) -> Group:
+        """As every part of a study reads it."""
+        return Group(self.name, self.plural or f"{self.name}s")
 
 
 class Labels(Part):
@@ -177,6 +193,7 @@ class Data(Part):
     )
     fasta: str | None = Field(None, description="FASTA with the sequences, joined on protein_id")
     target: TargetSettings = TargetSettings()
+    group: GroupSettings | None = Field(GroupSettings(), description="null: the proteins have no groups")
     columns: Columns = Columns()
     labels: Labels = Labels()
     where: dict[str, Any] = Field(
@@ -211,24 +228,39 @@ class Data(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _column_of_the_target(cls, raw: Any) -> Any:
-        """One place for the label's column, `columns.tm`, and one for its bounds, `target.plausible`."""
+    def _columns_of_labels_and_groups(cls, raw: Any) -> Any:
+        """One place for the columns of labels and groups, `columns`, and one for the bounds of labels."""
         for key in ("tm_min", "tm_max"):
             if isinstance(raw, dict) and key in raw:
                 raise ValueError(f"{key}: is no key any more; write target: {{plausible: [lowest, highest]}}")
-        target = raw.get("target") if isinstance(raw, dict) else None
-        name = target.get("column") if isinstance(target, dict) else None
-        columns = (raw.get("columns") or {}) if isinstance(raw, dict) else {}
-        if not isinstance(name, str) or not isinstance(columns, dict):
+        if not isinstance(raw, dict) or not isinstance(columns := raw.get("columns") or {}, dict):
             return raw
-        if columns.get("tm", name) != name:
-            raise ValueError(f"columns.tm: {columns['tm']!r}, but target.column is {name!r}; leave one of them out")
-        return {**raw, "columns": {**columns, "tm": name}}
+        for part, key in (("target", "tm"), ("group", "organism")):
+            told = raw.get(part)
+            name = told.get("column") if isinstance(told, dict) else None
+            if part == "group" and part in raw and told is None:
+                columns = {**columns, key: None}
+            if not isinstance(name, str):
+                continue
+            if columns.get(key, name) != name:
+                raise ValueError(
+                    f"columns.{key}: {columns[key]!r}, but {part}.column is {name!r}; leave one of them out"
+                )
+            columns = {**columns, key: name}
+        return {**raw, "columns": columns} if columns else raw
 
     @property
-    def label_key(self) -> str:
-        """The key that names the column of labels, for messages."""
-        return "design.data." + ("columns.tm" if self.target.column is None else "target.column")
+    def groups(self) -> Group:
+        """What the proteins are grouped by."""
+        return (self.group or GroupSettings()).record
+
+    def column_key(self, key: str) -> str:
+        """The config's key that names a column, for messages."""
+        if key == "tm" and self.target.column is not None:
+            return "design.data.target.column"
+        if key == "organism" and self.group is not None and self.group.column is not None:
+            return "design.data.group.column"
+        return f"design.data.columns.{key}"
 
     @model_validator(mode="after")
     def _sound(self) -> "Data":
@@ -246,6 +278,8 @@ class Data(Part):
             raise ValueError("where: the synthetic source has no such columns; set source to your table")
         if self.source == "synthetic" and not self.target.record.is_tm:
             raise ValueError("target: the synthetic source makes melting temperatures; set source to your table")
+        if self.source == "synthetic" and not self.groups.is_organism:
+            raise ValueError("group: the synthetic source makes organisms; set source to your table")
         if self.source == "synthetic" and self.fasta:
             raise ValueError("fasta: the synthetic source makes its own sequences; set source to your table")
         return self

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tmelt.errors import InputError
 from tmelt.files import sha256_file, sha256_json, sha256_text
+from tmelt.group import ORGANISMS
 from tmelt.knobs import space_of_config
 from tmelt.records import to_json
 from tmelt.target import TM
@@ -48,8 +49,9 @@ def dataset_id(data: "Data") -> str:
 
     described = data.model_dump(mode="json")
     described.pop("name")
-    if data.target == type(data.target)():
-        described.pop("target")
+    for key in ("target", "group"):
+        if getattr(data, key) == type(data).model_fields[key].default:
+            described.pop(key)
     sources = {} if data.source == "synthetic" else {"source": data.source}
     if data.fasta:
         sources["fasta"] = data.fasta
@@ -124,7 +126,7 @@ def design_of(config: "Config") -> dict[str, Any]:
     from tmelt.baseline import with_baseline
 
     design = config.design.model_dump(mode="json")
-    target = config.design.data.target.record
+    target, group = config.design.data.target.record, config.design.data.groups
     space = with_baseline(space_of_config(config.design.space).for_target(target), config.design.baseline)
     return {
         "dataset": dataset_id(config.design.data),
@@ -140,6 +142,7 @@ def design_of(config: "Config") -> dict[str, Any]:
         "baseline": design["baseline"],
         "knobs": space.table(),
         **({} if target == TM else {"target": to_json(target)}),
+        **({} if group == ORGANISMS else {"group": to_json(group)}),
         "code": {name: code_sha256(PACKAGE / name) for name in SCORING_CODE},
     }
 

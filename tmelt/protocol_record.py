@@ -10,6 +10,7 @@ from tmelt.decision import Rule
 from tmelt.embed.record import EmbeddingRecord
 from tmelt.errors import InputError
 from tmelt.files import sha256_json, write_json
+from tmelt.group import ORGANISMS, Group
 from tmelt.knobs import KnobError, Space, knobs_from_table
 from tmelt.proteins.record import DataRecord
 from tmelt.records import read_record, to_json
@@ -28,7 +29,9 @@ class StudyDesign:
         baseline: `published`, `remedied`, or the faults that were planted in trial 0.
         knobs: rows of Space.table.
         code: hash of each file of the scoring code.
-        target: what is predicted; left out in the file for the labels in target units.
+        target: what is predicted; left out in the file for the melting temperature.
+        group: what proteins are grouped by; left out in the file for organisms.
+        group: what proteins are grouped by; left out in the file for organisms.
     """
 
     dataset: str
@@ -45,6 +48,7 @@ class StudyDesign:
     knobs: tuple[Mapping[str, Any], ...]
     code: Mapping[str, str]
     target: Target = TM
+    group: Group = ORGANISMS
 
     @cached_property
     def space(self) -> Space:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from tmelt.bundle.facts import SYNTHETIC, UNTRAINED
 from tmelt.config import Budget
 from tmelt.errors import InputError, first_complaint
+from tmelt.group import ORGANISMS
 from tmelt.safe_text import one_line
 from tmelt.target import TM
 
@@ -69,6 +70,11 @@ class _Target(_Part):
     unit: Annotated[str, StringConstraints(max_length=20)] = TM.unit
     higher_is: Annotated[str, StringConstraints(max_length=60)] | None = None
     plausible: Annotated[list[Number], Field(min_length=2, max_length=2)] = list(TM.plausible)
+
+
+class _Group(_Part):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=40)] = ORGANISMS.name
+    plural: Annotated[str, StringConstraints(min_length=1, max_length=41)] = ORGANISMS.plural
 
 
 class _Training(_Part):
@@ -174,6 +180,7 @@ class About(_Part):
     backbone: _Backbone
     harness: _Harness
     target: _Target = _Target()  # bundles of before targets had a name predict the melting temperature
+    group: _Group = _Group()
     training: _Training
     measured: _Measured
     software: _Software

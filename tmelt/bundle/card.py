@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tmelt.bundle.facts import SCRIPTED
+from tmelt.group import Group
 from tmelt.target import Target
 
 
@@ -21,7 +22,7 @@ def write_card(about: Mapping[str, Any]) -> str:
         "## The interval",
         *_interval(about),
         "## What it was trained on",
-        *_training(about["training"], target),
+        *_training(about["training"], target, group_of(about)),
         "## What it is for, and what not",
         *_use(about),
         "## How it was found",
@@ -43,6 +44,11 @@ def target_of(about: Mapping[str, Any]) -> Target:
     """What a bundle predicts; one of before targets had a name predicts the melting temperature."""
     told = dict(about.get("target") or {})
     return Target(**told | ({"plausible": tuple(told["plausible"])} if "plausible" in told else {}))
+
+
+def group_of(about: Mapping[str, Any]) -> Group:
+    """What the proteins of a bundle's study are grouped by."""
+    return Group(**about.get("group") or {})
 
 
 def _what(about: Mapping[str, Any]) -> str:
@@ -120,7 +126,7 @@ def _interval(about: Mapping[str, Any]) -> list[str]:
     return [text, _table(("level", "half width", f"held on {measured['test_proteins']} test proteins"), rows)]
 
 
-def _training(training: Mapping[str, Any], target: Target) -> list[str]:
+def _training(training: Mapping[str, Any], target: Target, group: Group) -> list[str]:
     low, high = (f"{value:.1f}" for value in training["tm"])
     middle = target.amount(f"{training['tm_median']:.1f}")
     counts = training["proteins"]
@@ -130,7 +136,7 @@ def _training(training: Mapping[str, Any], target: Target) -> list[str]:
         f"{training['length'][0]} to {training['length'][1]} residues; {target.symbol} "
         f"{target.amount(f'{low} to {high}')}, median {middle}. Data set `{training['dataset']}`. "
         f"Residues beyond the 20 amino acids: policy `{training['nonstandard']}`.",
-        _table(("organism", "proteins trained on"), organisms),
+        _table((group.name, "proteins trained on"), organisms),
     ]
 
 
@@ -139,7 +145,8 @@ def _use(about: Mapping[str, Any]) -> list[str]:
     low, high = (f"{value:.0f}" for value in training["tm"])
     limits = [
         *(f"{label}." for label in about["labels"]),
-        f"Proteins unlike those above (organisms, {training['length'][0]} to {training['length'][1]} residues, "
+        f"Proteins unlike those above ({group_of(about).plural}, {training['length'][0]} to {training['length'][1]} "
+        f"residues, "
         f"{target.amount(f'{low} to {high}')}) are extrapolations; `predict` warns by length and {target.symbol}, "
         "not by kinship, and the interval does not widen.",
         "Single mutations were no part of training or of any measurement here: differences between close variants are "

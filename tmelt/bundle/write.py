@@ -85,6 +85,7 @@ def write_bundle(
         "backbone": backbone_facts(backbone, fixed),
         "harness": about_harness,
         "target": asdict(fixed.design.target),
+        "group": asdict(fixed.design.group),
         "training": training_facts(frame, nonstandard, fixed),
         "measured": measured_facts(chosen, plan, confirmed, floors, residuals),
         "software": to_json(fixed.environment),

@@ -9,12 +9,12 @@ from tmelt.evidence.error_model import Arm, estimate
 from tmelt.evidence.metrics import ORGANISM_MIN, none_if_nan, rank_correlation
 from tmelt.evidence.schema import SUBGROUPS
 from tmelt.evidence.tables import table
+from tmelt.group import ORGANISMS, Group
 from tmelt.target import TM, Target
 
 TM_EDGES = (40.0, 50.0, 60.0, 70.0)  # of melting temperatures; other targets have fifths of their plausible range
 LENGTH_EDGES = (100, 200, 400, 800)
 IDENTITY_EDGES = (0.4, 0.6)
-POOLED = "other organisms"  # those with fewer than ORGANISM_MIN test proteins, if there are two or more
 _ROLE_KEY = ["role", "strategy", "trajectory"]
 
 
@@ -56,31 +56,34 @@ def _band(value: pl.Expr, edges: tuple[float, ...], unit: str, first: int = 0) -
     return pl.when(value < edges[0]).then(pl.lit(f"{first}|< {edges[0]:g}{unit}")).otherwise(expression)
 
 
-def subgroups(predictions: pl.DataFrame, labels: pl.DataFrame, target: Target = TM) -> pl.DataFrame:
+def subgroups(
+    predictions: pl.DataFrame, labels: pl.DataFrame, target: Target = TM, group: Group = ORGANISMS
+) -> pl.DataFrame:
     """The table `subgroups`, from `winner_predictions` (and `floor_predictions`), mean predictions over seeds."""
     frame = banded(predictions, labels, target)
-    frame = _pool_small_organisms(frame)
+    frame = _pool_small_organisms(frame, group.others)
     rows: list[dict[str, Any]] = []
     for dimension in ("organism", "tm_band", "length_band", "distance_band"):
         known = frame.drop_nulls(dimension)
         groups = known[dimension].unique().sort().to_list()
-        for order, group in enumerate(sorted(groups, key=lambda name: name == POOLED)):
-            rows += _group_rows(known.filter(pl.col(dimension) == group), dimension, group, order)
+        for order, name in enumerate(sorted(groups, key=lambda name: name == group.others)):
+            part = known.filter(pl.col(dimension) == name)
+            rows += _group_rows(part, dimension, name, order, pooled=name == group.others)
     return table(rows, SUBGROUPS)
 
 
-def _pool_small_organisms(frame: pl.DataFrame) -> pl.DataFrame:
-    """Give organisms of fewer than ORGANISM_MIN test proteins one name, unless there is only one of them."""
+def _pool_small_organisms(frame: pl.DataFrame, pooled: str) -> pl.DataFrame:
+    """Call groups of fewer than ORGANISM_MIN test proteins by one name, unless there is only one of them."""
     counts = frame.drop_nulls("organism").group_by("organism").agg(pl.col("protein_id").n_unique())
     small = counts.filter(pl.col("protein_id") < ORGANISM_MIN)["organism"].to_list()
     if len(small) < 2:
         return frame
     return frame.with_columns(
-        organism=pl.when(pl.col("organism").is_in(small)).then(pl.lit(POOLED)).otherwise("organism")
+        organism=pl.when(pl.col("organism").is_in(small)).then(pl.lit(pooled)).otherwise("organism")
     )
 
 
-def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int) -> list[dict[str, Any]]:
+def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int, *, pooled: bool) -> list[dict[str, Any]]:
     """One row per candidate; all have the same proteins."""
     keys = part.select(_ROLE_KEY).unique(maintain_order=True)
     ordered = part.sort("protein_id")
@@ -96,7 +99,7 @@ def _group_rows(part: pl.DataFrame, dimension: str, group: str, order: int) -> l
     )
     errors = np.abs(predictions - tm)
     ends = [group_interval(row, clusters) for row in errors]
-    enough = len(tm) >= ORGANISM_MIN and group != POOLED
+    enough = len(tm) >= ORGANISM_MIN and not pooled
     rho = rank_correlation(predictions, tm) if enough else np.full(len(errors), np.nan)
     name = group.split("|", 1)[1] if dimension != "organism" else group
     return [

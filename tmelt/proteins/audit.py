@@ -245,10 +245,11 @@ def _organism_labels(subject: Subject, limits: Audit) -> Iterator[Audited]:
         return
     freedom = sum(len(tms) - 1 for tms in large)
     sd = float(np.sqrt(sum(float(np.sum((tms - tms.mean()) ** 2)) for tms in large) / freedom))
-    text = f"within organisms the labels have a standard deviation of {_amount(subject)(f'{sd:.2f}')}"
+    plural = subject.data.groups.plural
+    text = f"within {plural} the labels have a standard deviation of {_amount(subject)(f'{sd:.2f}')}"
     if sd <= limits.organism_spread_stop:
-        guess = "growth temperatures" if subject.data.target.record.is_tm else "one value for each"
-        text += f": {guess} of the organisms?"
+        of_tm = subject.data.target.record.is_tm and subject.data.groups.is_organism
+        text += f": {'growth temperatures' if of_tm else 'one value for each'} of the {plural}?"
     yield _falling("organism_labels", sd, text, None, limits.organism_spread_stop)
 
 
@@ -279,7 +280,8 @@ def _organisms(subject: Subject, limits: Audit) -> Iterator[Audited]:
     for row in subject.cleaning.rows:
         if row["what"] == SPELLINGS:
             merged[str(row["before"])] = str(row["after"])
-    pairs = may_be_one(names)
+    group = subject.data.groups
+    pairs = may_be_one(names) if group.is_organism else []
     parts = []
     if merged:
         shown = ", ".join(f"{old!r} as {new!r}" for old, new in sorted(merged.items())[:EXAMPLES])
@@ -289,9 +291,9 @@ def _organisms(subject: Subject, limits: Audit) -> Iterator[Audited]:
         parts.append(f"{len(pairs)} pairs may be one organism ({shown}), so that leaving one out may leak")
     unknown = sum(protein.organism is None for protein in subject.proteins)
     if unknown:
-        parts.append(f"{unknown} of {len(subject.proteins)} proteins have no organism")
+        parts.append(f"{unknown} of {len(subject.proteins)} proteins have no {group.name}")
     level = "caution" if parts else "ok"
-    text = "; ".join(parts) or f"{len(names)} organisms, each in one spelling"
+    text = "; ".join(parts) or f"{len(names)} {group.plural}" + (", each in one spelling" if group.is_organism else "")
     yield Audited("organisms", level, float(len(merged) + len(pairs)), 0.0, text)
 
 

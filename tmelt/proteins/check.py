@@ -105,13 +105,13 @@ def _steps(checked: Checked) -> list[str]:
 
 
 def _summary(checked: Checked) -> list[str]:
-    proteins, target = checked.proteins, checked.data.target.record
+    proteins, target, plural = checked.proteins, checked.data.target.record, checked.data.groups.plural
     tms, lengths = sorted(protein.tm for protein in proteins), [len(protein.sequence) for protein in proteins]
     organisms = Counter(protein.organism for protein in proteins)
     unknown = organisms.pop(None, 0)
     repeated = sum(len(protein.rows) > 1 for protein in proteins)
     lines = [
-        f"{len(proteins)} proteins, {min(lengths)} to {max(lengths)} residues, {len(organisms)} organisms"
+        f"{len(proteins)} proteins, {min(lengths)} to {max(lengths)} residues, {len(organisms)} {plural}"
         + (f" ({unknown} proteins without one)" if unknown and organisms else ""),
         f"{target.plural} {target.amount(f'{tms[0]:.1f} to {tms[-1]:.1f}')}, "
         f"median {target.amount(f'{tms[len(tms) // 2]:.1f}')}; "
@@ -141,8 +141,8 @@ def data_block(data: Data, reading: Reading) -> str:
     columns: dict[str, Any] = {}
     for key in Columns.model_fields:
         name = reading.found.names.get(key)
-        if key == "tm" and data.target.column is not None:
-            continue  # said by target.column
+        if data.column_key(key) != f"design.data.columns.{key}":
+            continue  # said by the target or the group
         if key == "mutation" and "position" in reading.found.names:
             continue  # three columns, which are only found by their names
         if name is not None:
@@ -171,8 +171,9 @@ def write_cleaned(checked: Checked, path: Path) -> str:
     rows = [tuple(getattr(protein, key) for key in columns) for protein in checked.proteins]
     schema = {key: pl.Float64 if key == "tm" else pl.String for key in columns}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
-    frame = frame.rename({"tm": checked.data.target.column or "tm"})
     frame = frame.drop([key for key in ("organism", "split") if frame[key].null_count() == len(frame)])
+    named = {"tm": checked.data.target.column, "organism": checked.data.group and checked.data.group.column}
+    frame = frame.rename({key: name for key, name in named.items() if name and key in frame.columns})
     try:
         if path.suffix == ".csv":
             write_csv(frame, path)

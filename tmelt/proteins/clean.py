@@ -30,7 +30,7 @@ from tmelt.proteins.organism import one_spelling
 from tmelt.proteins.read import Record
 from tmelt.proteins.table import Table
 from tmelt.proteins.where import CURVE_ROW
-from tmelt.target import TM, Target
+from tmelt.target import TM
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 GUARDED = ("test", "select", "val", "stop", "fit", "train")  # of conflicting splits the first wins
@@ -182,8 +182,9 @@ def clean_records(
     if faults is None:
         noted.stop()
     steps.records = [record for record in steps.records if record.row not in noted.rows]
-    _unify_organisms(steps)
-    return _merge(steps.records, cleaning, target), cleaning
+    if data.groups.is_organism:
+        _unify_organisms(steps)
+    return _merge(steps.records, cleaning, data), cleaning
 
 
 def _count_read(
@@ -336,7 +337,7 @@ def _check_unit(tms: list[float], data: Data, faults: Faults) -> None:
     column = data.columns.tm
     if not tms:
         if not faults.found:
-            faults.add(f"holds no value; fill it in, or set {data.label_key}", column=column)
+            faults.add(f"holds no value; fill it in, or set {data.column_key('tm')}", column=column)
         return
     values = np.array(tms)
     target = data.target.record
@@ -382,8 +383,9 @@ def _refuse_shared_names(records: list[Record], table: Table, data: Data, faults
             faults.add_row(record.row, str(data.columns.protein_id), what, "name")
 
 
-def _merge(records: list[Record], cleaning: Cleaning, target: Target) -> list[Protein]:
+def _merge(records: list[Record], cleaning: Cleaning, data: Data) -> list[Protein]:
     """One protein per sequence."""
+    target, plural = data.target.record, data.groups.plural
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.sequence, []).append(record)
@@ -407,7 +409,7 @@ def _merge(records: list[Record], cleaning: Cleaning, target: Target) -> list[Pr
                 cleaning.touch(group[0], "several names of one sequence", "; ".join(names), names[0])
             if len(organisms) > 1:
                 cleaning.touch(
-                    group[0], "several organisms of one sequence", "; ".join(sorted(organisms)), organism or ""
+                    group[0], f"several {plural} of one sequence", "; ".join(sorted(organisms)), organism or ""
                 )
         if len(splits) > 1:
             conflicts += 1

@@ -160,13 +160,14 @@ def _description(proteins: list[Protein], labels: list[str], data: Data) -> str:
     lengths = [len(protein.sequence) for protein in proteins]
     organisms = len({protein.organism for protein in proteins} - {None})
     target = data.target.record
+    of = "" if data.group is None else f" of {organisms or 'unknown'} {data.groups.plural}"
     kind = (
         "synthetic proteins (made by the project's generator, not measured)"
         if data.source == "synthetic"
         else "proteins"
     )
     return (
-        f"{len(proteins)} {kind} of {organisms or 'unknown'} organisms, {min(lengths)} to {max(lengths)} residues; "
+        f"{len(proteins)} {kind}{of}, {min(lengths)} to {max(lengths)} residues; "
         f"{target.plural} in fit {target.amount(f'{tms[0]:.1f} to {tms[-1]:.1f}')}, "
         f"median {target.amount(f'{tms[len(tms) // 2]:.1f}')}"
     )

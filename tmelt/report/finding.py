@@ -128,17 +128,18 @@ def _against_reference(study: Study) -> list[str]:
             f"{who or row['a']} {said} (difference {study.amount(row['difference'], signed=True)}"
             + (f", 95 % interval {span})." if span else ").")
         )
+    one = study.group.one
     for row in rows.filter(metric="test_within_rho").to_dicts():
         said = {
-            "a better": "it is shown to rank proteins within an organism better than that predictor",
-            "b better": "it is shown to rank proteins within an organism worse than that predictor",
-        }.get(row["verdict"], "no difference in ranking within an organism is shown")
+            "a better": f"it is shown to rank proteins within {one} better than that predictor",
+            "b better": f"it is shown to rank proteins within {one} worse than that predictor",
+        }.get(row["verdict"], f"no difference in ranking within {one} is shown")
         if row["verdict"] == "undecided" and row["low"] is not None and row["low"] * row["high"] > 0:
             said += " after adjustment for all contrasts tested"
         span = interval(row["low"], row["high"], signed=True)
         sentences.append(
-            f"Within organisms, the rank correlation of {who or row['a']} is {number(row['mean_a'])}, that predictor's "
-            f"{number(row['mean_b'])}" + (f" (difference {span} with 95 %)" if span else "") + f": {said}."
+            f"Within {study.group.plural}, the rank correlation of {who or row['a']} is {number(row['mean_a'])}, that "
+            f"predictor's {number(row['mean_b'])}" + (f" (difference {span} with 95 %)" if span else "") + f": {said}."
         )
     oracle = study["floors"].filter(pl.col("name") == "best_reachable")["test_mae"].drop_nulls()
     if len(oracle):

@@ -15,6 +15,7 @@ from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.make import TABLES
 from tmelt.files import read_json
+from tmelt.group import Group
 from tmelt.proteins.record import DataRecord, read_data
 from tmelt.protocol import differences
 from tmelt.protocol_record import Protocol, read_protocol
@@ -95,6 +96,11 @@ class Study:
     def target(self) -> Target:
         """What is predicted, and how it is written."""
         return self.protocol.design.target
+
+    @property
+    def group(self) -> Group:
+        """What proteins are grouped by."""
+        return self.protocol.design.group
 
     def amount(self, value: float | None, digits: int = 2, *, signed: bool = False) -> str:
         """A number with the target's unit."""

@@ -17,9 +17,9 @@ def make(
     from tmelt.evidence.subgroups import subgroups
     from tmelt.protocol_record import read_protocol
 
-    target = read_protocol(protocol).design.target
+    design = read_protocol(protocol).design
     return {
-        "subgroups": subgroups(pl.concat([winner_predictions, floor_predictions]), labels, target),
+        "subgroups": subgroups(pl.concat([winner_predictions, floor_predictions]), labels, design.target, design.group),
         "calibration": calibration(winner_predictions),
         "coverage": coverage(winner_predictions),
     }

@@ -118,7 +118,7 @@ def figure_left_out(study: Study) -> Figure | None:
     base = alt.Chart(means)
     x = alt.X(
         "test_mae:Q",
-        title=study.axis("MAE on this organism"),
+        title=study.axis(f"MAE on this {study.group.name}"),
         scale=alt.Scale(zero=False),
         axis=alt.Axis(grid=False, tickCount=7),
     )
@@ -138,15 +138,15 @@ def figure_left_out(study: Study) -> Figure | None:
     chart = alt.layer(lines, there, gone).properties(width=WIDTH - NAMES - 30, height=alt.Step(9))
     note = rows["note"].drop_nulls().unique().sort().to_list()
     caption = (
-        "Marks: MAE on all validation and test proteins of an organism when the winner was trained without it; "
+        f"Marks: MAE on all validation and test proteins of {study.group.one} when the winner was trained without it; "
         "ticks: the same proteins with all training data. Mean over the winners of a strategy. "
         + (f"Note: {note[0]}. " if note else "")
-        + f"n = {count(means['organism'].n_unique(), 'organism')}, "
+        + f"n = {count(means['organism'].n_unique(), study.group.name, study.group.plural)}, "
         f"{count(rows.select('strategy', 'trajectory').n_unique(), 'winner')}."
     )
     return Figure(
         "left_out",
-        "Generalisation to an organism left out of training",
+        f"Generalisation to {study.group.one} left out of training",
         caption,
         chart,
         {"left_out": means.drop("words")},
@@ -282,15 +282,16 @@ def figure_coverage(study: Study) -> Figure | None:
     chart = alt.layer(luck.encode(x=alt.X("chance_low:Q"), x2="chance_high:Q", y=y), aim.encode(x=x), marks)
     widths = means.filter(pl.col("group") == ALL)
     said = ", ".join(f"{row['strategy']} ±{number(row['half_width'], 1)}" for row in widths.to_dicts())
+    name = study.group.name
     caption = (
-        f"Conformal intervals of {100 * LEVEL:.0f} %, in each organism (test proteins in brackets; fewer than 8 are "
-        "left out). They promise this share over all proteins, not within one organism: an organism to the left is "
+        f"Conformal intervals of {100 * LEVEL:.0f} %, in each {name} (test proteins in brackets; fewer than 8 are left "
+        f"out). They promise this share over all proteins, not within one {name}: {study.group.one} to the left is "
         "predicted with less certainty than the interval says. Grey: what chance alone allows for independent "
         f"proteins. Half widths{study.target.in_unit}: {said}. Mean over the winners of a strategy."
     )
     return Figure(
         "coverage_by_organism",
-        "Interval calibration by organism",
+        f"Interval calibration by {study.group.name}",
         caption,
         in_rows(chart, labels),
         {"coverage_by_organism": means},

@@ -23,14 +23,14 @@ from tmelt.report.figures.theme import (
     scale_of,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, counts, interval, number, search_name
+from tmelt.report.words import capital, count, counts, interval, number, search_name
 from tmelt.target import Target
 
 DENSE = 400  # proteins per panel beyond which they are counted in squares
 BINS = 55  # about so many of such squares span the plausible values
 EXTERNAL = "external"  # kind of a result from the config's `references`
 _DIMENSIONS = {
-    "organism": "by organism",
+    "organism": "by {group}",
     "tm_band": "by measured {symbol}",
     "length_band": "by length",
     "distance_band": "by identity to the nearest training protein",
@@ -257,17 +257,18 @@ def _counted(points: pl.DataFrame, side: float) -> pl.DataFrame:
 
 def figure_within(study: Study) -> Figure | None:
     """Rank correlation between predicted and measured values inside each organism."""
-    frame = group_means(study, "organism", "spearman")
+    frame, name = group_means(study, "organism", "spearman"), study.group.name
+    plural = capital(study.group.plural)
     if not len(frame):
         return None
     return _groups(
         study,
         frame,
         "within",
-        "Rank correlation within organisms",
-        "Spearman ρ within the organism",
-        f"Rank correlation of predicted and measured {study.target.symbol} among the proteins of one organism; 0 means "
-        "that a model knows the organism and nothing more. Organisms with fewer than 8 test proteins are left out. "
+        f"Rank correlation within {study.group.plural}",
+        f"Spearman ρ within the {study.group.name}",
+        f"Rank correlation of predicted and measured {study.target.symbol} among the proteins of one {name}; 0 means "
+        f"that a model knows the {name} and nothing more. {plural} with fewer than 8 test proteins are left out. "
         "Mean over the winners of a strategy.",
         zero=True,
     )
@@ -286,17 +287,18 @@ def figure_errors(study: Study) -> Figure | None:
             study,
             frame,
             study.axis("MAE"),
-            _DIMENSIONS[name].format(symbol=study.target.symbol),
+            _DIMENSIONS[name].format(symbol=study.target.symbol, group=study.group.name),
             zero=False,
             last=place == len(frames) - 1,
         )
         for place, (name, frame) in enumerate(frames.items())
     ]
     chart = alt.vconcat(*charts).resolve_scale(x="shared", color="shared", shape="shared")
+    plural = capital(study.group.plural)
     caption = (
         "Test MAE of the winners' mean predictions in groups of proteins (number of proteins in brackets); mean over "
         "the winners of a strategy; bars: 95 % interval of the baseline over protein families. "
-        f"Organisms of fewer than {ORGANISM_MIN} proteins are pooled; other groups of fewer are left out ({small})."
+        f"{plural} of fewer than {ORGANISM_MIN} proteins are pooled; other groups of fewer are left out ({small})."
     )
     joined = pl.concat([frame.with_columns(dimension=pl.lit(name)) for name, frame in frames.items()])
     return Figure("errors_by_group", "Error by group of proteins", caption, chart, {"errors_by_group": joined})
@@ -317,7 +319,7 @@ def _groups(study: Study, frame: pl.DataFrame, name: str, title: str, axis: str,
     return Figure(
         name,
         title,
-        caption + f" n = {count(frame['group'].n_unique(), 'organism')}.",
+        caption + f" n = {count(frame['group'].n_unique(), study.group.name, study.group.plural)}.",
         chart,
         {name: frame.drop("low", "high")},
     )

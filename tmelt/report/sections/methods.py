@@ -10,7 +10,7 @@ from tmelt.report.blocks import Block, Table, Terms, Text
 from tmelt.report.controls import what_is_told
 from tmelt.report.inputs import Study
 from tmelt.report.sections.section import Section
-from tmelt.report.words import count, listing, seconds, value
+from tmelt.report.words import capital, count, listing, seconds, value
 
 
 def content(study: Study) -> Iterator[Block | None]:
@@ -46,11 +46,10 @@ def methods_paragraph(study: Study) -> str:
 def _told_data(study: Study) -> list[str]:
     if not study.splits:
         return []
-    plural = study.target.plural
     weights = " with random weights" if study.untrained else ""
     embeddings = f"residue embeddings of {study.embedding.backbone}{weights}, which was not trained further"
     return [
-        f"{plural[0].upper()}{plural[1:]} of {sum(study.splits.values()):,} proteins ({_splits(study)}) were "
+        f"{capital(study.target.plural)} of {sum(study.splits.values()):,} proteins ({_splits(study)}) were "
         f"predicted from {embeddings}."
     ]
 

@@ -37,7 +37,7 @@ SECTION = Section("result", "Result", content, "no winner was confirmed and no r
 def _final_columns(study: Study) -> list[str]:
     return [
         "", study.head("test MAE"), "95 % interval", study.head("gain over baseline"), "95 % interval",
-        study.head("val MAE"), "ρ within organisms", study.head("optimism"), "trials ok / failed",
+        study.head("val MAE"), f"ρ within {study.group.plural}", study.head("optimism"), "trials ok / failed",
         "training per search", "LLM cost per search",
     ]  # fmt: skip
 

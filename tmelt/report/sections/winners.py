@@ -77,7 +77,7 @@ def winners_table(study: Study) -> Table:
         ("test MAE confirmed", decimal("test_mae")),
         ("95 % interval", ends("test_low", "test_high")),
         ("test MAE of the ensemble", decimal("test_ensemble_mae")),
-        ("ρ within organisms", decimal("test_within_rho")),
+        (f"ρ within {study.group.plural}", decimal("test_within_rho")),
         ("optimism", decimal("optimism", signed=True)),
         ("95 % interval", ends("optimism_low", "optimism_high", signed=True)),
         ("fresh seeds ok", lambda row: f"{row['confirmed_seeds']} of {row['confirmed_seeds'] + row['failed_seeds']}"),

@@ -83,9 +83,7 @@ CAPACITY = (
     Step("Less dropout in the blocks", {"dropout": 0.0}, "nothing to regularise while it underfits", -0.03),
 )
 LATER = (
-    Step(
-        "Robust target scaling", {"target_scaling": "robust"}, "organisms with extreme labels stretch the scale", -0.03
-    ),
+    Step("Robust target scaling", {"target_scaling": "robust"}, "groups with extreme labels stretch the scale", -0.03),
     Step("SiLU", {"activation": "silu"}, "a smoother non-linearity", -0.02),
     Step("Learnt residual scale", {"residual": "scaled"}, "blocks start near the identity", -0.03),
     Step("Mean absolute error as loss", {"loss": "mae"}, "train on what is measured", -0.05),
