@@ -79,7 +79,8 @@ def test_a_study_on_imported_embeddings(tmp_path, whole):
     predicted = read_table(tmp_path / "p.parquet", predicted_schema(target))
     assert predicted[target.key].is_finite().all()
     if whole:
-        told = [page, *(path.read_text() for path in space.study.glob("bundle/*.md"))]
+        # The label audit's check keeps its name, by which `audit.accept` knows it.
+        told = [page.replace(">organisms</th>", ""), *(path.read_text() for path in space.study.glob("bundle/*.md"))]
         told += [path.read_text() for path in space.study.glob("ua/**/llm/*.json")]
         assert len(told) > 2 and not any(words_of_tm(text) or words_of_organisms(text) for text in told)
         assert "measured solubility (%)" in page

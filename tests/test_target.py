@@ -67,6 +67,13 @@ def test_settings_that_make_no_target(change, what):
     assert what in str(caught.value).replace("\n", ".")
 
 
+def test_limits_are_in_proportion_to_the_plausible_range():
+    found = data("t.csv", target=SETTINGS | {"plausible": [0, 55]}, audit={"spread_stop": 0.1})
+    assert found.audit.noise_sd == 2.15 and found.audit.spread_stop == 0.1 and found.labels.range_max == 2.5
+    assert type(found).model_validate(found.model_dump(mode="json")) == found
+    assert data("t.csv", target={"plausible": [0, 55]}).audit.noise_sd == 4.3
+
+
 @pytest.mark.parametrize("key", ["column", "unit", "plausible"])
 def test_another_property_needs_its_column_unit_and_range(key):
     with pytest.raises(ValueError, match=f"{key}: needed for another property"):

@@ -140,7 +140,7 @@ class Audit(Part):
     """When the labels of a table stop a study, or give a caution on its page (tmelt.proteins.audit).
 
     A share is one of proteins unless it says otherwise. Standard deviations are in the target's unit; their defaults
-    are those of melting temperatures in °C.
+    are those of melting temperatures in °C, and for another target in proportion to its plausible range.
     """
 
     # The noisiest of the experiments behind the Meltome Atlas: standard deviations were 1.2 to 4.3 °C.
@@ -170,6 +170,9 @@ class Audit(Part):
     accept: tuple[AuditCheck, ...] = Field((), description="checks that give a caution where they would stop")
 
 
+IN_UNITS = ("noise_sd", "spread_stop", "spread_caution", "organism_spread_stop")  # of Audit, in the target's unit
+
+
 def is_range(allowed: Any) -> bool:
     """Whether a value of `where` is a range, that is two numbers."""
     return (
@@ -182,6 +185,23 @@ def is_range(allowed: Any) -> bool:
 # Keys of `Data` and `Columns` that only tables have: they are no part of the identity of synthetic proteins.
 TABLE_KEYS = ("labels", "where", "audit")
 TABLE_COLUMNS = ("validation", "mutation")
+
+
+def _with_scaled_defaults(raw: dict[str, Any]) -> dict[str, Any]:
+    """The raw `data` part of another target than Tm with defaults in proportion to the target's plausible range."""
+    try:
+        target = TargetSettings.model_validate(raw.get("target") or {}).record
+    except ValidationError:
+        return raw  # the field itself says what is wrong
+    if target.is_tm:
+        return raw
+    share = (target.plausible[1] - target.plausible[0]) / (Target.plausible[1] - Target.plausible[0])
+    scaled = {}
+    for key, part, names in (("audit", Audit, IN_UNITS), ("labels", Labels, ("range_max",))):
+        told = raw.get(key) or {}
+        if isinstance(told, dict):
+            scaled[key] = {name: float(f"{part.model_fields[name].default * share:.3g}") for name in names} | told
+    return {**raw, **scaled}
 
 
 class Data(Part):
@@ -247,7 +267,7 @@ class Data(Part):
                     f"columns.{key}: {columns[key]!r}, but {part}.column is {name!r}; leave one of them out"
                 )
             columns = {**columns, key: name}
-        return {**raw, "columns": columns} if columns else raw
+        return _with_scaled_defaults({**raw, "columns": columns} if columns else raw)
 
     @property
     def groups(self) -> Group:
