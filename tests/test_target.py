@@ -12,8 +12,7 @@ from tmelt.bundle.card import target_of, write_card
 from tmelt.bundle.predict import predicted_column, predicted_schema
 from tmelt.config import Data, parse_config
 from tmelt.errors import InputError
-from tmelt.evidence.design_power import statements
-from tmelt.evidence.power import Noise
+from tmelt.evidence.design_power import assumed_noise, statements
 from tmelt.evidence.subgroups import label_edges
 from tmelt.identity import dataset_id, design_of
 from tmelt.proteins.check import check_table, data_block, describe, write_cleaned
@@ -145,8 +144,9 @@ def test_a_missing_column_names_the_targets_key(tmp_path):
 
 
 def test_power_is_told_in_the_unit(tmp_path):
-    text = "\n".join(statements(study_of(write(tmp_path, solubilities())), Noise(0.5, 0.3, 0.2, 2, 50)))
-    assert "strategy 0.5 % (--sd)" in text and not words_of_tm(text)
+    config = study_of(write(tmp_path, solubilities()))
+    text = "\n".join(statements(config, assumed_noise(config)))
+    assert "strategy 0.27 % (--sd)" in text and not words_of_tm(text)
 
 
 def test_bundles_and_cards_speak_of_the_target(about):

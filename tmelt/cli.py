@@ -104,13 +104,10 @@ def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None
         proteins: test proteins, where the config does not say how many there are
     """
     from tmelt.config import load_config
-    from tmelt.evidence.design_power import SEARCH_SD, SEED_SD, assumed_noise, statements
+    from tmelt.evidence.design_power import assumed_noise, statements
 
     parsed = load_config(config)
-    noise = assumed_noise(
-        parsed, SEARCH_SD if sd is None else sd, SEED_SD if seed_sd is None else seed_sd, proteins=proteins
-    )
-    print("\n".join(statements(parsed, noise)))
+    print("\n".join(statements(parsed, assumed_noise(parsed, sd, seed_sd, proteins=proteins))))
 
 
 def verify(

@@ -195,12 +195,13 @@ def _with_scaled_defaults(raw: dict[str, Any]) -> dict[str, Any]:
         return raw  # the field itself says what is wrong
     if target.is_tm:
         return raw
-    share = (target.plausible[1] - target.plausible[0]) / (Target.plausible[1] - Target.plausible[0])
     scaled = {}
     for key, part, names in (("audit", Audit, IN_UNITS), ("labels", Labels, ("range_max",))):
         told = raw.get(key) or {}
         if isinstance(told, dict):
-            scaled[key] = {name: float(f"{part.model_fields[name].default * share:.3g}") for name in names} | told
+            scaled[key] = {
+                name: float(f"{part.model_fields[name].default * target.scale:.3g}") for name in names
+            } | told
     return {**raw, **scaled}
 
 

@@ -35,6 +35,16 @@ class Target:
         return self.name == Target.name and self.unit == Target.unit
 
     @property
+    def scale(self) -> float:
+        """Factor by which assumptions about melting temperatures, in °C, become those about the target in its unit.
+
+        How wide the plausible range is, against that of melting temperatures.
+        """
+        low, high = self.plausible
+        usual_low, usual_high = Target.plausible
+        return 1.0 if self.is_tm else (high - low) / (usual_high - usual_low)
+
+    @property
     def key(self) -> str:
         """The symbol as the name of a column: `tm`, `solubility`."""
         return re.sub(r"[^a-z0-9]+", "_", self.symbol.lower()).strip("_") or "value"

@@ -68,10 +68,17 @@ class Design:
         return min(1.0, attainable_p(searches, self.family) * ALPHA / self.level)
 
 
-def assumed_noise(config: "Config", sd: float = SEARCH_SD, seed_sd: float = SEED_SD, proteins: int = 0) -> Noise:
-    """Noise of a config's study; without `proteins` their number comes from the config or the prepared data."""
+def assumed_noise(config: "Config", sd: float | None = None, seed_sd: float | None = None, proteins: int = 0) -> Noise:
+    """Noise of a config's study, in its target's unit; what is not given is assumed, `proteins` are counted first."""
+    scale = config.design.data.target.record.scale
     families = proteins or _test_proteins(config) or PROTEINS
-    return Noise(sd, seed_sd, PROTEIN_SD / math.sqrt(families), max(1, config.extent.confirm_seeds), families)
+    return Noise(
+        float(f"{SEARCH_SD * scale:.2g}") if sd is None else sd,
+        float(f"{SEED_SD * scale:.2g}") if seed_sd is None else seed_sd,
+        PROTEIN_SD * scale / math.sqrt(families),
+        max(1, config.extent.confirm_seeds),
+        families,
+    )
 
 
 def _test_proteins(config: "Config") -> int | None:

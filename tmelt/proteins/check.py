@@ -82,7 +82,8 @@ def describe(checked: Checked) -> list[str]:
     if checked.proteins:
         lines += ["", *_summary(checked)]
     if checked.split is not None:
-        lines += ["", "what this allows", *(f"  {sentence}" for sentence in allows(checked.proteins, checked.split))]
+        said = allows(checked.proteins, checked.split, checked.data)
+        lines += ["", "what this allows", *(f"  {sentence}" for sentence in said)]
     if cautions := [result for result in checked.audited if result.level in ("caution", "accepted")]:
         lines += ["", f"{len(cautions)} caution{'s' * (len(cautions) > 1)} of the label audit, for the report"]
         lines += [f"  {result.check}: {result.text}" for result in cautions]
