@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tmelt.bundle.facts import SCRIPTED
+from tmelt.bundle.verdict import verdict
 from tmelt.group import Group
 from tmelt.target import Target
 
@@ -15,6 +16,7 @@ def write_card(about: Mapping[str, Any]) -> str:
     parts = [
         f"# {about['study']}: {target.plural} from sequence",
         about["title"],
+        f"> **{verdict(about).text}**",
         *(f"> **{label}.**" for label in about["labels"]),
         _what(about),
         "## What was measured",
