@@ -78,6 +78,7 @@ def propose_candidate(
         bench=bench,
         iterations=iterations,
         budget_left=left_in_words(past, meter, limit) if meter and limit else None,
+        target=fixed.design.target,
     )
     proposal = continue_stop(past)
     if proposal is None:

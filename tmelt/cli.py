@@ -34,13 +34,14 @@ def predict(
     precision: str | None = None,
     threads: int | None = None,
     seconds: float = 3600.0,
+    reference: bool = False,
 ) -> None:
-    """Predict the melting temperatures of new proteins with a study's bundle.
+    """Predict the study's target, such as the melting temperature, of new proteins with a study's bundle.
 
-    Writes one row per protein, in the order of the file: protein_id, length, tm (°C, mean over the bundle's seeds),
-    seed_sd (spread over them), low and high (the interval that validation errors calibrated), level, warning. An entry
-    that cannot be predicted has a row without tm and the reason in `warning`. A protein's name is the first word of its
-    header, or the whole header where several share that word.
+    Writes one row per protein, in the order of the file: protein_id, length, tm or the target's name (mean over the
+    bundle's seeds, in the target's unit), seed_sd (spread over them), low and high (the interval that validation errors
+    calibrated), level, warning. An entry that cannot be predicted has a row without a value and the reason in
+    `warning`. A protein's name is the first word of its header, or the whole header where several share that word.
 
     Args:
         fasta: FASTA file with the proteins; or a .csv, .tsv or .parquet table with columns protein_id and sequence
@@ -58,6 +59,8 @@ def predict(
         threads: of torch; the study's by default
         seconds: the most that the bundle's script may take for some hundred thousand residues, whatever the bundle
             asks for; 3600 by default
+        reference: predict by the study's best reference predictor instead, which needs no embedding: where the bundle's
+            verdict says that it is as good
     """
     from tmelt.bundle.predict import predict_file
 
@@ -75,6 +78,7 @@ def predict(
             precision=precision,
             threads=threads,
             seconds=seconds,
+            reference=reference,
         )
     )
 
@@ -98,19 +102,16 @@ def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None
 
     Args:
         config: the study's config file
-        sd: standard deviation in °C between the winners of one strategy's searches; the default is an assumption, the
-            table `power` of a finished study has the observed one
-        seed_sd: standard deviation in °C between training seeds; by default near that of the default study's baseline
+        sd: standard deviation in the target's unit between the winners of one strategy's searches; the default is
+            an assumption, the table `power` of a finished study has the observed one
+        seed_sd: the same between training seeds; by default near that of the default study's baseline
         proteins: test proteins, where the config does not say how many there are
     """
     from tmelt.config import load_config
-    from tmelt.evidence.design_power import SEARCH_SD, SEED_SD, assumed_noise, statements
+    from tmelt.evidence.design_power import assumed_noise, statements
 
     parsed = load_config(config)
-    noise = assumed_noise(
-        parsed, SEARCH_SD if sd is None else sd, SEED_SD if seed_sd is None else seed_sd, proteins=proteins
-    )
-    print("\n".join(statements(parsed, noise)))
+    print("\n".join(statements(parsed, assumed_noise(parsed, sd, seed_sd, proteins=proteins))))
 
 
 def verify(
@@ -150,23 +151,22 @@ def compare(studies: list[Path], *, output: Path = Path("results/compare")) -> N
 
 
 def export(form: str, study: Path, *, output: Path | None = None) -> None:
-    """Write a study in another form, also while it runs.
+    """Write a study's searches in another form, also while it runs. No test error is in any of them.
 
     git: each search as a repository, one commit per trial with its script, knobs, hypothesis and outcome. `main` is
     what was kept; every trial is a branch trial/N from the trial that it was built on.
+    csv: all trials so far as one table, each knob a column.
+    optuna: all trials so far as an Optuna storage, for optuna-dashboard.
 
     Args:
-        form: git
+        form: git, csv or optuna
         study: the study's folder, results/{study}
-        output: folder to write to; {study}/export/git by default
+        output: folder to write to; {study}/export/git by default, for csv and optuna {study}/export/interim
     """
-    from tmelt.errors import InputError
-    from tmelt.export.git_history import export_git
+    from tmelt.export.forms import export_form
 
-    if form != "git":
-        raise InputError(f"export: no form {form!r}; there is: git (Optuna storage and CSV are in {study}/export)")
-    for repository in export_git(study, output or study / "export" / "git"):
-        print(repository)
+    for path in export_form(form, study, output):
+        print(path)
 
 
 def check(

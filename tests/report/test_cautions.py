@@ -87,7 +87,7 @@ def test_searches_with_a_budget_in_seconds_are_told_with_their_lengths(whole, fo
     assert "each until it had used 3600 CPU core seconds" in told["Searches of unequal length by design."].text
     assert "the shortest has 5 trials" in told["Searches of unequal length by design."].text
     early = told["Searches that ended before their budget was used."]
-    assert early.level == "warning" and early.text.startswith("ra (search 0), ra (search 1)")
+    assert early.level == "warning" and early.text.startswith("ra (search 0) and ra (search 1)")
     assert "Searches of unequal length." not in told
     assert "each until it had used 3600 CPU core seconds, from one baseline" in finding(unequal)[0]
 

@@ -92,7 +92,8 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.JOB_ERROR:
             say(_failed_job(record.__dict__))
         elif event == LogEvent.GROUP_ERROR or record.levelno >= logging.WARNING:
-            say(self.format(record))
+            if "CalledProcessError in file" not in record.getMessage():  # the same once more, with the whole command
+                say(self.format(record))
         elif record.getMessage().startswith(("Nothing to be done", "Terminating processes", "Will exit after")):
             say(record.getMessage())
 
@@ -131,7 +132,7 @@ class View:
     def _update(self) -> None:
         with self._look:
             for arrival in self._feed.poll():
-                self.screen.line(arrival_line(arrival))
+                self.screen.line(arrival_line(arrival, self._feed.target))
             stage = self._stages.now(self._feed.done, self._feed.left)
             self.screen.progress(progress_line(self._feed, stage, self._limit_usd), stage.done, stage.of)
 

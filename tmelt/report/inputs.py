@@ -15,16 +15,18 @@ from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.make import TABLES
 from tmelt.files import read_json
+from tmelt.group import Group
 from tmelt.notes import UsedUp
 from tmelt.proteins.record import DataRecord, read_data
 from tmelt.protocol import differences
 from tmelt.protocol_record import Protocol, read_protocol
 from tmelt.records import to_json
-from tmelt.report.words import count
+from tmelt.report.words import count, number
 from tmelt.schema import AUDIT, CLEANING, SPLITS, as_frame, read_table
 from tmelt.spend import Meter
 from tmelt.strategies.kind import Kind
 from tmelt.strategies.registry import kind_of
+from tmelt.target import Target
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,28 @@ class Study:
         unit, amount = budgets.pop()
         meter = Meter(self.folder, self.protocol.design.device, unit)
         return f"{most}, each until it had used {meter.words(amount)}"
+
+    @property
+    def target(self) -> Target:
+        """What is predicted, and how it is written."""
+        return self.protocol.design.target
+
+    @property
+    def group(self) -> Group:
+        """What proteins are grouped by."""
+        return self.protocol.design.group
+
+    def amount(self, value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+        """A number with the target's unit."""
+        return self.target.amount(number(value, digits, signed=signed))
+
+    def axis(self, quantity: str) -> str:
+        """The title of an axis in the target's unit."""
+        return self.target.axis(quantity)
+
+    def head(self, quantity: str) -> str:
+        """The head of a column in the target's unit."""
+        return self.target.head(quantity)
 
     @property
     def synthetic(self) -> bool:

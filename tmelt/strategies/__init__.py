@@ -18,6 +18,7 @@ from tmelt.errors import InputError
 from tmelt.history import History, Proposal
 from tmelt.knobs import Space
 from tmelt.strategies.seeds import seed_of
+from tmelt.target import TM, Target
 
 if TYPE_CHECKING:
     from tmelt.llm import Conversation
@@ -42,6 +43,7 @@ class Context:
     bench: "ShortRuns | None" = None  # for agents with tools that run scripts
     iterations: int | None = None  # trials of the search after the baseline, as the config has it now
     budget_left: str | None = None  # in words, of a search that has a budget in device seconds or dollars
+    target: Target = TM  # what is predicted, and how it is written
 
     @property
     def seed(self) -> int:
