@@ -31,6 +31,7 @@ from tmelt.jobs.command_line import script_command
 from tmelt.jobs.known_files import know_files
 from tmelt.llm.model_id import longest_prompt, model_id
 from tmelt.orphans import job_name, refuse_orphans
+from tmelt.replay_from import check_replay_from
 from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.registry import kind_of
@@ -54,6 +55,7 @@ try:
     STUDY = f"results/{CONFIG.study}"
     if workflow.is_main_process and not VERIFIED:
         protocol.guard(CONFIG, Path(STUDY), record=False)
+        check_replay_from(CONFIG, Path(STUDY))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

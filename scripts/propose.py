@@ -2,7 +2,7 @@
 
 Reads   protocol.json, proteins.parquet (labels of fit and stop), the history so far (none before trial 0), earlier
         scripts and transcripts of the trajectory, the dialect of the model if there is one; for tools that run scripts
-        the embedding's views
+        the embedding's views; with replay_from the transcripts of another study
 Writes  proposal.json, train.py; llm/NN.json for every LLM call, llm/NN.tools.json for the tools that it used
 """
 
@@ -36,6 +36,7 @@ def propose_candidate(
     replay: str,
     folder: Path,
     dialect: list[Path] | None = None,
+    replay_from: Path | None = None,
 ) -> None:
     """Write the proposal of trial `iteration` of `iterations` into `folder`."""
     fixed = read_protocol(protocol)
@@ -45,18 +46,23 @@ def propose_candidate(
     if kind_of(chosen.kind).agent and iteration > 0:
         from tmelt.llm import conversation_for
         from tmelt.llm.dialect import DEFAULT, read_dialect
+        from tmelt.llm.replay_source import ReplaySource
         from tmelt.strategies.playbook import playbook
 
-        seed = seed_of(fixed.study, strategy, trajectory)
+        seed = seed_of(fixed.search_seeds, strategy, trajectory)
         form = read_dialect(dialect[0]) if dialect else DEFAULT
-        conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed, form, playbook)
+        if replay_from is not None:
+            ReplaySource(replay_from).copy_trial(folder)
+        conversation = conversation_for(
+            chosen.options, folder / "llm", past, replay, seed, form, playbook, source=replay_from
+        )
         if conversation.settings.tools is not None:
             from tmelt.harness.bench import Bench
             from tmelt.harness.run import Harness
 
             bench = Bench(lambda: Harness.of(fixed, embedding.parent, proteins))
     context = Context(
-        study=fixed.study,
+        study=fixed.search_seeds,
         strategy=strategy,
         kind=chosen.kind,
         options=chosen.options,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import polars as pl
@@ -46,6 +47,17 @@ def careless(request):
     return written(f"{TYPO}# {trial}\n" if trial % 2 else good)
 
 
+def replayed(space, folder):
+    """A study of its own that takes the replies of the agent with tools, one trial less, and the same data."""
+    config = study(iterations=2, strategies={"with_tools": space.config["extent"]["strategies"]["with_tools"]})
+    config |= {"study": "again", "design": space.config["design"], "replay_from": str(space.study)}
+    again = Workspace(folder, config)
+    for part in ("data", "embeddings"):
+        shutil.copytree(space.folder / "results" / part, folder / "results" / part)
+    again.run()
+    return again
+
+
 def test_a_check_saves_trials_and_a_replay_needs_neither_network_nor_sandbox(tmp_path, monkeypatch):
     monkeypatch.setenv("TEST_LLM_KEY", "sk-planted-secret")
     with ChatServer(model=careless) as server:
@@ -85,3 +97,9 @@ def test_a_check_saves_trials_and_a_replay_needs_neither_network_nor_sandbox(tmp
     group = Group("proposals", place.results)
     check_proposals(group, place)
     assert group.checked > 0 and not group.differences, group.differences
+
+    again = replayed(space, tmp_path / "again")
+    for trial in ("i1", "i2"):
+        for name in ("proposal.json", "train.py"):
+            paths = [each.study / "with_tools" / "t0" / trial / name for each in (space, again)]
+            assert paths[0].read_bytes() == paths[1].read_bytes(), paths

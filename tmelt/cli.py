@@ -150,18 +150,24 @@ def export(form: str, study: Path, *, output: Path | None = None) -> None:
     git: each search as a repository, one commit per trial with its script, knobs, hypothesis and outcome. `main` is
     what was kept; every trial is a branch trial/N from the trial that it was built on.
 
+    transcripts: the recorded LLM calls in one archive, for `replay_from` of another study.
+
     Args:
-        form: git
+        form: git or transcripts
         study: the study's folder, results/{study}
-        output: folder to write to; {study}/export/git by default
+        output: folder to write to; {study}/export/{form} by default
     """
     from tmelt.errors import InputError
     from tmelt.export.git_history import export_git
+    from tmelt.export.transcripts import export_transcripts
 
-    if form != "git":
-        raise InputError(f"export: no form {form!r}; there is: git (Optuna storage and CSV are in {study}/export)")
-    for repository in export_git(study, output or study / "export" / "git"):
-        print(repository)
+    forms = {"git": export_git, "transcripts": export_transcripts}
+    if form not in forms:
+        raise InputError(
+            f"export: no form {form!r}; there are: git, transcripts (Optuna storage and CSV are in {study}/export)"
+        )
+    for written in forms[form](study, output or study / "export" / form):
+        print(written)
 
 
 def check(

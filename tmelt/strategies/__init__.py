@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Context:
     """Everything besides the history that a strategy may look at."""
 
-    study: str
+    study: str  # the seeds derive from this name
     strategy: str  # its name in the config
     kind: str
     options: Mapping[str, Any]
