@@ -280,7 +280,13 @@ def confirmation_minutes(wildcards, attempt, threads):
 
 def runs_scripts(wildcards):
     """Whether an agent's proposal may run scripts, because it has tools."""
-    return CONFIG.extent.strategies[wildcards.strategy].options.get("tools") not in (None, "none")
+    return options_in_force(wildcards.strategy).get("tools") not in (None, "none")
+
+
+def options_in_force(strategy):
+    """The options of a strategy, with those that count where the config is silent."""
+    chosen = CONFIG.extent.strategies[strategy]
+    return {**kind_of(chosen.kind).defaults, **chosen.options}
 
 
 def proposal_threads(wildcards):
@@ -294,8 +300,9 @@ def proposal_gpus(wildcards):
 
 
 def proposal_megabytes(wildcards, attempt):
-    """Memory of a proposal, and of the script that its tools run."""
-    return (2000 + (CONFIG.design.budget.memory_mb if runs_scripts(wildcards) else 0)) * attempt
+    """Memory of a proposal, of the script that its tools run, and of a program of the user's."""
+    program = options_in_force(wildcards.strategy).get("memory_mb", 0)
+    return (2000 + program + (CONFIG.design.budget.memory_mb if runs_scripts(wildcards) else 0)) * attempt
 
 
 def training_megabytes(wildcards, attempt, threads):

@@ -42,25 +42,31 @@ def propose_candidate(
     fixed = read_protocol(protocol)
     chosen = Strategy.model_validate(json.loads(settings))
     past = History.read(history[0] if history else None)
-    conversation, bench = None, None
-    if kind_of(chosen.kind).agent and iteration > 0:
+    kind, conversation, bench, sessions = kind_of(chosen.kind), None, None, None
+    if kind.agent and iteration > 0 and replay_from is not None:
+        from tmelt.llm.replay_source import ReplaySource
+
+        ReplaySource(replay_from).copy_trial(folder)
+    if kind.external and iteration > 0:
+        from tmelt.coder.session import Sessions
+
+        results = protocol.parent.parent
+        sessions = Sessions(folder / "llm", replay, sandbox=fixed.design.sandbox, hidden=results, source=replay_from)
+    elif kind.agent and iteration > 0:
         from tmelt.llm import conversation_for
         from tmelt.llm.dialect import DEFAULT, read_dialect
-        from tmelt.llm.replay_source import ReplaySource
         from tmelt.strategies.playbook import playbook
 
         seed = seed_of(fixed.search_seeds, strategy, trajectory)
         form = read_dialect(dialect[0]) if dialect else DEFAULT
-        if replay_from is not None:
-            ReplaySource(replay_from).copy_trial(folder)
         conversation = conversation_for(
             chosen.options, folder / "llm", past, replay, seed, form, playbook, source=replay_from
         )
-        if conversation.settings.tools is not None:
-            from tmelt.harness.bench import Bench
-            from tmelt.harness.run import Harness
+    if sessions is not None or (conversation is not None and conversation.settings.tools is not None):
+        from tmelt.harness.bench import Bench
+        from tmelt.harness.run import Harness
 
-            bench = Bench(lambda: Harness.of(fixed, embedding.parent, proteins))
+        bench = Bench(lambda: Harness.of(fixed, embedding.parent, proteins))
     context = Context(
         study=fixed.search_seeds,
         strategy=strategy,
@@ -72,8 +78,9 @@ def propose_candidate(
         reference=REFERENCE.read_text(encoding="utf-8"),
         folder=folder.parent,
         conversation=conversation,
-        facts=facts_of(fixed, proteins) if conversation is not None else None,
+        facts=facts_of(fixed, proteins) if kind.agent and iteration > 0 else None,
         bench=bench,
+        sessions=sessions,
         iterations=iterations,
     )
     proposal = continue_stop(past)

@@ -86,4 +86,4 @@ def test_what_cannot_be_exported_is_one_line(searches, tmp_path, capsys, spoil, 
 def test_other_forms_are_named(searches, capsys):
     with pytest.raises(SystemExit):
         main(["export", "hg", str(searches)])
-    assert "no form 'hg'; there is: git" in capsys.readouterr().err
+    assert "no form 'hg'; there are: git, transcripts" in capsys.readouterr().err

@@ -23,6 +23,7 @@ from tmelt.llm.tool_record import ToolUsage, recorded_or_run, tool_usage_of, too
 from tmelt.llm.tools import Toolbox, ToolCall, ToolResult, calls_of
 from tmelt.llm.transcript import (
     charge_of,
+    earlier_attempts,
     locked,
     pending_name,
     read_record,
@@ -319,7 +320,7 @@ class Conversation:
 
         price, price_source = price_of(self.settings)
         pending = self.folder / pending_name(number)
-        attempts = _earlier_attempts(pending, request_hash)
+        attempts = earlier_attempts(pending, request_hash)
         record: dict[str, Any] = {
             "format": _FORMAT,
             "number": number,
@@ -514,22 +515,6 @@ def _received(pending: Path, request_hash: str) -> dict[str, Any] | None:
         return None
     record = read_record(pending)
     return record.get("received") if record["request_hash"] == request_hash else None
-
-
-def _earlier_attempts(pending: Path, request_hash: str) -> list[dict[str, Any]]:
-    """Tries of the same call by a process that ended; a journal of another request moves aside."""
-    if not pending.exists():
-        return []
-    record = read_record(pending)
-    for attempt in record["attempts"]:
-        if attempt["outcome"] == "in flight":
-            attempt["outcome"] = "lost"
-            attempt["error"] = "the process ended before a reply was recorded"
-    write_record(pending, record)
-    if record["request_hash"] != request_hash:
-        supersede(pending)
-        return []
-    return record["attempts"]
 
 
 def _now() -> str:

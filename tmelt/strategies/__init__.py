@@ -20,6 +20,7 @@ from tmelt.knobs import Space
 from tmelt.strategies.seeds import seed_of
 
 if TYPE_CHECKING:
+    from tmelt.coder.session import Sessions
     from tmelt.llm import Conversation
     from tmelt.strategies.tools import ShortRuns
 
@@ -40,6 +41,7 @@ class Context:
     conversation: "Conversation | None" = None  # agents only
     facts: Mapping[str, Any] | None = None  # what the protocol lets an agent know: data, budget, units
     bench: "ShortRuns | None" = None  # for agents with tools that run scripts
+    sessions: "Sessions | None" = None  # for agents that are programs of the user's
     iterations: int | None = None  # trials of the search after the baseline, as the config has it now
 
     @property
