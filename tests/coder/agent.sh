@@ -6,15 +6,12 @@ head -5 history/summary.md
 git log --oneline --all | head -3
 n=$(sed -n 's/^# Trial \([0-9]*\)$/\1/p' program.md | tail -1)
 if [ "$n" -eq 2 ]; then
-    sed 's/^def fit(/def fit_misspelt(/' train.py > new.py && mv new.py train.py # ./check would have told
-    ./check || true
+    sed 's/^def fit(/def fit_misspelt(/' train.py > new.py && mv new.py train.py
     exit 3
 fi
-[ -n "$SLEEP" ] && sleep "$SLEEP"
 sed "s/\"epochs\": [0-9]*/\"epochs\": ${EPOCHS:-7}/" knobs.json > new.json && mv new.json knobs.json
 echo "# by the shell, trial $n" >> train.py
-./check
-./try --share 0.5 --seconds 5
+if [ -x check ]; then ./check && ./try --share 0.5 --seconds 5; fi
 cat > NOTES.md <<END
 Hypothesis: more epochs help
 Expected effect: -0.3
