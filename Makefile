@@ -12,7 +12,7 @@ CONFIG ?= config.yaml
 SOURCE ?=
 FULL ?=
 
-.PHONY: help setup packages study status test check lint slurm-test bench bench-gpu bench-evidence clean
+.PHONY: help setup packages study status docs test check lint slurm-test bench bench-gpu bench-evidence clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -28,18 +28,25 @@ $(VENV)/ready: requirements.lock pyproject.toml scripts/setup.sh
 $(VENV)/test-ready: $(VENV)/ready requirements-test.lock
 	@pip install --quiet --no-deps --requirement requirements-test.lock && touch $@
 
+# The documentation's own packages; those that the lock has are taken from there.
+$(VENV)/docs-ready: $(VENV)/ready requirements-docs.lock
+	@pip install --quiet --no-deps --requirement requirements-docs.lock && touch $@
+
 packages:  ## the system packages that the tests need (apt, as root or with sudo)
 	@scripts/install_packages.sh
 
 study: setup  ## run CONFIG (default: config.yaml) to its report; SOURCE=table.csv for a study on your data
-	@snakemake --profile profiles/default --configfile "$(CONFIG)" $(if $(SOURCE),--config "source=$(SOURCE)")
+	@tmelt study "$(CONFIG)" $(if $(SOURCE),--source "$(SOURCE)")
 
 status: setup  ## where the study of CONFIG stands, also while it runs
-	@python scripts/show_status.py --config "$(CONFIG)"
+	@tmelt status "$(CONFIG)" $(if $(SOURCE),--source "$(SOURCE)")
 
 test slurm-test: export TMELT_ALL := 1 # what the tests need is installed: a missing piece is a failure, no skip
 
-test: setup $(VENV)/test-ready packages lint  ## every check and test
+docs: setup $(VENV)/docs-ready  ## the documentation, into results/docs/; building needs no network
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet && echo "documentation: results/docs/index.html"
+
+test: setup $(VENV)/test-ready $(VENV)/docs-ready packages lint  ## every check and test
 	@tests/run_all.sh
 
 check: setup  ## lint and the fast tests in less than a minute: what to run before a commit

@@ -62,6 +62,8 @@ except InputError as error:
 if workflow.is_main_process:
     know_files()
 
+# As a path from here, wherever the checkout lies: also with --directory, and where this workflow is a module.
+SCRIPTS = os.path.relpath(os.path.join(workflow.current_basedir.get_path_or_uri(secret_free=True), "../scripts"))
 STARTED = time.time()
 ITERATIONS = CONFIG.extent.iterations
 SEEDS = list(CONFIG.extent.seeds)
@@ -325,7 +327,7 @@ def script(name, *words, **values):
     def command(wildcards, input, output, threads):
         job = SimpleNamespace(wildcards=wildcards, input=input, output=output, threads=threads)
         told = {option: value(job) if callable(value) else value for option, value in values.items()}
-        return script_command(name, *words, **dict(input.items()), **dict(output.items()), **told)
+        return script_command(f"{SCRIPTS}/{name}", *words, **dict(input.items()), **dict(output.items()), **told)
 
     return command
 

@@ -12,6 +12,11 @@ from tmelt.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = "3.11"
+# What a wheel is made from: the package, and the workflow as its data files.
+PACKAGED = (
+    "pyproject.toml", "README.md", "tmelt", "Snakefile", "config.yaml", "rules", "scripts", "profiles", "envs",
+    "report", "studies",
+)  # fmt: skip
 
 
 def environment(lock: list[str]) -> str:
@@ -27,12 +32,12 @@ def environment(lock: list[str]) -> str:
 def definition(lock: list[str]) -> str:
     """The Apptainer image: what a candidate needs, or a whole study on a cluster."""
     pins = " \\\n        ".join(f"'{pin}'" for pin in lock)
+    files = "".join(f"    {name} /opt/tmelt/{name}\n" for name in PACKAGED)
     return (
         "# Made from requirements.lock by scripts/write_envs.py; edit that, not this.\n"
         "#     apptainer build tmelt.sif envs/apptainer.def      (from the project's folder)\n"
         f"Bootstrap: docker\nFrom: python:{PYTHON}-slim\n\n"
-        "%files\n    pyproject.toml /opt/tmelt/pyproject.toml\n    README.md /opt/tmelt/README.md\n"
-        "    tmelt /opt/tmelt/tmelt\n\n"
+        f"%files\n{files}\n"
         f"%post\n    pip install --no-cache-dir \\\n        {pins}\n"
         "    pip install --no-cache-dir --no-deps /opt/tmelt\n\n"
         '%runscript\n    exec python "$@"\n'

@@ -160,6 +160,18 @@ class TimeLimit:
 
 
 @pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless Chromium."""
+    from browser import Browser, find_chromium
+    from needs import need
+
+    need(find_chromium(), "no Chromium on this machine: make packages")
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
 def ci(tmp_path_factory):
     """The finished study of studies/ci.yaml, to read or to copy."""
     from finished_studies import ci_study

@@ -1,5 +1,7 @@
 """Whole studies that real Snakemake runs once, for all tests that only read them or go on from a copy."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -12,6 +14,16 @@ OUTPUT, PLAN = "output.txt", "plan.txt"  # what Snakemake said of the run, and o
 def run_whole(space: Workspace) -> None:
     """Run a study to its report, its bundle and its exports."""
     (space.folder / OUTPUT).write_text(space.run(targets=["all"], timeout=1500))
+
+
+def run_by_tmelt(space: Workspace) -> None:
+    """The same by `tmelt study`."""
+    command = [sys.executable, "-m", "tmelt", "study", space.config_file, "--cores", "2"]
+    done = subprocess.run(
+        command, cwd=space.folder, env=space.environment(), capture_output=True, text=True, timeout=1500, check=False
+    )
+    (space.folder / OUTPUT).write_text(done.stdout)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}{space.logs()}"
 
 
 def ci_study(factory: pytest.TempPathFactory) -> Workspace:
@@ -30,7 +42,7 @@ def minimal_config(**extent: Any) -> dict[str, Any]:
 
 def minimal_study(factory: pytest.TempPathFactory) -> Workspace:
     """The study before it grows."""
-    return study_once(factory, "minimal", minimal_config(), run_whole)
+    return study_once(factory, "minimal", minimal_config(), run_by_tmelt)
 
 
 def grown_study(factory: pytest.TempPathFactory, minimal: Workspace) -> Workspace:

@@ -6,15 +6,17 @@ import sys
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 
+import polars as pl
 import pytest
 import yaml
 from simulation import simulate, write_history
-from workflow import REPOSITORY, study
+from workflow import study
 
 from tmelt.config import parse_config
 from tmelt.failed_jobs import describe_failures, describe_full_disk
 from tmelt.files import write_json
 from tmelt.history import History
+from tmelt.jobs.amounts import plan_name
 from tmelt.notes import Ended, notes_to_json
 from tmelt.status import report, study_status
 from tmelt.strategies.stop import UNUSABLE
@@ -112,7 +114,14 @@ def test_the_end_is_estimated_by_the_pace_of_a_running_study(results, config):
 def test_evidence_that_still_runs_is_not_called_done(results, config):
     done = parse_config(study(strategies={"random": {"kind": "random"}}, iterations=2))
     lock = hold(results / config.study, config.study)
-    assert report(done, results, NOW).splitlines()[-2] == "all searches are done"
+    assert report(done, results, NOW).splitlines()[-2] == "all searches are done; now: choosing winners"
+    plan = pl.DataFrame({"candidate": ["c1", "c2", "c2"], "purpose": ["winner"] * 3})
+    confirm = results / config.study / "confirm"
+    (confirm / "c2").mkdir(parents=True)
+    plan.write_parquet(confirm / plan_name(done))
+    assert "now: retraining candidates on fresh seeds 0 of 2" in report(done, results, NOW)
+    (confirm / "c2" / "runs_c0.parquet").touch()
+    assert "now: retraining candidates on fresh seeds 1 of 2" in report(done, results, NOW)
     assert report(done, results, NOW).splitlines()[-1].startswith("running: process")
     lock.release()
     (results / config.study / "report").mkdir()
@@ -139,7 +148,7 @@ def test_a_disk_with_room_is_not_called_full(tmp_path):
 )
 def test_it_is_shown_on_any_terminal(results, config, environment):
     (results.parent / "study.yaml").write_text(yaml.safe_dump(study(strategies={"random": {"kind": "random"}})))
-    command = [sys.executable, REPOSITORY / "scripts" / "show_status.py", "--config", results.parent / "study.yaml"]
+    command = [sys.executable, "-m", "tmelt", "status", results.parent / "study.yaml"]
     done = subprocess.run(
         [*command, "--results", results], env=os.environ | environment, capture_output=True, check=False
     )

@@ -1,7 +1,11 @@
-"""The command `tmelt`: what a table holds, what a design can establish, a study's bundle, and whether its numbers hold.
+"""The command `tmelt`: check a table, plan, run and watch a study, read its report, use its model, check its numbers.
 
 tmelt check table.csv
 tmelt power my_study.yaml
+tmelt study my_study.yaml
+tmelt status my_study.yaml
+tmelt watch my_study.yaml
+tmelt report results/my_study
 tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --output predictions.csv
 tmelt card results/my_study/bundle/my_study.zip
 tmelt verify results/my_study
@@ -13,6 +17,7 @@ import sys
 from pathlib import Path
 
 from tmelt.command import run_subcommand
+from tmelt.front.commands import report, status, study, watch
 
 
 def predict(
@@ -205,7 +210,19 @@ def check(
         raise InputError(f"{table}: {count} fault{'s' * (count > 1)}, listed above")
 
 
+ABOUT = """Which way of searching finds the best model of protein melting temperature on the same budget?
+
+  tmelt check table.csv              what a table holds, its faults, and the config for it
+  tmelt power my_study.yaml          what a study can establish
+  tmelt study my_study.yaml          run it
+  tmelt report results/my_study      its answer
+  tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --output predictions.csv
+
+`tmelt COMMAND --help` describes a command."""
+
+COMMANDS = (check, power, study, status, watch, report, card, predict, verify, compare, export)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the subcommand that the command line names."""
-    about = "A table, a study's power, its model, and its numbers."
-    run_subcommand("tmelt", about, (check, predict, card, power, verify, compare, export), arguments)
+    run_subcommand("tmelt", ABOUT, COMMANDS, arguments)

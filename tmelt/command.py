@@ -21,8 +21,8 @@ from tmelt.safe_text import for_terminal
 def run_command(function: Callable[..., Any], arguments: list[str] | None = None) -> None:
     """Parse the command line by `function`'s annotations (str, int, float, bool, Path, list[...], X | None), call it.
 
-    Keyword-only parameters are options, others are given by their place. What the docstring says under `Args:` is the
-    options' help.
+    Keyword-only parameters are options. Others are given by their place; one with a default may be left out, and such a
+    list takes all words after `--`. What the docstring says under `Args:` is the help.
 
     An `InputError` ends with one line and status 2; an `InfrastructureError` with one line and status 75, which
     Snakemake retries. Any other exception is our own mistake and shows its traceback.
@@ -51,19 +51,52 @@ def run_subcommand(
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         _add_arguments(subparser, function)
-    values = vars(parser.parse_args(arguments))
-    _call(known[values.pop("command")], values)
+    words = sys.argv[1:] if arguments is None else arguments
+    own, rest = _cut(words)
+    values = vars(parser.parse_args(own))
+    function = known[values.pop("command")]
+    if (name := _passed_on(function)) is not None:
+        values[name] = rest
+    elif rest:
+        parser.error(f"unexpected arguments after --: {' '.join(rest)}")
+    _call(function, values)
+
+
+def _cut(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words before the first `--`, and those after it."""
+    place = words.index("--") if "--" in words else len(words)
+    return words[:place], words[place + 1 :]
+
+
+def _passed_on(function: Callable[..., Any]) -> str | None:
+    """The parameter that takes all words after `--`, for another program: a list with a default, given by its place."""
+    hints = get_type_hints(function)
+    for name, parameter in inspect.signature(function).parameters.items():
+        optional = parameter.default is not inspect.Parameter.empty
+        by_place = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        if by_place and optional and _value_type(hints[name])[1]:
+            return name
+    return None
 
 
 def _add_arguments(parser: argparse.ArgumentParser, function: Callable[..., Any]) -> None:
     hints = get_type_hints(function)
     helps = _described(function)[1]
+    passed_on, places = _passed_on(function), ""
     for name, parameter in inspect.signature(function).parameters.items():
         kind, many = _value_type(hints[name])
         required = parameter.default is inspect.Parameter.empty
         options: dict[str, Any] = {"help": helps.get(name, "").replace("%", "%%") or None}
+        if name == passed_on:
+            parser.usage = f"%(prog)s [options]{places} [-- {name.upper()} …]"
+            parser.epilog = f"{'-- ' + name.upper() + ' …':<22}{options['help']}"
+            continue
         if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
-            parser.add_argument(name, type=kind, nargs="+" if many else None, **options)
+            how = "+" if many else None if required else "?"
+            if not required:
+                options["default"] = parameter.default
+            parser.add_argument(name, type=kind, nargs=how, **options)
+            places += f" {name}"
             continue
         options["required"] = required
         if not required:

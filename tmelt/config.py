@@ -498,8 +498,12 @@ def parse_config(raw: dict[str, Any], source: str = "config") -> Config:
         raise InputError(f"{source}: {first_complaint(error)}{more}") from None
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, source: Path | None = None) -> Config:
     """Read and validate a YAML config file.
+
+    Args:
+        path: the file.
+        source: a table that replaces the config's `design.data.source`.
 
     Raises:
         InputError: unreadable YAML or an offending key.
@@ -508,4 +512,6 @@ def load_config(path: Path) -> Config:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    if source is not None and isinstance(raw, dict):
+        raw["source"] = str(source)
     return parse_config(raw or {}, str(path))

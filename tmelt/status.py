@@ -15,6 +15,7 @@ from tmelt.integrity import LABELS
 from tmelt.notes import Ended, notes_from_json
 from tmelt.notes import find as find_note
 from tmelt.schema import TRIAL, read_table
+from tmelt.stage import Stages
 from tmelt.strategies.stop import UNUSABLE
 from tmelt.study_lock import Found, find
 
@@ -55,13 +56,8 @@ def search_status(study: Path, strategy: str, trajectory: int, iterations: int, 
     last = rows[-1] if rows else None
     incumbent = last["incumbent"] if last else None
     costs = [row["cost_usd"] for row in rows]
-    running, failed = [], []
-    if stop is None:
-        for iteration in range((done if done is not None else -1) + 1, iterations + 1):
-            if not (trial := folder / f"i{iteration}").is_dir():
-                break
-            for job, state in _jobs(trial, work):
-                (running if state is None else failed).append(f"{job} i{iteration}" + (f": {state}" if state else ""))
+    first = (done if done is not None else -1) + 1
+    running, failed = begun_jobs(folder, first, iterations, work) if stop is None else ([], [])
     return Search(
         strategy=strategy,
         trajectory=trajectory,
@@ -80,6 +76,24 @@ def search_status(study: Path, strategy: str, trajectory: int, iterations: int, 
         failed=tuple(failed),
         finished_at=tuple(_times(folder / f"i{number}" / "trial.parquet" for number in range(len(rows))[-RECENT:])),
     )
+
+
+def begun_jobs(folder: Path, first: int, iterations: int, work: Path) -> tuple[list[str], list[str]]:
+    """Return the jobs of a search that are running, and those that failed with the last line of their log.
+
+    Args:
+        folder: of the search.
+        first: its first trial without a score.
+        iterations: its last trial.
+        work: Snakemake's working folder.
+    """
+    running, failed = [], []
+    for iteration in range(first, iterations + 1):
+        if not (trial := folder / f"i{iteration}").is_dir():
+            break
+        for job, state in _jobs(trial, work):
+            (running if state is None else failed).append(f"{job} i{iteration}" + (f": {state}" if state else ""))
+    return running, failed
 
 
 def study_status(config: Config, results: Path) -> list[Search]:
@@ -127,7 +141,8 @@ def report(config: Config, results: Path, now: float | None = None) -> str:
     lines += [f"failed    {search.strategy} t{search.trajectory} {job}" for search in searches for job in search.failed]
     lock = find(results / config.study)
     if not open_searches:
-        lines.append("all searches are done")
+        after = "" if finished else f"; now: {Stages(config, results).after_searches().words()}"
+        lines.append(f"all searches are done{after}")
     elif lock is not None and lock.alive:
         lines.append(_estimate(searches, now))
     if open_searches or not finished or lock is not None:
@@ -139,7 +154,7 @@ def _estimate(searches: Sequence[Search], now: float) -> str:
     end = estimated_end(searches, now)
     if end is None:
         return "too early to estimate the end"
-    return f"searches estimated to end {time.strftime('%Y-%m-%d %H:%M', time.localtime(end))}, in {_span(end - now)}"
+    return f"searches estimated to end {time.strftime('%Y-%m-%d %H:%M', time.localtime(end))}, in {span(end - now)}"
 
 
 def _running(lock: Found | None) -> str:
@@ -226,6 +241,6 @@ def _times(paths: Iterable[Path]) -> Iterable[float]:
             continue
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

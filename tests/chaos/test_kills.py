@@ -150,5 +150,5 @@ def test_two_studies_make_their_data_once(tmp_path, prepared):
 
 
 def status_of(space: Workspace) -> str:
-    """The last line of `make status`."""
+    """The last line of `tmelt status`."""
     return report(parse_config(space.config), space.folder / "results").splitlines()[-1]

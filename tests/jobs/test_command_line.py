@@ -24,13 +24,13 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_options_are_named_after_their_values(case):
     values, words = CASES[case]
-    assert shlex.split(script_command("x", **values)) == ["python", "scripts/x.py", *words]
+    assert shlex.split(script_command("s/x", **values)) == ["python", "s/x.py", *words]
 
 
 def test_words_without_a_name_come_first():
-    assert script_command("make_tables", "spread", winners="w") == "python scripts/make_tables.py spread --winners w"
+    assert script_command("make_tables", "spread", winners="w") == "python make_tables.py spread --winners w"
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00"))))
 def test_a_shell_reads_any_text_as_it_is(texts):
-    assert shlex.split(script_command("x", texts=texts)) == ["python", "scripts/x.py", "--texts", *texts]
+    assert shlex.split(script_command("x", texts=texts)) == ["python", "x.py", "--texts", *texts]

@@ -2,7 +2,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from needs import need
 from once import value_once
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evidence"))
@@ -22,14 +21,3 @@ def whole(tmp_path_factory) -> Made:
 def page(whole, tmp_path_factory) -> Path:
     """Its report."""
     return value_once(tmp_path_factory, "page", whole.report)
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """A headless Chromium."""
-    from browser import Browser, find_chromium
-
-    need(find_chromium(), "no Chromium on this machine: make packages")
-    opened = Browser(tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()

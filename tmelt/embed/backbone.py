@@ -17,21 +17,13 @@ import torch
 from tmelt.config import Backbone
 from tmelt.embed.checkpoint import Weights, check_tensors, first_line, read_weights
 from tmelt.embed.released import is_released
+from tmelt.embed.settings import ARCHITECTURES
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import sha256_file
 
 if TYPE_CHECKING:
     from esm.model.esm2 import ESM2
 
-# Layers, width, attention heads (Lin et al. 2023, table S1, and the released checkpoints).
-ARCHITECTURES: dict[str, tuple[int, int, int]] = {
-    "tiny": (4, 64, 4),
-    "esm2_t6_8M_UR50D": (6, 320, 20),
-    "esm2_t12_35M_UR50D": (12, 480, 20),
-    "esm2_t30_150M_UR50D": (30, 640, 20),
-    "esm2_t33_650M_UR50D": (33, 1280, 20),
-    "esm2_t36_3B_UR50D": (36, 2560, 40),
-}
 CHECKPOINT_URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
 
 
@@ -117,6 +109,17 @@ def _random_model(name: str, seed: int) -> "ESM2":
         return ESM2(num_layers=layers, embed_dim=width, attention_heads=heads)
 
 
+def download_place(name: str) -> Path:
+    """Return where fair-esm keeps a downloaded checkpoint; it need not be there yet.
+
+    Raises:
+        InputError: there is no such download.
+    """
+    if name == "tiny":
+        raise InputError("design.backbone.weights: `tiny` was never trained; write `weights: random`")
+    return Path(torch.hub.get_dir()) / "checkpoints" / f"{name}.pt"
+
+
 def _downloaded(name: str) -> Path:
     """The checkpoint in the folder where fair-esm keeps its downloads, fetched by fair-esm where it is missing.
 
@@ -126,10 +129,8 @@ def _downloaded(name: str) -> Path:
     """
     import esm.pretrained
 
-    if name == "tiny":
-        raise InputError("design.backbone.weights: `tiny` was never trained; write `weights: random`")
     url = CHECKPOINT_URL.format(name=name)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / f"{name}.pt"
+    path = download_place(name)
     if not path.exists():
         print(f"downloading {url} to {path}", file=sys.stderr, flush=True)
         try:

@@ -5,15 +5,15 @@ from typing import Any
 
 
 def script_command(script: str, /, *words: str, **given: Any) -> str:
-    """Return `python scripts/{script}.py words … --name value …`, quoted for a shell.
+    """Return `python {script}.py words … --name value …`, quoted for a shell.
 
     Args:
-        script: name of the script.
+        script: the script's path without its ending.
         words: its arguments without a name.
         given: by the option's name, with `_` for `-`: one value, several (none is an option without values), True or
             False (`--name`, `--no-name`), or None, which leaves the option out.
     """
-    line = ["python", f"scripts/{script}.py", *words]
+    line = ["python", f"{script}.py", *words]
     for name, value in given.items():
         option = name.replace("_", "-")
         if value is None:

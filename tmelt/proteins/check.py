@@ -16,6 +16,7 @@ from tmelt.config import Columns, Data
 from tmelt.errors import InputError
 from tmelt.export.csv_tables import write_csv
 from tmelt.files import atomic_path
+from tmelt.proteins.allows import allows
 from tmelt.proteins.audit import Audited, Subject, audit, stop_line
 from tmelt.proteins.clean import DROPPED, Cleaning, Protein, clean_records
 from tmelt.proteins.columns import with_names
@@ -80,6 +81,8 @@ def describe(checked: Checked) -> list[str]:
         lines += ["", *_steps(checked)]
     if checked.proteins:
         lines += ["", *_summary(checked)]
+    if checked.split is not None:
+        lines += ["", "what this allows", *(f"  {sentence}" for sentence in allows(checked.proteins, checked.split))]
     if cautions := [result for result in checked.audited if result.level in ("caution", "accepted")]:
         lines += ["", f"{len(cautions)} caution{'s' * (len(cautions) > 1)} of the label audit, for the report"]
         lines += [f"  {result.check}: {result.text}" for result in cautions]

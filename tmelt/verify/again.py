@@ -18,6 +18,7 @@ from tmelt.errors import InputError
 from tmelt.evidence.make import MAKERS, TABLES
 from tmelt.failed_jobs import failed_logs
 from tmelt.files import read_json, write_json
+from tmelt.front.workflow import workflow_folder
 from tmelt.verify.group import Group
 from tmelt.verify.page import compare_lines, compare_pages
 from tmelt.verify.place import RECORD, ROOT, Place
@@ -105,7 +106,7 @@ class Again:
     def _run(self, targets: Sequence[str]) -> None:
         prefix = self.study.relative_to(self.folder)
         command = [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile")),
             *("--configfile", str(self._config), "--cores", str(self.cores)),
             *("--profile", "none", "--workflow-profile", "none"),
             *("--scheduler", "greedy", "--nolock", "--nocolor", "--quiet", "all", "--rerun-triggers", "mtime"),

@@ -5,7 +5,7 @@ replaced by a CSS variable of the same place in `COLOURS`, so that one drawing s
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,12 @@ class Figure:
 
 def scale_of(study: Study) -> dict[str, Any]:
     """Colour, shape and dash encodings by strategy, the same in every figure of a study."""
-    names = study.strategies
+    return scale_of_names(study.strategies)
+
+
+def scale_of_names(names: Sequence[str]) -> dict[str, Any]:
+    """The same for these strategies, in this order."""
+    names = list(names)
     places = range(len(names))
     legend = alt.Legend(title=None, orient="top", symbolSize=70, symbolOpacity=1, symbolDash=[1, 0], labelLimit=160)
     return {
@@ -62,10 +67,14 @@ def scale_of(study: Study) -> dict[str, Any]:
             legend=legend,
         ),
         "shape": alt.Shape(
-            "strategy:N", scale=alt.Scale(domain=names, range=[SHAPES[i % len(SHAPES)] for i in places]), legend=legend
+            "strategy:N",
+            scale=alt.Scale(domain=names, range=[SHAPES[i % len(SHAPES)] for i in places]),
+            legend=legend,
         ),
         "dash": alt.StrokeDash(
-            "strategy:N", scale=alt.Scale(domain=names, range=[DASHES[i % len(DASHES)] for i in places]), legend=None
+            "strategy:N",
+            scale=alt.Scale(domain=names, range=[DASHES[i % len(DASHES)] for i in places]),
+            legend=None,
         ),
     }
 

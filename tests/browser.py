@@ -86,14 +86,15 @@ class Browser:
         return json.loads(message)
 
     def open(
-        self, page: Path, *, width: int = 1280, height: int = 900, scheme: str = "light", fragment: str = ""
+        self, page: Path | str, *, width: int = 1280, height: int = 900, scheme: str = "light", fragment: str = ""
     ) -> None:
-        """Load a local file and wait until it has loaded."""
+        """Load a local file, or an address, and wait until it has loaded."""
+        address = page if isinstance(page, str) else page.as_uri()
         self.ask(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        for url in ("about:blank", page.as_uri() + fragment):  # blank first: a new fragment alone loads nothing
+        for url in ("about:blank", address + fragment):  # blank first: a new fragment alone loads nothing
             self.events.clear()
             self.ask("Page.navigate", url=url)
             while not any(event.get("method") == "Page.loadEventFired" for event in self.events):

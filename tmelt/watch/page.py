@@ -1,0 +1,74 @@
+"""The page's HTML from a study's state; every text of the study is escaped by the template."""
+
+import base64
+import hashlib
+import time
+from functools import cache
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from tmelt.report.code import Diff, diff_scripts, syntax_css
+from tmelt.safe_text import for_html
+from tmelt.status import span
+from tmelt.watch.figure import incumbents
+from tmelt.watch.state import Latest, State
+
+_HERE = Path(__file__).parent
+_STYLE = _HERE.parent / "report" / "style.css"
+_DIFF_ROWS = 80
+_TEXT = 4000  # characters of a rationale
+
+
+def render(state: State) -> str:
+    """Return the page."""
+    return _template().render(
+        state=state,
+        title=state.config.title or state.config.study,
+        style=Markup(_style()),
+        script=Markup(_script()),
+        figure=incumbents([arm.search for arm in state.arms]),
+        diff=_diff(state.latest) if state.latest else None,
+        text_limit=_TEXT,
+        clock=lambda moment: time.strftime("%H:%M:%S", time.localtime(moment)),
+        span=span,
+    )
+
+
+def policy() -> str:
+    """Return the Content-Security-Policy: our one script by its hash, requests to this server, and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; connect-src 'self';"
+        " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+@cache
+def _script() -> str:
+    return (_HERE / "page.js").read_text(encoding="utf-8")
+
+
+@cache
+def _style() -> str:
+    return "\n".join([_STYLE.read_text(encoding="utf-8"), syntax_css(), (_HERE / "page.css").read_text("utf-8")])
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        finalize=lambda value: for_html(value) if isinstance(value, str) else value,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")
+
+
+def _diff(latest: Latest) -> Diff | None:
+    if latest.parent is None or latest.parent.script == latest.proposal.script:
+        return None
+    return diff_scripts(latest.parent.script, latest.proposal.script, _DIFF_ROWS)
