@@ -18,7 +18,8 @@ from tmelt import protocol, study_lock
 from tmelt.config import Config
 from tmelt.embed.settings import ARCHITECTURES
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.front.price import models, most_usd, training_hours
+from tmelt.front.price import coders, models, most_usd, training_hours
+from tmelt.replay_from import check_replay_from
 from tmelt.stage import Stages
 from tmelt.strategies.check_options import check_options
 
@@ -103,6 +104,7 @@ def _study(subject: Subject) -> Iterator[str]:
         raise InputError(f"{folder}: a run of this study is going on ({found.who}); wait for its end, or stop it there")
     begun = (folder / "protocol.json").exists()
     protocol.guard(subject.config, folder, record=False)
+    check_replay_from(subject.config, folder)
     yield f"{folder}: {'begun before, goes on from there' if begun else 'new'}"
 
 
@@ -195,10 +197,12 @@ def _sandbox(subject: Subject) -> Iterator[str]:
 def _models(subject: Subject) -> Iterator[str]:
     config = subject.config
     asked = models(config)
+    for name, program in coders(config).items():
+        yield f"{name}: starts {program}; what a session costs is known where its tool reports it (`reported`)"
     if not asked:
         yield "no LLM is asked"
     for name, settings in asked.items():
-        if config.runtime.replay == "strict":
+        if config.runtime.replay == "strict" or config.replay_from is not None:
             yield f"{name}: {settings.model}, from recorded replies alone"
             continue
         from tmelt.llm.chat import Chat

@@ -10,12 +10,19 @@ def models(config: Config) -> dict[str, LLMSettings]:
     """Return how each strategy that asks an LLM asks it, by the strategy's name; scripted ones are left out."""
     found: dict[str, LLMSettings] = {}
     for name, strategy in config.extent.strategies.items():
-        if kind_of(strategy.kind).agent:
+        kind = kind_of(strategy.kind)
+        if kind.agent and not kind.external:
             told = {key: value for key, value in strategy.options.items() if key in LLMSettings.model_fields}
             settings: LLMSettings = read_options(LLMSettings, told, name)
             if not settings.scripted:
                 found[name] = settings
     return found
+
+
+def coders(config: Config) -> dict[str, str]:
+    """Return the program that each coding agent is, by the strategy's name."""
+    chosen = {name: each for name, each in config.extent.strategies.items() if kind_of(each.kind).external}
+    return {name: each.options["command"][0] for name, each in chosen.items()}
 
 
 def most_usd(config: Config) -> float | None:
