@@ -17,7 +17,7 @@ PAGES += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*
 @pytest.mark.parametrize("page", PAGES)
 def test_named_files_exist(page):
     text = (ROOT / page).read_text()
-    named = set(re.findall(rf"(?<![\w/}}])(?:{FOLDERS})/[\w/.]*\w", text))
+    named = set(re.findall(rf"(?<![\w/}}])(?:{FOLDERS})/[\w/.-]*\w", text))
     assert named or page.startswith("docs/"), "this test looks for nothing"
     missing = [name for name in named if not (ROOT / name).exists()]
     assert not missing

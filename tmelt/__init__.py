@@ -1,13 +1,13 @@
 """tmelt: which way of searching finds the best predictor of protein melting temperature?"""
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "read_study"]
+__all__ = ["__version__", "read_studies", "read_study"]
 
 
 def __getattr__(name: str):
-    """`tmelt.read_study`, imported when first asked for: most commands never need polars."""
-    if name == "read_study":
-        from tmelt.study import read_study
+    """`tmelt.read_study` and `read_studies`, imported when first asked for: most commands never need polars."""
+    if name in ("read_study", "read_studies"):
+        from tmelt import study
 
-        return read_study
+        return getattr(study, name)
     raise AttributeError(f"module 'tmelt' has no attribute {name!r}")

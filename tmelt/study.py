@@ -1,8 +1,10 @@
-"""A study's results for notebooks: `tmelt.read_study("results/my_study").trials`.
+"""A study's results for notebooks: `tmelt.read_study("results/my_study").trials`; several at once: `read_studies`.
 
 Works while a study is running (trials, histories, proposals) and after its evidence was computed (all tables).
 """
 
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,10 +34,14 @@ class Study:
 
     @cached_property
     def trials(self) -> pl.DataFrame:
-        """All trials of all searches so far (tmelt.schema.TRIAL)."""
+        """All trials of all searches so far: tmelt.schema.TRIAL, and a column `knob_{name}` for each knob.
+
+        A knob that was not active in a trial, or that its script does not have, is null there. Whole numbers, numbers
+        and true or false keep their type; a knob with values of several types is text.
+        """
         from tmelt.evidence.reading import concat_histories
 
-        return concat_histories([self._last_histories[search] for search in self.searches])
+        return with_knobs(concat_histories([self._last_histories[search] for search in self.searches]))
 
     @cached_property
     def tables(self) -> list[str]:
@@ -95,6 +101,72 @@ class Study:
                 key = (path.parts[-4], int(trajectory))
                 longest[key] = max(longest.get(key, (-1, path)), (int(iteration), path))
         return {key: path for key, (_, path) in longest.items()}
+
+
+@dataclass(frozen=True)
+class Studies:
+    """The results of several studies; each frame has a column `study` before those of a single study's."""
+
+    studies: tuple[Study, ...]
+
+    @cached_property
+    def trials(self) -> pl.DataFrame:
+        """All trials of all studies, as Study.trials; a knob that a study does not have is null there."""
+        return self._together(lambda study: study.trials)
+
+    @cached_property
+    def tables(self) -> list[str]:
+        """Names of the tables that every study has."""
+        return sorted(set.intersection(*(set(study.tables) for study in self.studies)))
+
+    def table(self, name: str) -> pl.DataFrame:
+        """One table of all studies.
+
+        Raises:
+            InputError: it has not been computed in one of them.
+        """
+        return self._together(lambda study: study.table(name))
+
+    def _together(self, frame_of: Callable[[Study], pl.DataFrame]) -> pl.DataFrame:
+        frames = [
+            frame_of(study).select(pl.lit(study.protocol.study).alias("study"), pl.all()) for study in self.studies
+        ]
+        return pl.concat(frames, how="diagonal_relaxed")
+
+
+def with_knobs(trials: pl.DataFrame) -> pl.DataFrame:
+    """Return trials with a column `knob_{name}` for each knob that any of them has, in the knobs' order.
+
+    Args:
+        trials: with a column `knobs` of JSON objects.
+    """
+    rows = [json.loads(knobs) for knobs in trials["knobs"]]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return trials.with_columns(_knob(f"knob_{name}", [row.get(name) for row in rows]) for name in names)
+
+
+def _knob(name: str, values: Sequence[object]) -> pl.Series:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float} and kinds != {int}:
+        return pl.Series(name, [None if value is None else float(str(value)) for value in values], dtype=pl.Float64)
+    if len(kinds) > 1:
+        return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
+    return pl.Series(name, values)
+
+
+def read_studies(folders: Sequence[Path | str]) -> Studies:
+    """The results of several studies as one, e.g. `read_studies(["results/a", "results/b"]).trials`.
+
+    Raises:
+        InputError: a folder does not hold a study, two studies have one name, or there is none.
+    """
+    studies = tuple(read_study(folder) for folder in folders)
+    names = [study.protocol.study for study in studies]
+    if not studies:
+        raise InputError("read_studies: no folder; give results/<study> for each study")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"read_studies: two of the studies are named {twice}; read them one by one")
+    return Studies(studies)
 
 
 def read_study(folder: Path | str) -> Study:

@@ -120,6 +120,7 @@ def test_the_command_says_what_it_did_and_what_to_beware_of(predicted):
     output, complaints = predicted[1]
     assert "proteins, Tm" in output
     assert "0.9 interval ±" in output
+    assert complaints.startswith("Do not use it for real proteins: synthetic data and untrained backbone.\n")
     assert "SYNTHETIC DATA" in complaints
     assert "UNTRAINED BACKBONE" in complaints
 

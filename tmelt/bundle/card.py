@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tmelt.bundle.facts import SCRIPTED
+from tmelt.bundle.verdict import verdict
 
 
 def write_card(about: Mapping[str, Any]) -> str:
@@ -12,6 +13,7 @@ def write_card(about: Mapping[str, Any]) -> str:
     parts = [
         f"# {about['study']}: melting temperatures from sequence",
         about["title"],
+        f"> **{verdict(about).text}**",
         *(f"> **{label}.**" for label in about["labels"]),
         _what(about),
         "## What was measured",

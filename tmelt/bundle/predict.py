@@ -13,6 +13,7 @@ import torch
 
 from tmelt.bundle.archive import SCRIPT, SEQUENCES, Bundle, open_bundle
 from tmelt.bundle.sequences import Query, read_queries
+from tmelt.bundle.verdict import verdict
 from tmelt.errors import InputError
 from tmelt.evidence.conformal import half_width
 from tmelt.export.csv_tables import write_csv
@@ -64,6 +65,7 @@ def predict_file(
     half = half_width(opened.residuals(), level)
     training = opened.about["training"]
     queries = read_queries(proteins, training, set(opened.text(SEQUENCES).split()))
+    print(one_line(verdict(opened.about).text, 1000), file=sys.stderr)
     for label in opened.about["labels"]:
         print(f"warning: {label}", file=sys.stderr)
     answered = [query for query in queries if query.masked is not None]
