@@ -9,7 +9,6 @@ session's result, at an unknown price; otherwise the command is started again, a
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,6 +96,8 @@ class Sessions:
         else:
             with locked(self.folder, _LOCK_WAIT_S):
                 record = self._reusable() or self._fresh(plan)
+            if plan.workspace.exists():  # also when an earlier process was killed right after the record was written
+                remove_tree(plan.workspace)
         self._uses = record["uses"]
         return record
 
@@ -211,8 +212,6 @@ class Sessions:
         }
         sealed = write_record(self.folder / record_name(1), record)
         (self.folder / pending_name(1)).unlink(missing_ok=True)
-        with suppress(OSError):
-            remove_tree(plan.workspace)
         return sealed
 
 
