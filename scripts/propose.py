@@ -82,6 +82,7 @@ def propose_candidate(
         bench=bench,
         sessions=sessions,
         iterations=iterations,
+        target=fixed.design.target,
     )
     proposal = continue_stop(past)
     if proposal is None:

@@ -75,7 +75,8 @@ def write_workspace(
     _git(folder, "init", "--quiet", "--initial-branch", "main")
     stream = commits(
         history, author=context.strategy, begun=_BEGUN, head=base.trial.iteration,
-        script=lambda trial: base_of(trial, context).script.encode(), message=lambda trial: _message(trial, history),
+        script=lambda trial: base_of(trial, context).script.encode(),
+        message=lambda trial: _message(trial, history, context),
     )  # fmt: skip
     _git(folder, "fast-import", "--quiet", stream=b"".join(stream))
     _git(folder, "checkout", "--quiet", "main")
@@ -143,8 +144,9 @@ def _account(trial: Trial, history: History, context: Context) -> Mapping[str, s
     """The files about one trial."""
     place = f"history/{trial.iteration:04d}"
     base = base_of(trial, context)
+    about = trial_text(history, trial.iteration, None, context.target)
     return {
-        f"{place}/about.md": f"# Trial {trial.iteration}\n\n{trial_text(history, trial.iteration, None)}\n",
+        f"{place}/about.md": f"# Trial {trial.iteration}\n\n{about}\n",
         f"{place}/train.py": base.script,
         f"{place}/knobs.json": knobs_text(base),
     }
@@ -155,11 +157,11 @@ def _client(command: str) -> str:
     return f"#!{sys.executable} -IS\n" + _CLIENT.read_text(encoding="utf-8") % values
 
 
-def _message(trial: Trial, history: History) -> str:
-    outcome = f"{told_mae(trial):.2f} °C" if trial.ok else trial.status
+def _message(trial: Trial, history: History, context: Context) -> str:
+    outcome = context.target.amount(f"{told_mae(trial):.2f}") if trial.ok else trial.status
     decision = "the baseline" if trial.iteration == 0 else trial.decision
     subject = f"Trial {trial.iteration}: {decision}, {outcome}"
-    return f"{subject[:SUBJECT]}\n\n{trial_text(history, trial.iteration, None)}".replace("\0", "")
+    return f"{subject[:SUBJECT]}\n\n{trial_text(history, trial.iteration, None, context.target)}".replace("\0", "")
 
 
 def _git(folder: Path, *arguments: str, stream: bytes = b"") -> None:

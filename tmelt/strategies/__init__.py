@@ -18,6 +18,7 @@ from tmelt.errors import InputError
 from tmelt.history import History, Proposal
 from tmelt.knobs import Space
 from tmelt.strategies.seeds import seed_of
+from tmelt.target import TM, Target
 
 if TYPE_CHECKING:
     from tmelt.coder.session import Sessions
@@ -43,6 +44,7 @@ class Context:
     bench: "ShortRuns | None" = None  # for agents with tools that run scripts
     sessions: "Sessions | None" = None  # for agents that are programs of the user's
     iterations: int | None = None  # trials of the search after the baseline, as the config has it now
+    target: Target = TM  # what is predicted, and how it is written
 
     @property
     def seed(self) -> int:

@@ -19,7 +19,7 @@ from tmelt.history import History, Proposal
 from tmelt.llm.tools import ToolLimits, ToolResult
 from tmelt.notes import Ended, Oversight
 from tmelt.strategies import Context
-from tmelt.strategies.agent import MEMORY_TOKENS, Base, base_of, incumbent_base, refuse_repeat, task_text
+from tmelt.strategies.agent import MEMORY_TOKENS, Base, base_of, incumbent_base, refuse_repeat, task_text, words_of
 from tmelt.strategies.boundaries import Boundaries
 from tmelt.strategies.kind import ASKED, Kind
 from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN
@@ -165,7 +165,7 @@ class _Session:
         try:
             base = self._named_base(notes)
             script, declared, knobs = self._candidate(raw["left"]["script"], raw["left"]["knobs"], base, needed=True)
-            refuse_repeat(self.history, knobs, script)
+            refuse_repeat(self.history, knobs, script, self.context.target)
             self._require_check(script, knobs)
         except ReplyError as error:
             return self._refused(str(error), raw, notes)
@@ -199,7 +199,7 @@ class _Session:
         space = context.space.extended(knobs_from_table(base.declared))
         summary = remember(
             self.history, space, base=base.trial.iteration, tokens=options.memory_tokens,
-            script_of=lambda number: base_of(self.history[number], context).script,
+            script_of=lambda number: base_of(self.history[number], context).script, target=context.target,
         )  # fmt: skip
         program, contract = self._program(), _contract()
         workspace = Path(context.folder) / f"i{context.iteration}" / "workspace"
@@ -262,7 +262,7 @@ class _Session:
             "iteration": str(context.iteration),
             "base": str(self.base.trial.iteration),
         }
-        return "\n".join(fill_program(program_path("coder"), values))
+        return "\n".join(fill_program(program_path("coder"), values, words_of(context.target)))
 
     def _tools_text(self) -> str:
         limits = self.options.tools
