@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from other_target import SOLUBILITY, words_of_tm
 from sessions import AGENT, CHANGE, a_history, context_for, shell
 from small_data import RIDGE, small_harness
 from test_prompts import forbidden, own_words
@@ -22,6 +24,7 @@ from tmelt.errors import InputError
 from tmelt.files import read_json, write_text
 from tmelt.harness.bench import Bench
 from tmelt.history import History
+from tmelt.knobs import Space
 from tmelt.llm.transcript import read_record, usage_of
 from tmelt.strategies import propose
 from tmelt.strategies.check_options import check_options
@@ -116,6 +119,16 @@ def test_the_workspace_tells_the_search_and_starts_from_any_trial(history, folde
     program = read_record(folder / "i3" / "llm" / "01.json")["request"]["messages"][0]["content"]
     assert "`task.budget_factor`" in program and "`sequences` in the task's facts" in program
     assert not {word for word, pattern in forbidden().items() if pattern.search(own_words(program))}
+
+
+def test_another_target_is_named_with_its_unit(history, folder):
+    command = f"cat program.md history/summary.md history/0001/about.md; git log --all --format=%B; {CHANGE}"
+    context = context_for(folder, history, shell(command))
+    space, facts = Space().for_target(SOLUBILITY), {"objective": "validation MAE"}
+    context = replace(context, target=SOLUBILITY, space=space, facts=facts)
+    assert propose(history, context).status == "proposed"
+    log = told(folder)
+    assert "predictor of protein solubility (in %)" in log and not words_of_tm(log)
 
 
 @contextmanager
@@ -232,6 +245,7 @@ def killed(folder, command):
     )
 
 
+@pytest.mark.slow
 def test_a_killed_session_is_not_paid_twice(tmp_path):
     """What it left is used where it holds a change; otherwise it begins again, and the lost session counts."""
     for name, first, calls, status in [("changed", f"{CHANGE};", 1, "interrupted"), ("unchanged", "", 2, "ok")]:
