@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -236,13 +236,18 @@ def killed(folder, command):
     program = Path(__file__).with_name("sessions.py")
     process = subprocess.Popen([sys.executable, program, str(folder), command], start_new_session=True)
     begun = folder / "i3" / "workspace" / "begun"
-    wait_until(begun.exists)
+    wait_until(lambda: begun.exists() and begun.read_text().strip())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    number = begun.read_text().strip()
-    wait_until(
-        lambda: f"sleep {number}" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    )
+    sleeping = f"sleep\0{begun.read_text().strip()}\0".encode()
+    wait_until(lambda: not any(sleeping in line for line in command_lines()))
+
+
+def command_lines():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                yield (entry / "cmdline").read_bytes()
 
 
 @pytest.mark.slow
