@@ -6,7 +6,7 @@ mini-swe-agent has 85 packages of 750 MB, so that the tests do not install it. T
     python tests/coder/mini_swe_agent.py /tmp/mini/bin/mini /tmp/study
 
 The server answers like a model that reads the program and the history, changes a knob, checks, tries, writes its notes
-and submits. Printed are the trials, the search's git history, and what a strict replay without the server proposes.
+and submits. Printed are the trials, the search's git history, and whether a strict replay without the server proposes the same.
 """
 
 import json
@@ -21,6 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import polars as pl
 from llm.server import ChatServer, Reply
 from workflow import Workspace, study
+
+from tmelt.verify.group import Group
+from tmelt.verify.place import Place
+from tmelt.verify.replay import check_proposals
 
 TRIALS = 12
 PRICE = {"input_cost_per_token": 1e-6, "output_cost_per_token": 4e-6, "litellm_provider": "openai", "mode": "chat"}
@@ -91,9 +95,12 @@ def main(mini: Path, folder: Path, trials: int) -> None:
             space.trials().select("iteration", "status", "decision", "val_mae", "cost_usd", "llm_calls", "tool_calls")
         )
     subprocess.run([sys.executable, "-m", "tmelt", "export", "git", str(space.study)], check=True)
-    subprocess.run(
-        ["git", "-C", str(space.study / "export/git/mini_t0"), "log", "--all", "--graph", "--format=%s"], check=True
-    )
+    repository = space.study / "export" / "git" / "mini_t0"
+    subprocess.run(["git", "-C", str(repository), "log", "--all", "--graph", "--format=%s"], check=True)
+    place = Place.of(space.study)
+    group = Group("proposals", place.results)
+    check_proposals(group, place)
+    print(f"strict replay without the server: {group.checked} lines compared, {len(group.differences)} differ")
 
 
 if __name__ == "__main__":
