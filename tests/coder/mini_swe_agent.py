@@ -6,7 +6,8 @@ mini-swe-agent has 85 packages of 750 MB, so that the tests do not install it. T
     python tests/coder/mini_swe_agent.py /tmp/mini/bin/mini /tmp/study
 
 The server answers like a model that reads the program and the history, changes a knob, checks, tries, writes its notes
-and submits. Printed are the trials, the search's git history, and whether a strict replay without the server proposes the same.
+and submits. Printed are the trials, the search's git history, and whether a strict replay without the server makes the
+same proposals.
 """
 
 import json
