@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tmelt.bundle.facts import SCRIPTED
+from tmelt.bundle.front_matter import front_matter
 from tmelt.bundle.verdict import verdict
 
 
 def write_card(about: Mapping[str, Any]) -> str:
-    """The card as Markdown, from what bundle.json holds."""
+    """The card as Markdown with the Hub's metadata before it, from what bundle.json holds."""
     parts = [
         f"# {about['study']}: melting temperatures from sequence",
         about["title"],
@@ -36,7 +37,7 @@ def write_card(about: Mapping[str, Any]) -> str:
         "you pass the bundle on. By `training_sequences.txt` whoever has the bundle can test whether a sequence was "
         "trained on.",
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return front_matter(about) + "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _what(about: Mapping[str, Any]) -> str:
