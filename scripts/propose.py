@@ -69,6 +69,7 @@ def propose_candidate(
         facts=facts_of(fixed, proteins) if conversation is not None else None,
         bench=bench,
         iterations=iterations,
+        target=fixed.design.target,
     )
     proposal = continue_stop(past)
     if proposal is None:

@@ -15,6 +15,7 @@ from tmelt.protocol import check_integrity
 from tmelt.protocol_record import read_protocol
 from tmelt.schema import TRIAL, write_table
 from tmelt.scoring import score
+from tmelt.target import Target
 
 
 def score_trial(
@@ -31,7 +32,7 @@ def score_trial(
     trial: Path,
     history: Path,
 ) -> None:
-    """Mean over seeds of the validation MAE in °C; null, with a status, where a run failed."""
+    """Mean over seeds of the validation MAE; null, with a status, where a run failed."""
     fixed = read_protocol(protocol)
     check_integrity(fixed, val_labels=labels)
     past = History.read(history_before[0] if history_before else None)
@@ -45,18 +46,21 @@ def score_trial(
         history=past,
         rule=fixed.design.decision,
         proteins=proteins,
+        unit=fixed.design.target.unit,
     )
     write_table(trial, [row], TRIAL)
     rows = [dict(earlier.row) for earlier in past] + [row]
     write_table(history, rows, TRIAL)
-    print(_progress(row, rows), flush=True)
+    print(_progress(row, rows, fixed.design.target), flush=True)
 
 
-def _progress(row: dict, rows: list[dict]) -> str:
+def _progress(row: dict, rows: list[dict], target: Target) -> str:
     """One line for the person who watches."""
-    found = f"val MAE {row['val_mae']:.2f} °C" if row["val_mae"] is not None else row["status"]
+    found = f"val MAE {target.amount(f'{mae:.2f}')}" if (mae := row["val_mae"]) is not None else row["status"]
     best = rows[row["incumbent"]]["val_mae"] if row["incumbent"] is not None else None
-    so_far = f"incumbent {best:.2f} °C (trial {row['incumbent']})" if best is not None else "no incumbent yet"
+    so_far = "no incumbent yet"
+    if best is not None:
+        so_far = f"incumbent {target.amount(f'{best:.2f}')} (trial {row['incumbent']})"
     return f"{row['strategy']} t{row['trajectory']} trial {row['iteration']}: {found}, {row['decision']}; {so_far}"
 
 

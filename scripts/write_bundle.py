@@ -48,7 +48,7 @@ def write_bundle(
         bundle=bundle,
         card=card,
     )
-    print(f"{bundle}: {chosen.candidate}, MAE {chosen.select_mae:.2f} °C on select, {len(chosen.seeds)} fresh seeds")
+    print(f"{bundle}: {chosen.candidate}, MAE {chosen.select_mae:.2f} on select, {len(chosen.seeds)} fresh seeds")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""tmelt: which way of searching finds the best predictor of protein melting temperature?"""
+"""tmelt: which way of searching finds the best predictor of a property of proteins, such as melting temperature?"""
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "read_studies", "read_study"]

@@ -35,12 +35,12 @@ def predict(
     threads: int | None = None,
     seconds: float = 3600.0,
 ) -> None:
-    """Predict the melting temperatures of new proteins with a study's bundle.
+    """Predict the study's target, such as the melting temperature, of new proteins with a study's bundle.
 
-    Writes one row per protein, in the order of the file: protein_id, length, tm (°C, mean over the bundle's seeds),
-    seed_sd (spread over them), low and high (the interval that validation errors calibrated), level, warning. An entry
-    that cannot be predicted has a row without tm and the reason in `warning`. A protein's name is the first word of its
-    header, or the whole header where several share that word.
+    Writes one row per protein, in the order of the file: protein_id, length, tm or the target's name (mean over the
+    bundle's seeds, in the target's unit), seed_sd (spread over them), low and high (the interval that validation errors
+    calibrated), level, warning. An entry that cannot be predicted has a row without a value and the reason in
+    `warning`. A protein's name is the first word of its header, or the whole header where several share that word.
 
     Args:
         fasta: FASTA file with the proteins; or a .csv, .tsv or .parquet table with columns protein_id and sequence
@@ -99,19 +99,16 @@ def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None
 
     Args:
         config: the study's config file
-        sd: standard deviation in °C between the winners of one strategy's searches; the default is an assumption, the
-            table `power` of a finished study has the observed one
-        seed_sd: standard deviation in °C between training seeds; by default near that of the default study's baseline
+        sd: standard deviation in the target's unit between the winners of one strategy's searches; the default is
+            an assumption, the table `power` of a finished study has the observed one
+        seed_sd: the same between training seeds; by default near that of the default study's baseline
         proteins: test proteins, where the config does not say how many there are
     """
     from tmelt.config import load_config
-    from tmelt.evidence.design_power import SEARCH_SD, SEED_SD, assumed_noise, statements
+    from tmelt.evidence.design_power import assumed_noise, statements
 
     parsed = load_config(config)
-    noise = assumed_noise(
-        parsed, SEARCH_SD if sd is None else sd, SEED_SD if seed_sd is None else seed_sd, proteins=proteins
-    )
-    print("\n".join(statements(parsed, noise)))
+    print("\n".join(statements(parsed, assumed_noise(parsed, sd, seed_sd, proteins=proteins))))
 
 
 def verify(

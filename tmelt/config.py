@@ -14,6 +14,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tmelt.errors import InputError, first_complaint
+from tmelt.group import Group
+from tmelt.target import Target
 
 NAME = r"^[a-z][a-z0-9_]*$"
 # Names that no strategy may have: folders of a study beside those of its strategies, and trial 0 in tables and figures.
@@ -47,20 +49,84 @@ class Columns(Part):
 
     protein_id: str | None = "protein_id"
     sequence: str | None = Field("sequence", description="null when `fasta` holds the sequences")
-    tm: str = "tm"
-    organism: str | None = "organism"
+    tm: str = Field("tm", description="the labels, whatever the target; the same as `target.column`")
+    organism: str | None = Field("organism", description="the groups, whatever they are; the same as `group.column`")
     split: str | None = "split"
     validation: str | None = Field("validation", description="True for proteins of train that are for validation")
     mutation: str | None = Field("mutation", description="such as A123G; it is applied to the sequence, and checked")
 
 
+# A unit outside these bounds would be lost in rounding (scores have hundredths of it), or would itself be lost in noise
+# that the harness takes for equal.
+LEAST_WIDTH, LARGEST_WIDTH = 10.0, 250.0
+
+
+class TargetSettings(Part):
+    """The property that is predicted; by default the melting temperature in °C.
+
+    Scores have hundredths of the unit: choose one in which labels spread over whole numbers, such as % for a share.
+    """
+
+    column: str | None = Field(None, min_length=1, description="of the table; the same as `columns.tm`")
+    name: str = Field(Target.name, pattern=r"^[^\W\d_][\w (),./+-]{0,59}$", description="as it stands in sentences")
+    symbol: str | None = Field(
+        None, pattern=r"^[^\W\d_][\w (),./+-]{0,19}$", description="short, for axes; null: Tm, or the name"
+    )
+    unit: str = Field(Target.unit, pattern=r"^[\w %‰°/·.,^*⁰¹²³⁴⁵⁶⁷⁸⁹⁻()+-]{0,20}$", description="may be empty")
+    higher_is: str | None = Field(
+        None,
+        pattern=r"^[\w ,-]{1,60}$",
+        description="what a higher value means (more soluble), for prompts and the card",
+    )
+    plausible: tuple[float, float] = Field(
+        (10.0, 120.0), description="least and largest value; others are dropped as absurd, and reported"
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> "TargetSettings":
+        low, high = self.plausible
+        if not low < high:
+            raise ValueError(f"plausible: {low:g} is not below {high:g}")
+        if not LEAST_WIDTH <= high - low <= LARGEST_WIDTH:
+            raise ValueError(
+                f"plausible: {low:g} to {high:g} is a range of {high - low:g}; expected {LEAST_WIDTH:g} to "
+                f"{LARGEST_WIDTH:g}, because scores have hundredths: use another unit, such as % for a share of 1"
+            )
+        if not self.record.is_tm:
+            for key in ("column", "unit", "plausible"):
+                if key not in self.model_fields_set:
+                    raise ValueError(f"{key}: needed for another property than the melting temperature in °C")
+        return self
+
+    @property
+    def record(self) -> Target:
+        """As every part of a study reads it."""
+        symbol = self.symbol or (Target.symbol if self.name == Target.name else self.name)
+        return Target(self.name, symbol, self.unit, self.higher_is, self.plausible)
+
+
+class GroupSettings(Part):
+    """What proteins are grouped by: predictions are ranked within groups, and each may be left out of training."""
+
+    column: str | None = Field(None, min_length=1, description="of the table; the same as `columns.organism`")
+    name: str = Field(Group.name, pattern=r"^[^\W\d_][\w -]{0,39}$", description="of one group, such as `family`")
+    plural: str | None = Field(
+        None, pattern=r"^[^\W\d_][\w -]{0,39}$", description="of several; null: the name with an s"
+    )
+
+    @property
+    def record(self) -> Group:
+        """As every part of a study reads it."""
+        return Group(self.name, self.plural or f"{self.name}s")
+
+
 class Labels(Part):
-    """What is done with a melting temperature that is not one number; every such row is counted and listed."""
+    """What is done with a label that is not one number; every such row is counted and listed."""
 
     uncertain: Literal["value", "drop", "stop"] = Field("value", description="`52.3 ± 0.4`, `44.3 (1.0)`, `~55`")
     ranged: Literal["midpoint", "drop", "stop"] = Field("midpoint", description="`55-57`")
     # Beyond the difference of two experiments on one protein (1 to 4 °C) a midpoint is not a measurement.
-    range_max: float = Field(5.0, gt=0, description="°C; a wider range is dropped")
+    range_max: float = Field(5.0, gt=0, description="in the target's unit; a wider range is dropped")
     censored: Literal["drop", "bound", "stop"] = Field("drop", description="`> 95`: drop it, or take 95")
     mismatched: Literal["stop", "drop"] = Field("stop", description="a mutation that does not fit the wild type")
 
@@ -73,17 +139,18 @@ AuditCheck = Literal[
 class Audit(Part):
     """When the labels of a table stop a study, or give a caution on its page (tmelt.proteins.audit).
 
-    A share is one of proteins unless it says otherwise.
+    A share is one of proteins unless it says otherwise. Standard deviations are in the target's unit; their defaults
+    are those of melting temperatures in °C, and for another target in proportion to its plausible range.
     """
 
     # The noisiest of the experiments behind the Meltome Atlas: standard deviations were 1.2 to 4.3 °C.
-    noise_sd: float = Field(4.3, gt=0, description="°C, of repeats of one sequence; beyond it they disagree")
+    noise_sd: float = Field(4.3, gt=0, description="of repeats of one sequence; beyond it they disagree")
     # Of repeats with this noise 1 % disagree; a tenth is another cause: mutants, mixed conditions, mixed units.
     repeats_stop: float = Field(0.1, ge=0, le=1, description="share of repeated proteins that disagree")
     # Within one organism proteins have a standard deviation of 3.0 to 5.8 °C; good experiments repeat to 1 °C.
-    spread_stop: float = Field(1.0, ge=0, description="°C, standard deviation of all labels")
+    spread_stop: float = Field(1.0, ge=0, description="standard deviation of all labels")
     spread_caution: float = Field(2.0, ge=0, description="the same")
-    organism_spread_stop: float = Field(0.5, ge=0, description="°C, of labels within organisms: growth temperatures?")
+    organism_spread_stop: float = Field(0.5, ge=0, description="of labels within organisms: growth temperatures?")
     # Fewer values than these are classes or points of a curve, not measurements.
     values_stop: int = Field(2, ge=0, description="different labels, among 20 proteins or more")
     values_caution: int = Field(10, ge=0, description="the same")
@@ -96,11 +163,14 @@ class Audit(Part):
     # Of natural proteins hardly 1 % have the most frequent length.
     lengths_caution: float = Field(0.2, ge=0, le=1, description="share with the most frequent length")
     cut_caution: float = Field(0.03, ge=0, le=1, description="share with exactly the largest length")
-    ph_caution: float = Field(1.0, ge=0, description="range of pH among the rows; Tm moves by several °C per unit")
+    ph_caution: float = Field(1.0, ge=0, description="range of pH among the rows, on which labels depend")
     # By the clusters of this project; a split made by mmseqs2 at 30 % identity has 4 % of such pairs.
     leak_caution: float = Field(0.1, ge=0, le=1, description="share of val and test with a homologue in train")
     leak_stop: float = Field(0.5, ge=0, le=1, description="the same; only for a split that the table gives")
     accept: tuple[AuditCheck, ...] = Field((), description="checks that give a caution where they would stop")
+
+
+IN_UNITS = ("noise_sd", "spread_stop", "spread_caution", "organism_spread_stop")  # of Audit, in the target's unit
 
 
 def is_range(allowed: Any) -> bool:
@@ -117,14 +187,34 @@ TABLE_KEYS = ("labels", "where", "audit")
 TABLE_COLUMNS = ("validation", "mutation")
 
 
+def _with_scaled_defaults(raw: dict[str, Any]) -> dict[str, Any]:
+    """The raw `data` part of another target than Tm with defaults in proportion to the target's plausible range."""
+    try:
+        target = TargetSettings.model_validate(raw.get("target") or {}).record
+    except ValidationError:
+        return raw  # the field itself says what is wrong
+    if target.is_tm:
+        return raw
+    scaled = {}
+    for key, part, names in (("audit", Audit, IN_UNITS), ("labels", Labels, ("range_max",))):
+        told = raw.get(key) or {}
+        if isinstance(told, dict):
+            scaled[key] = {
+                name: float(f"{part.model_fields[name].default * target.scale:.3g}") for name in names
+            } | told
+    return {**raw, **scaled}
+
+
 class Data(Part):
-    """Where proteins and melting temperatures come from, and how they are cleaned and split."""
+    """Where proteins and labels come from, and how they are cleaned and split."""
 
     name: str = Field(pattern=NAME, description="folder name under results/data/")
     source: str = Field(
         "synthetic", description="`synthetic`, or the path of a CSV, TSV or Parquet table, or FASTA with labels"
     )
     fasta: str | None = Field(None, description="FASTA with the sequences, joined on protein_id")
+    target: TargetSettings = TargetSettings()
+    group: GroupSettings | None = Field(GroupSettings(), description="null: the proteins have no groups")
     columns: Columns = Columns()
     labels: Labels = Labels()
     where: dict[str, Any] = Field(
@@ -150,14 +240,48 @@ class Data(Part):
     )
     length_min: int = Field(20, ge=1)
     length_max: int = Field(5000, ge=10, description="longer proteins are dropped, and reported")
-    tm_min: float = Field(10.0, description="°C; a lower one is dropped as absurd, and reported")
-    tm_max: float = Field(120.0, description="°C; a higher one is dropped as absurd, and reported")
     subset: int | None = Field(None, ge=60, description="a random part of this many proteins, for quick runs")
     shuffle_labels: bool = Field(
         False,
-        description="impossible study, a control: melting temperatures change places within each split, so that nothing"
+        description="impossible study, a control: labels change places within each split, so that nothing"
         " can be learnt from a sequence",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _columns_of_labels_and_groups(cls, raw: Any) -> Any:
+        """One place for the columns of labels and groups, `columns`, and one for the bounds of labels."""
+        for key in ("tm_min", "tm_max"):
+            if isinstance(raw, dict) and key in raw:
+                raise ValueError(f"{key}: is no key any more; write target: {{plausible: [lowest, highest]}}")
+        if not isinstance(raw, dict) or not isinstance(columns := raw.get("columns") or {}, dict):
+            return raw
+        for part, key in (("target", "tm"), ("group", "organism")):
+            told = raw.get(part)
+            name = told.get("column") if isinstance(told, dict) else None
+            if part == "group" and part in raw and told is None:
+                columns = {**columns, key: None}
+            if not isinstance(name, str):
+                continue
+            if columns.get(key, name) != name:
+                raise ValueError(
+                    f"columns.{key}: {columns[key]!r}, but {part}.column is {name!r}; leave one of them out"
+                )
+            columns = {**columns, key: name}
+        return _with_scaled_defaults({**raw, "columns": columns} if columns else raw)
+
+    @property
+    def groups(self) -> Group:
+        """What the proteins are grouped by."""
+        return (self.group or GroupSettings()).record
+
+    def column_key(self, key: str) -> str:
+        """The config's key that names a column, for messages."""
+        if key == "tm" and self.target.column is not None:
+            return "design.data.target.column"
+        if key == "organism" and self.group is not None and self.group.column is not None:
+            return "design.data.group.column"
+        return f"design.data.columns.{key}"
 
     @model_validator(mode="after")
     def _sound(self) -> "Data":
@@ -165,8 +289,6 @@ class Data(Part):
             raise ValueError(f"split_fractions: {list(self.split_fractions)}: three positive numbers that sum to 1")
         if self.length_min > self.length_max:
             raise ValueError(f"length_min {self.length_min} is above length_max {self.length_max}")
-        if not self.tm_min < self.tm_max:
-            raise ValueError(f"tm_min {self.tm_min} is not below tm_max {self.tm_max}")
         for name, allowed in self.where.items():
             values = allowed if isinstance(allowed, list) else [allowed]
             if not values or not all(isinstance(value, str | int | float) for value in values):
@@ -175,6 +297,10 @@ class Data(Part):
                 raise ValueError(f"where.{name}: {allowed}: the first number is above the second")
         if self.source == "synthetic" and self.where:
             raise ValueError("where: the synthetic source has no such columns; set source to your table")
+        if self.source == "synthetic" and not self.target.record.is_tm:
+            raise ValueError("target: the synthetic source makes melting temperatures; set source to your table")
+        if self.source == "synthetic" and not self.groups.is_organism:
+            raise ValueError("group: the synthetic source makes organisms; set source to your table")
         if self.source == "synthetic" and self.fasta:
             raise ValueError("fasta: the synthetic source makes its own sequences; set source to your table")
         return self
@@ -250,7 +376,8 @@ class Decision(Part):
     seed_sd: float = Field(
         0.5,
         ge=0,
-        description="standard deviation between training seeds in °C, assumed while no trial of the search has two",
+        description="standard deviation between training seeds in the target's unit, assumed while no trial of the"
+        " search has two",
     )
 
 
@@ -391,7 +518,7 @@ class Hypothesis(Part):
     a: str = Field(description="a strategy")
     b: str = Field(description="another strategy, or `baseline`")
     metric: Literal["test_mae"] = Field("test_mae", description="of the searches' winners on fresh seeds")
-    effect: float = Field(gt=0, description="smallest difference of interest in °C, two-sided")
+    effect: float = Field(gt=0, description="smallest difference of interest in the target's unit, two-sided")
     searches: int = Field(ge=1, description="planned searches of each strategy of the contrast")
     looks: tuple[int, ...] = Field(
         (), description="searches at each planned look at test, the last equal to `searches`; by default one look"

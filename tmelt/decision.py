@@ -11,7 +11,7 @@ from tmelt.errors import InputError
 from tmelt.families import Families
 from tmelt.history import History
 
-TOLERANCE = 1e-9  # °C; two means of hundredths that differ by less are the same number
+TOLERANCE = 1e-9  # target units; two means of hundredths that differ by less are the same number
 SIZE_DIGITS = 2  # MB; smaller differences between checkpoints are packaging, not a simpler model
 
 
@@ -22,7 +22,7 @@ class Rule:
     Attributes:
         z: standard errors that count as a difference, as of a normal distribution; few degrees of freedom are
             accounted for by `quantile`.
-        seed_sd: standard deviation between training seeds in °C that is assumed as long as no trial has two seeds.
+        seed_sd: standard deviation between training seeds that is assumed as long as no trial has two seeds.
     """
 
     z: float
@@ -34,7 +34,7 @@ class Validation:
     """Validation errors of one search by protein. They stay with the harness: no row of the history holds any.
 
     Attributes:
-        errors: (iteration, training seeds) → (seeds, proteins) absolute errors in °C of that trial's runs.
+        errors: (iteration, training seeds) → (seeds, proteins) absolute errors in target units of that trial's runs.
         families: of the proteins.
     """
 
@@ -48,8 +48,8 @@ class Decision(NamedTuple):
     Attributes:
         decision: baseline, keep, inconclusive or discard.
         incumbent: the incumbent after the trial, or None.
-        difference: mean validation MAE minus that of the incumbent before, in °C; None where nothing was compared.
-        margin: what a difference has to exceed, in °C; None where nothing was compared.
+        difference: mean validation MAE minus that of the incumbent before; None where nothing was compared.
+        margin: what a difference has to exceed, in target units; None where nothing was compared.
     """
 
     decision: str
@@ -132,7 +132,7 @@ def quantile(z: float, freedom: float) -> float:
 
 
 def seed_noise(rows: Sequence[Mapping[str, Any]]) -> float:
-    """The typical standard deviation in °C between training seeds of one candidate; 0 where it cannot be known.
+    """The typical standard deviation between training seeds of one candidate; 0 where it cannot be known.
 
     Pooled over all successful trials whose seeds differ; what does not depend on the seed has no noise and says nothing
     about that of others. Trial i has the variance v_i over its seeds, with
@@ -141,7 +141,7 @@ def seed_noise(rows: Sequence[Mapping[str, Any]]) -> float:
 
         s² = median over i, weighted by f_i, of v_i / m(f_i).
 
-    The median and not the mean: a search meets candidates that all but diverge, and one whose seeds lie 10 °C apart
+    The median and not the mean: a search meets candidates that all but diverge, and one whose seeds lie 10 units apart
     would, in a mean of variances, make every later difference look like noise.
     """
     variances = []
@@ -197,7 +197,7 @@ def _common_seeds(row: Mapping[str, Any], other: Mapping[str, Any]) -> list[int]
 
 
 def _difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """Mean of `row` minus mean of `other` in °C over their common training seeds."""
+    """Mean of `row` minus mean of `other` in target units over their common training seeds."""
     common = _common_seeds(row, other)
     ours, theirs = (dict(zip(each["seeds"], each["val_mae_by_seed"], strict=True)) for each in (row, other))
     return (math.fsum(ours[seed] for seed in common) - math.fsum(theirs[seed] for seed in common)) / len(common)
@@ -206,10 +206,10 @@ def _difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> float:
 def _margin(
     row: Mapping[str, Any], other: Mapping[str, Any], noise: tuple[float, float], z: float, validation: Validation
 ) -> float:
-    """What `_difference` has to exceed, in °C.
+    """What `_difference` has to exceed, in target units.
 
     Args:
-        noise: (standard deviation between training seeds in °C, its degrees of freedom).
+        noise: (standard deviation between training seeds in target units, its degrees of freedom).
     """
     common = _common_seeds(row, other)
     sides = [validation.errors(each["iteration"], common) for each in (row, other)]  # (seeds, proteins) each

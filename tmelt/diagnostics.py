@@ -17,25 +17,29 @@ import numpy as np
 import polars as pl
 
 from tmelt.schema import CURVE, PREDICTIONS, PROTEINS, read_run_table, read_table
+from tmelt.target import TM
 
 CURVE_POINTS = 8
 GROUPS_MAX = 8  # the largest groups; the others are counted together
-BANDS = 4  # of Tm, and of length: of equal numbers of proteins
+BANDS = 4  # of labels, and of length: of equal numbers of proteins
 WORST = 5
-# °C; larger errors count as this one. Predict chooses its errors on stop, and would have a channel in their digits.
+# units; larger errors count as this one. Predict chooses its errors on stop, and would have a channel in their digits.
 LARGEST_ERROR = 100.0
 
 
-def diagnostics_of(runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], proteins: Path) -> dict[str, Any]:
+def diagnostics_of(
+    runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], proteins: Path, unit: str = TM.unit
+) -> dict[str, Any]:
     """The diagnostics of one trial, as JSON.
 
     Args:
         runs: the folder of each seed.
         tried: the row of each of them (tmelt.schema.RUN).
         proteins: proteins.parquet.
+        unit: of the target.
 
     Returns:
-        `epochs` and `best_epoch` (means), `curve` (pairs of epoch and stop MAE in °C, at most CURVE_POINTS),
+        `epochs` and `best_epoch` (means), `curve` (pairs of epoch and stop MAE in target units, at most CURVE_POINTS),
         `predict_s` (sum), `reports` (mean by name) and `stop_errors` (see `stop_errors`), each only where known.
     """
     curves = [read_table(folder / "curve.parquet", CURVE) for folder in runs]
@@ -51,13 +55,13 @@ def diagnostics_of(runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], pro
         "curve": short_curve(points),
         "predict_s": round(math.fsum(predicted), 2) if predicted else None,
         "reports": mean_reports([json.loads(run["reports"]) for run in tried if run["reports"]]),
-        "stop_errors": _stop_errors(runs, tried, proteins),
+        "stop_errors": _stop_errors(runs, tried, proteins, unit),
     }
     return {name: value for name, value in found.items() if value not in (None, [], {})}
 
 
 def short_curve(curves: Sequence[Sequence[tuple[int, float]]], points: int = CURVE_POINTS) -> list[list[float]]:
-    """Mean over seeds of the stop MAE at evenly spaced epochs, first and last among them; pairs of epoch and °C."""
+    """Mean over seeds of the stop MAE at evenly spaced epochs, first and last among them; pairs of epoch and units."""
     by_epoch: dict[int, list[float]] = {}
     for curve in curves:
         for epoch, mae in curve:
@@ -79,7 +83,9 @@ def _mean(values: Sequence[float]) -> float | None:
     return round(statistics.fmean(values), 1) if values else None
 
 
-def _stop_errors(runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], proteins: Path) -> dict[str, Any] | None:
+def _stop_errors(
+    runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], proteins: Path, unit: str
+) -> dict[str, Any] | None:
     """Errors on stop over the seeds of a trial; None unless all its runs ended ok and predicted stop."""
     if not runs or any(run["status"] != "ok" for run in tried):
         return None
@@ -91,21 +97,21 @@ def _stop_errors(runs: Sequence[Path], tried: Sequence[Mapping[str, Any]], prote
         if len(joined) != len(known) or joined["prediction"].null_count():
             return None
         predicted.append(joined["prediction"].to_numpy())
-    return stop_errors(known, np.stack(predicted)) if len(known) else None
+    return stop_errors(known, np.stack(predicted), unit) if len(known) else None
 
 
-def stop_errors(known: pl.DataFrame, predictions: np.ndarray) -> dict[str, Any]:
-    """Errors on the early-stopping proteins, in °C.
+def stop_errors(known: pl.DataFrame, predictions: np.ndarray, unit: str = TM.unit) -> dict[str, Any]:
+    """Errors on the early-stopping proteins, in target units.
 
     Args:
         known: protein_id, sequence, organism and tm of n proteins.
-        predictions: (seeds, n) in °C.
+        predictions: (seeds, n) in target units.
 
     Returns:
         `mae` and `bias` (prediction minus measured); `groups`, `tm` and `length`: rows of name, proteins, MAE and bias;
-        `calibration`: slope of measured on predicted Tm (1 is calibrated; below 1 predictions spread too far) and the
-        standard deviations of both; `worst`: rows of protein, group, residues, tm and error, each error in whole
-        degrees.
+        `calibration`: slope of measured on predicted labels (1 is calibrated; below 1 predictions spread too far) and
+        the standard deviations of both; `worst`: rows of protein, group, residues, tm and error, each error in whole
+        units.
     """
     tm = known["tm"].to_numpy()
     predictions = np.clip(predictions, tm - LARGEST_ERROR, tm + LARGEST_ERROR)
@@ -135,7 +141,7 @@ def stop_errors(known: pl.DataFrame, predictions: np.ndarray) -> dict[str, Any]:
         "mae": round(float(absolute.mean()), 2),
         "bias": round(float(signed.mean()), 2),
         "groups": by_group if len(ranked) > 1 else [],
-        "tm": [row(*band) for band in _bands(tm, "°C")],
+        "tm": [row(*band) for band in _bands(tm, unit)],
         "length": [row(*band) for band in _bands(lengths, "residues")],
         "calibration": {
             "slope": round(float(np.cov(mean, tm, bias=True)[0, 1] / spread), 2) if spread > 1e-9 else None,
@@ -163,5 +169,5 @@ def _bands(values: np.ndarray, unit: str) -> list[tuple[str, np.ndarray]]:
         last = place == len(edges) - 2
         members = (values >= low) & ((values <= high) if last else (values < high))
         if members.any():
-            bands.append((f"{low:.0f} to {high:.0f} {unit}", members))
-    return bands or [(f"{values[0]:.0f} {unit}", np.ones(len(values), bool))]
+            bands.append((f"{low:.0f} to {high:.0f} {unit}".rstrip(), members))
+    return bands or [(f"{values[0]:.0f} {unit}".rstrip(), np.ones(len(values), bool))]

@@ -32,7 +32,7 @@ class Proposal:
     parent: int | None = None
     rationale: str = ""  # why, in the proposer's words
     hypothesis: str = ""  # what should happen
-    expected_effect: float | None = None  # expected change of val MAE in °C; negative is better
+    expected_effect: float | None = None  # expected change of val MAE in target units; negative is better
     subspace: Mapping[str, Any] | None = None  # hybrids: the ranges in force, as Space.with_changes takes them
     declared_knobs: Sequence[Mapping[str, Any]] = ()  # knobs that the script declares itself, as Space.table rows
     state: Sequence[Note] = ()  # what later proposals of the search want to find again

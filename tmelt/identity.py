@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from tmelt.errors import InputError
 from tmelt.files import sha256_file, sha256_json, sha256_text
+from tmelt.group import ORGANISMS
 from tmelt.knobs import space_of_config
+from tmelt.records import to_json
+from tmelt.target import TM
 
 if TYPE_CHECKING:  # pydantic: a tenth of a second that scoring a trial does not need
     from tmelt.config import Backbone, Config, Data
@@ -46,6 +49,9 @@ def dataset_id(data: "Data") -> str:
 
     described = data.model_dump(mode="json")
     described.pop("name")
+    for key in ("target", "group"):
+        if getattr(data, key) == type(data).model_fields[key].default:
+            described.pop(key)
     sources = {} if data.source == "synthetic" else {"source": data.source}
     if data.fasta:
         sources["fasta"] = data.fasta
@@ -120,7 +126,8 @@ def design_of(config: "Config") -> dict[str, Any]:
     from tmelt.baseline import with_baseline
 
     design = config.design.model_dump(mode="json")
-    space = with_baseline(space_of_config(config.design.space), config.design.baseline)
+    target, group = config.design.data.target.record, config.design.data.groups
+    space = with_baseline(space_of_config(config.design.space).for_target(target), config.design.baseline)
     return {
         "dataset": dataset_id(config.design.data),
         "backbone": backbone_id(config.design.backbone, config.runtime.embed_tokens, config.design.device),
@@ -134,6 +141,8 @@ def design_of(config: "Config") -> dict[str, Any]:
         "threads": config.runtime.threads,
         "baseline": design["baseline"],
         "knobs": space.table(),
+        **({} if target == TM else {"target": to_json(target)}),
+        **({} if group == ORGANISMS else {"group": to_json(group)}),
         "code": {name: code_sha256(PACKAGE / name) for name in SCORING_CODE},
     }
 

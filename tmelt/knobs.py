@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tmelt.errors import InputError
+from tmelt.target import TM, Target
 
 Value = int | float | str | bool
 KINDS = ("int", "float", "choice")
@@ -131,6 +132,7 @@ def _choice(name: str, default: Value, meaning: str, *choices: Value, **rest: An
     return Knob(name, "choice", default, meaning, choices=choices, **rest)
 
 
+_SCALING = "scale of {label} during training: by mean and sd, by median and IQR, or {unit}"
 _ADAM = ("optimiser", ("adamw", "adam"))
 
 
@@ -179,12 +181,12 @@ KNOBS: tuple[Knob, ...] = (
     *_about("objective",
         _choice("loss", "mse", "training loss", "mse", "huber", "mae"),
         Knob("huber_delta", "float", 3.0, "where the Huber loss turns from square to linear", 0.5, 15.0, log=True,
-             unit="°C", when=("loss", ("huber",))),
+             unit=TM.unit, when=("loss", ("huber",))),
         # `none` needs a long budget or a high learning rate: the output starts 50 °C below the labels. In the ten
         # epochs of the default study it lost to `standard` in 11 of 12 random configurations, in 8 of them by more
         # than 20 °C, and trial 0 with it has 48.2 instead of 7.8 °C. So the small studies leave it out; at full
         # scale all arms may try it.
-        _choice("target_scaling", "standard", "scale of tm during training: by mean and sd, by median and IQR, or °C",
+        _choice("target_scaling", "standard", _SCALING.format(label=TM.key, unit=TM.unit),
                 "standard", "robust", "none"),
     ),
 )  # fmt: skip
@@ -217,6 +219,18 @@ class Space:
             return self._by_name[name]
         except KeyError:
             raise KnobError(f"{name}: no such knob; there are {', '.join(self._by_name)}") from None
+
+    def for_target(self, target: Target) -> "Space":
+        """The same knobs in the words of a study's target; they are declared in those of melting temperatures."""
+        scaling = _SCALING.format(label=target.key, unit=target.unit or "not at all")
+        return Space(
+            replace(
+                knob,
+                unit=target.unit if knob.unit == TM.unit else knob.unit,
+                meaning=scaling if knob.name == "target_scaling" else knob.meaning,
+            )
+            for knob in self.knobs
+        )
 
     def defaults(self) -> dict[str, Value]:
         """The active knobs at their defaults: trial 0."""

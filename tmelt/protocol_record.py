@@ -10,9 +10,11 @@ from tmelt.decision import Rule
 from tmelt.embed.record import EmbeddingRecord
 from tmelt.errors import InputError
 from tmelt.files import sha256_json, write_json
+from tmelt.group import ORGANISMS, Group
 from tmelt.knobs import KnobError, Space, knobs_from_table
 from tmelt.proteins.record import DataRecord
 from tmelt.records import read_record, to_json
+from tmelt.target import TM, Target
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class StudyDesign:
         baseline: `published`, `remedied`, or the faults that were planted in trial 0.
         knobs: rows of Space.table.
         code: hash of each file of the scoring code.
+        target: what is predicted; left out in the file for the melting temperature.
+        group: what proteins are grouped by; left out in the file for organisms.
+        group: what proteins are grouped by; left out in the file for organisms.
     """
 
     dataset: str
@@ -42,6 +47,8 @@ class StudyDesign:
     baseline: str | Mapping[str, int]
     knobs: tuple[Mapping[str, Any], ...]
     code: Mapping[str, str]
+    target: Target = TM
+    group: Group = ORGANISMS
 
     @cached_property
     def space(self) -> Space:
@@ -60,7 +67,7 @@ class RegisteredHypothesis:
     a: str
     b: str
     metric: str
-    effect: float  # smallest difference of interest in °C
+    effect: float  # smallest difference of interest, in the target's unit
     searches: int  # planned, of each side
     looks: tuple[int, ...]  # searches at each planned look
 

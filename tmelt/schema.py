@@ -30,12 +30,12 @@ PROTEINS = pa.schema([
     column("sequence", S, "amino acids, one letter each; X where masked"),
     column("organism", S, "organism, or null"),
     column("split", S, "fit, stop, val, select or test"),
-    column("tm", F, "melting temperature in °C; null for val, select and test"),
+    column("tm", F, "label in target units; null for val, select and test"),
 ])  # fmt: skip
 
 LABELS = pa.schema([
     column("protein_id", S, "name of the protein"),
-    column("tm", F, "melting temperature in °C"),
+    column("tm", F, "label in target units"),
     column("family", S, "cluster of homologous sequences, over which errors are not independent"),
 ])  # fmt: skip
 
@@ -51,7 +51,7 @@ CLEANING_ROWS = pa.schema([
     column("protein_id", S, "name of the protein"),
     column("row", N, "line of the text file, or row of the Parquet file, counted from 1"),
     column("what", S, "the step that touched it, as in cleaning.parquet"),
-    column("before", S, "as it stood; melting temperatures of val, select and test stay in the vault"),
+    column("before", S, "as it stood; labels of val, select and test stay in the vault"),
     column("after", S, "as it is used, or `dropped`"),
 ])  # fmt: skip
 
@@ -88,8 +88,8 @@ RUN = pa.schema([
     column("seed", N, "training seed"),
     column("status", S, "ok, crash, timeout, oom, disk, invalid or tamper; refused or stopped: it was not run"),
     column("reason", S, "one word from the harness's closed list, or null"),
-    column("fit_mae", F, "MAE in °C on decoys from fit, measured by the harness"),
-    column("stop_mae", F, "MAE in °C on stop, measured by the harness"),
+    column("fit_mae", F, "MAE in target units on decoys from fit, measured by the harness"),
+    column("stop_mae", F, "MAE in target units on stop, measured by the harness"),
     column("parameter_count", N, "trainable parameters, as the candidate reports them"),
     column("checkpoint_mb", F, "size of the checkpoint, measured"),
     column("epochs", N, "epochs trained, as the candidate reports them"),
@@ -109,7 +109,7 @@ RUN = pa.schema([
 CURVE = pa.schema([
     column("epoch", N, "passes over fit so far"),
     column("fit_loss", F, "training loss, as the candidate reports it"),
-    column("stop_mae", F, "MAE in °C on stop, as the candidate reports it"),
+    column("stop_mae", F, "MAE in target units on stop, as the candidate reports it"),
     column("learning_rate", F, "learning rate, as the candidate reports it"),
     column("reports", S, "numbers passed to task.report since the epoch before, as JSON; or null"),
 ])  # fmt: skip
@@ -117,7 +117,7 @@ CURVE = pa.schema([
 PREDICTIONS = pa.schema([
     column("protein_id", S, "name of the protein"),
     column("split", S, "val, select or test; or stop, whose labels candidates are given"),
-    column("prediction", F, "predicted tm in °C"),
+    column("prediction", F, "predicted label in target units"),
 ])  # fmt: skip
 
 TRIAL = pa.schema([
@@ -133,17 +133,17 @@ TRIAL = pa.schema([
     column("knobs", S, "active knobs as JSON"),
     column("proposal", S, "the rest of the proposal as JSON: rationale, hypothesis, subspace, state, …"),
     column("seeds", pa.list_(N), "training seeds"),
-    column("val_mae_by_seed", pa.list_(F), "validation MAE in °C per seed, rounded to 0.01"),
-    column("val_mae", F, "mean over seeds of the validation MAE in °C, rounded to 0.01; null unless ok"),
+    column("val_mae_by_seed", pa.list_(F), "validation MAE in target units per seed, rounded to 0.01"),
+    column("val_mae", F, "mean over seeds of the validation MAE in target units, rounded to 0.01; null unless ok"),
     column("val_mae_sd", F, "standard deviation over seeds"),
-    column("fit_mae", F, "mean over seeds of the MAE on fit decoys in °C"),
-    column("stop_mae", F, "mean over seeds of the MAE on stop in °C"),
+    column("fit_mae", F, "mean over seeds of the MAE on fit decoys in target units"),
+    column("stop_mae", F, "mean over seeds of the MAE on stop in target units"),
     column("parameter_count", N, "trainable parameters, as the candidate reports them"),
     column("checkpoint_mb", F, "size of the checkpoint, measured"),
     column("decision", S, "baseline, keep, discard or inconclusive"),
     column("incumbent", N, "iteration of the incumbent after this trial"),
-    column("difference", F, "val MAE minus the incumbent's before, in °C, over common seeds; null if not compared"),
-    column("margin", F, "difference in °C that counts as one: noise of seeds and proteins; null if not compared"),
+    column("difference", F, "val MAE minus the incumbent's before, over common seeds; null if not compared"),
+    column("margin", F, "difference that counts as one: noise of seeds and proteins; null if not compared"),
     column("fit_s", F, "seconds of fit by the budget's clock, sum over seeds"),
     column("cut_by_clock", N, "training seeds whose fit ended for lack of time"),
     column("cpu_s", F, "CPU seconds, sum over seeds"),

@@ -17,6 +17,7 @@ from tmelt.history import History, Proposal, chain_of
 from tmelt.integrity import integrity_of
 from tmelt.notes import notes_to_json
 from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, as_arrow, read_run_table, read_table
+from tmelt.target import TM
 
 # What goes back to a strategy is rounded: fine steps of the validation error would let it feel its way to the labels.
 MAE_DIGITS = 2
@@ -24,7 +25,7 @@ LOG_TAIL = 2000
 
 
 def validation_errors(predictions: Path, labels: pl.DataFrame) -> np.ndarray:
-    """(proteins,) absolute errors in °C over the validation proteins, in the order of `labels`.
+    """(proteins,) absolute errors in target units over the validation proteins, in the order of `labels`.
 
     Raises:
         InputError: the predictions are missing, or are not exactly the validation proteins'.
@@ -70,7 +71,7 @@ def validation_of(search: Path, history: History, labels: Path) -> Validation:
             mae = float(found[-1].mean())
             if seed in known and round(mae, MAE_DIGITS) != known[seed]:
                 raise InputError(
-                    f"{path}: validation MAE {mae:.2f} °C, but trial {iteration} was scored with {known[seed]:.2f};"
+                    f"{path}: validation MAE {mae:.2f}, but trial {iteration} was scored with {known[seed]:.2f};"
                     " restore the file, or delete the trial and what follows"
                 )
         return np.stack(found)
@@ -89,6 +90,7 @@ def score(
     history: History,
     rule: Rule,
     proteins: Path,
+    unit: str = TM.unit,
 ) -> dict[str, Any]:
     """The trial's row (tmelt.schema.TRIAL): mean over seeds of the validation MAE; null, with a status, on failure.
 
@@ -96,6 +98,7 @@ def score(
         runs: the folder of each seed, i{iteration}/s{seed} of the search's folder: the runs of earlier trials are
             looked for beside them.
         proteins: proteins.parquet, which has the labels of stop.
+        unit: of the target.
     """
     tried = [read_table(folder / "run.parquet", RUN).row(0, named=True) for folder in runs]
     truth = read_table(labels, LABELS)
@@ -133,7 +136,7 @@ def score(
             "cpu_s": _sum(run["cpu_s"] for run in tried),
             "device_s": _sum(run["device_s"] for run in tried),
             "memory_mb": max((run["memory_mb"] for run in tried if run["memory_mb"] is not None), default=None),
-            "diagnostics": json.dumps(diagnostics_of(runs, tried, proteins), ensure_ascii=False),
+            "diagnostics": json.dumps(diagnostics_of(runs, tried, proteins, unit), ensure_ascii=False),
         },
     )
 
@@ -159,7 +162,7 @@ def trial_row(
     Args:
         proposal: what was tried.
         rule, validation: as `decide` takes them.
-        seeds, maes: training seeds, and their validation MAE in °C, rounded; none unless all ended ok.
+        seeds, maes: training seeds, and their validation MAE in target units, rounded; none unless all ended ok.
         measured: fit_mae, stop_mae, parameter_count, checkpoint_mb, fit_s, cut_by_clock, cpu_s, device_s,
             memory_mb and, where known, diagnostics.
         reason: the harness's word for why a run failed.

@@ -18,6 +18,7 @@ from tmelt.schema import TRIAL, read_table
 from tmelt.stage import Stages
 from tmelt.strategies.stop import UNUSABLE
 from tmelt.study_lock import Found, find
+from tmelt.target import Target
 
 STOPPED = "stopped"
 RECENT = 30  # finished trials that the estimate of the end rests on
@@ -34,7 +35,7 @@ class Search:
     stopped: str | None  # why it ended before its last iteration
     not_tried: bool  # it ended because replies could not be used: its strategy is in no comparison
     incumbent: int | None
-    val_mae: float | None  # of the incumbent, °C
+    val_mae: float | None  # of the incumbent
     failed_trials: int  # candidates that crashed, ran out of time, …: results, not faults
     integrity: tuple[tuple[str, int], ...]  # labels of its trials but `clean` (tmelt.integrity), and how many have each
     gpu_h: float
@@ -120,7 +121,7 @@ def report(config: Config, results: Path, now: float | None = None) -> str:
     now = time.time() if now is None else now
     searches = study_status(config, results)
     header = ("strategy", "search", "trials", "failed", "incumbent", "GPU h", "CPU h", "LLM $", "begun jobs")
-    rows = [header, *(_row(search) for search in searches)]
+    rows = [header, *(_row(search, config.design.data.target.record) for search in searches)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     done, planned = sum(search.trials for search in searches), sum(search.planned for search in searches)
@@ -166,8 +167,8 @@ def _running(lock: Found | None) -> str:
     return f"not running: the last run ({lock.who}) {lock.how_dead}; start it again to go on"
 
 
-def _row(search: Search) -> tuple[str, ...]:
-    best = "–" if search.val_mae is None else f"{search.val_mae:.2f} °C (i{search.incumbent})"
+def _row(search: Search, target: Target) -> tuple[str, ...]:
+    best = "–" if search.val_mae is None else f"{target.amount(f'{search.val_mae:.2f}')} (i{search.incumbent})"
     return (
         search.strategy,
         f"t{search.trajectory}",

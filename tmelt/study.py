@@ -74,7 +74,7 @@ class Study:
         return Proposal.read(self._trial(strategy, trajectory, iteration))
 
     def predictions(self, strategy: str, trajectory: int, iteration: int, seed: int) -> pl.DataFrame:
-        """One run's predictions in °C (tmelt.schema.PREDICTIONS)."""
+        """One run's predictions in target units (tmelt.schema.PREDICTIONS)."""
         from tmelt.schema import PREDICTIONS, read_table
 
         return read_table(

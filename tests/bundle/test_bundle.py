@@ -16,10 +16,11 @@ import torch
 from tmelt.bundle.archive import ABOUT, CARD, RESIDUALS, SCRIPT, open_bundle, write_archive
 from tmelt.bundle.facts import SYNTHETIC
 from tmelt.bundle.front_matter import without_front_matter
-from tmelt.bundle.predict import PREDICTED, predict_file
+from tmelt.bundle.predict import predict_file, predicted_schema
 from tmelt.errors import InputError
 from tmelt.evidence.conformal import half_width
 from tmelt.schema import HIDDEN, read_table
+from tmelt.target import TM
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 
@@ -75,7 +76,7 @@ def predicted(hidden, bundle, tmp_path_factory):
     """What the command wrote for them, and what it said."""
     output = tmp_path_factory.mktemp("predicted") / "predictions.parquet"
     said = tmelt("predict", hidden, "--bundle", bundle, "--output", output)
-    return read_table(output, PREDICTED), said
+    return read_table(output, predicted_schema(TM)), said
 
 
 def recorded(finished, about):
@@ -183,7 +184,7 @@ def test_chunks_and_companions_change_nothing(finished, bundle, hidden, predicte
     (first, *_, last) = proteins_of(finished, "val", "test").select("protein_id", "sequence").rows()
     some = write_fasta(tmp_path / "some.fasta", [last, ("long", first[1] * 12), first, ("again", first[1])])
     predict_file(some, bundle=bundle, output=tmp_path / "p.parquet", **SETTINGS)
-    found = read_table(tmp_path / "p.parquet", PREDICTED)
+    found = read_table(tmp_path / "p.parquet", predicted_schema(TM))
     assert found["protein_id"].to_list() == [last[0], "long", first[0], "again"]
     before = dict(predicted[0].select("protein_id", "tm").iter_rows())
     assert found["tm"][0] == pytest.approx(before[last[0]], abs=1e-4)
@@ -195,7 +196,7 @@ def test_warnings_stand_beside_the_proteins(finished, bundle, tmp_path):
     (name, sequence) = proteins_of(finished, "fit").select("protein_id", "sequence").row(0)
     file = write_fasta(tmp_path / "a.fasta", [(name, sequence), ("odd", "B" + sequence[1:]), ("blank", "X" * 40)])
     predict_file(file, bundle=bundle, output=tmp_path / "p.parquet", **SETTINGS)
-    known, odd, blank = read_table(tmp_path / "p.parquet", PREDICTED).iter_rows(named=True)
+    known, odd, blank = read_table(tmp_path / "p.parquet", predicted_schema(TM)).iter_rows(named=True)
     assert "in the training set" in known["warning"]
     assert "non-standard residues B read as X" in odd["warning"]
     assert odd["tm"] is not None
@@ -207,7 +208,7 @@ def test_another_level_gives_another_width(bundle, hidden, tmp_path):
     widths = []
     for level in (0.5, 0.8):
         predict_file(hidden, bundle=bundle, output=tmp_path / "p.parquet", **SETTINGS | {"level": level})
-        frame = read_table(tmp_path / "p.parquet", PREDICTED)
+        frame = read_table(tmp_path / "p.parquet", predicted_schema(TM))
         widths.append(frame["high"][0] - frame["low"][0])
     assert widths == pytest.approx(
         [2 * half_width(json.loads(open_bundle(bundle).text(RESIDUALS)), x) for x in (0.5, 0.8)]
@@ -344,7 +345,7 @@ def test_weights_from_a_file_are_asked_for_and_compared(bundle, hidden, predicte
     with pytest.raises(InputError, match=r"--weights: needed: the study took tiny from a file of its own, w\.pt"):
         predict_file(hidden, bundle=trained, output=tmp_path / "p.parquet", **SETTINGS)
     predict_file(hidden, bundle=trained, output=tmp_path / "p.parquet", **SETTINGS | {"weights": tmp_path / "w.pt"})
-    assert read_table(tmp_path / "p.parquet", PREDICTED).equals(predicted[0])
+    assert read_table(tmp_path / "p.parquet", predicted_schema(TM)).equals(predicted[0])
 
 
 def winners_checkpoints(space):

@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 
-from tmelt.evidence.subgroups import POOLED, subgroups
+from tmelt.evidence.subgroups import subgroups
+from tmelt.group import ORGANISMS
 
 
 def errors_by_organism(counts: dict[str, int]) -> dict[str, dict]:
@@ -32,7 +33,7 @@ def errors_by_organism(counts: dict[str, int]) -> dict[str, dict]:
 @pytest.mark.parametrize(
     ("counts", "groups"),
     [
-        ({"a": 9, "z": 1, "b": 3, "c": 8}, {"a": 9, "c": 8, POOLED: 4}),
+        ({"a": 9, "z": 1, "b": 3, "c": 8}, {"a": 9, "c": 8, ORGANISMS.others: 4}),
         ({"a": 9, "b": 3}, {"a": 9, "b": 3}),
         ({"a": 8, "b": 8}, {"a": 8, "b": 8}),
     ],
@@ -45,5 +46,5 @@ def test_small_organisms_are_pooled_at_the_end(counts, groups):
 
 def test_pooled_organisms_have_an_error_and_no_rank_correlation():
     found = errors_by_organism({"a": 9, "b": 4, "c": 5})
-    assert found["a"]["spearman"] == pytest.approx(1) and found[POOLED]["spearman"] is None
-    assert found[POOLED]["mae"] == pytest.approx(sum(range(9, 18)) / 9)
+    assert found["a"]["spearman"] == pytest.approx(1) and found[ORGANISMS.others]["spearman"] is None
+    assert found[ORGANISMS.others]["mae"] == pytest.approx(sum(range(9, 18)) / 9)

@@ -63,7 +63,7 @@ def test_best_so_far_and_spend_are_those_of_the_history(results, config):
     kept = [arrival for arrival in arrivals if arrival.row["decision"] == "keep"]
     assert kept, "the simulated search keeps nothing"
     for arrival in kept:
-        line = arrival_line(arrival)
+        line = arrival_line(arrival, feed.target)
         assert f"trial {arrival.row['iteration']}/{LAST}" in line
         assert f"kept, was {arrival.best_before:.2f}" in line and arrival.row["val_mae"] < arrival.best_before
 
@@ -73,7 +73,7 @@ def test_a_stopped_search_expects_no_more_trials_and_says_why(results, config):
     stop = replace(trials[4], status="stopped", error="the budget of $1\nis \x1b[2J spent", val_mae=None)
     score(results, config, "bo", *range(5), history=[*trials[:4], stop])
     feed = Feed(config, results)
-    line = arrival_line(feed.poll()[-1])
+    line = arrival_line(feed.poll()[-1], feed.target)
     assert "stopped after 4 trials: the budget of $1 is \\x1b[2J spent" in line
     assert feed.left == LAST + 1  # of the other search
 
@@ -83,7 +83,7 @@ def test_a_failed_trial_shows_its_last_words_without_control_characters(results,
     failed = replace(trials[2], status="crash", val_mae=None, error="Traceback\nValueError: \x1b]0;owned\x07 bad")
     score(results, config, "bo", *range(3), history=[*trials[:2], failed])
     feed = Feed(config, results)
-    line = arrival_line(feed.poll()[-1])
+    line = arrival_line(feed.poll()[-1], feed.target)
     assert "crash: ValueError: \\x1b]0;owned\\x07 bad" in line and "\x1b" not in line
 
 

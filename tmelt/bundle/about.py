@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from tmelt.bundle.facts import SYNTHETIC, UNTRAINED
 from tmelt.config import Budget
 from tmelt.errors import InputError, first_complaint
+from tmelt.group import ORGANISMS
 from tmelt.safe_text import one_line
+from tmelt.target import TM
 
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
@@ -60,6 +62,19 @@ class _Harness(_Part):
     budget: _Budget
     sequences: Literal["none", "fit", "all"]
     pool_residues: Count
+
+
+class _Target(_Part):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=60)] = TM.name
+    symbol: Annotated[str, StringConstraints(min_length=1, max_length=60)] = TM.symbol
+    unit: Annotated[str, StringConstraints(max_length=20)] = TM.unit
+    higher_is: Annotated[str, StringConstraints(max_length=60)] | None = None
+    plausible: Annotated[list[Number], Field(min_length=2, max_length=2)] = list(TM.plausible)
+
+
+class _Group(_Part):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=40)] = ORGANISMS.name
+    plural: Annotated[str, StringConstraints(min_length=1, max_length=41)] = ORGANISMS.plural
 
 
 class _Training(_Part):
@@ -164,6 +179,8 @@ class About(_Part):
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 63)]], Field(min_length=1, max_length=1000)]
     backbone: _Backbone
     harness: _Harness
+    target: _Target = _Target()  # bundles of before targets had a name predict the melting temperature
+    group: _Group = _Group()
     training: _Training
     measured: _Measured
     software: _Software

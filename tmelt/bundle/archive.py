@@ -6,7 +6,7 @@
 | `model_card.md` | the same for people |
 | `train.py` | the candidate's script |
 | `checkpoints/s{seed}/…` | what the script's `fit` left, one folder per seed |
-| `residuals.json` | absolute residuals on the proteins of select in °C, ascending: the intervals come from them |
+| `residuals.json` | absolute residuals on the proteins of select, ascending: the intervals come from them |
 | `training_sequences.txt` | SHA-256 of each sequence of fit and stop, ascending |
 
 The hashes show damage and careless edits. They are no signature: the script is code to be run in a sandbox, and what
@@ -92,7 +92,7 @@ class Bundle:
             raise InputError(f"{self.path}: {name} is no text; copy the bundle again from its study") from None
 
     def residuals(self) -> list[float]:
-        """Absolute residuals in °C, ascending.
+        """Absolute residuals in target units, ascending.
 
         Raises:
             InputError: they are something else.

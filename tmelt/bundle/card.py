@@ -7,12 +7,15 @@ from typing import Any
 from tmelt.bundle.facts import SCRIPTED
 from tmelt.bundle.front_matter import front_matter
 from tmelt.bundle.verdict import verdict
+from tmelt.group import Group
+from tmelt.target import Target
 
 
 def write_card(about: Mapping[str, Any]) -> str:
     """The card as Markdown with the Hub's metadata before it, from what bundle.json holds."""
+    target = target_of(about)
     parts = [
-        f"# {about['study']}: melting temperatures from sequence",
+        f"# {about['study']}: {target.plural} from sequence",
         about["title"],
         f"> **{verdict(about).text}**",
         *(f"> **{label}.**" for label in about["labels"]),
@@ -22,7 +25,7 @@ def write_card(about: Mapping[str, Any]) -> str:
         "## The interval",
         *_interval(about),
         "## What it was trained on",
-        *_training(about["training"]),
+        *_training(about["training"], target, group_of(about)),
         "## What it is for, and what not",
         *_use(about),
         "## How it was found",
@@ -37,7 +40,18 @@ def write_card(about: Mapping[str, Any]) -> str:
         "you pass the bundle on. By `training_sequences.txt` whoever has the bundle can test whether a sequence was "
         "trained on.",
     ]
-    return front_matter(about) + "\n\n".join(part for part in parts if part) + "\n"
+    return front_matter(about, target) + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def target_of(about: Mapping[str, Any]) -> Target:
+    """What a bundle predicts; one of before targets had a name predicts the melting temperature."""
+    told = dict(about.get("target") or {})
+    return Target(**told | ({"plausible": tuple(told["plausible"])} if "plausible" in told else {}))
+
+
+def group_of(about: Mapping[str, Any]) -> Group:
+    """What the proteins of a bundle's study are grouped by."""
+    return Group(**about.get("group") or {})
 
 
 def _what(about: Mapping[str, Any]) -> str:
@@ -45,11 +59,12 @@ def _what(about: Mapping[str, Any]) -> str:
     trained = "untrained" if backbone["untrained"] else "frozen"
     rows = "protein" if backbone["per_protein"] else "residue"
     source = f"{trained} {backbone['name']} embeddings (layer {backbone['layer']}"
-    given = ""
+    given, target = "", target_of(about)
+    higher = f" (a higher value: {target.higher_is})" if target.higher_is else ""
     if backbone["weights"] == "imported":
         source, given = f"embeddings that were computed elsewhere (`{backbone['file']}`", " --embeddings embeddings.h5"
     return (
-        f"Predicts the melting temperature (Tm, °C) of a protein from its sequence: {source}, "
+        f"Predicts the {target.described} of a protein from its sequence{higher}: {source}, "
         f"{backbone['width']} features per {rows}), then `train.py` with "
         f"{_many(len(about['seeds']), 'checkpoint')}, one per training seed; the prediction is their mean.\n\n"
         f"    tmelt predict proteins.fasta --bundle bundle.zip{given} --output predictions.csv"
@@ -75,7 +90,7 @@ def _measured(about: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
     return [
         _table(
-            ("mean absolute error, °C", "validation", "test", "95 % interval of test"),
+            (target_of(about).head("mean absolute error"), "validation", "test", "95 % interval of test"),
             [lines[0], ensemble, *lines[1:], *floors],
         ),
         f"{about['training']['proteins']['val']} validation and {measured['test_proteins']} test proteins. Validation "
@@ -96,10 +111,11 @@ def _no_better(measured: Mapping[str, Any]) -> str:
 
 def _interval(about: Mapping[str, Any]) -> list[str]:
     """Widths and coverage."""
-    measured, training = about["measured"], about["training"]
+    measured, training, amount = about["measured"], about["training"], target_of(about).amount
     rows = [
-        (f"{row['level']:.0%}", f"± {row['half_width']:.2f} °C", f"{row['test_coverage']:.1%}")
+        (f"{row['level']:.0%}", f"± {amount(f'{half:.2f}')}", f"{row['test_coverage']:.1%}")
         for row in measured["coverage"]
+        for half in [row["half_width"]]
     ]
     text = (
         f"Split conformal (Vovk et al. 2005; Lei et al. 2018) on the absolute errors of the mean prediction on the "
@@ -113,28 +129,32 @@ def _interval(about: Mapping[str, Any]) -> list[str]:
     return [text, _table(("level", "half width", f"held on {measured['test_proteins']} test proteins"), rows)]
 
 
-def _training(training: Mapping[str, Any]) -> list[str]:
+def _training(training: Mapping[str, Any], target: Target, group: Group) -> list[str]:
+    low, high = (f"{value:.1f}" for value in training["tm"])
+    middle = target.amount(f"{training['tm_median']:.1f}")
     counts = training["proteins"]
     organisms = sorted(training["organisms"].items(), key=lambda item: (-item[1], item[0]))
     return [
         f"{training['description']}. Trained on {counts['fit']} proteins, stopped on {counts['stop']}; "
-        f"{training['length'][0]} to {training['length'][1]} residues; Tm {training['tm'][0]:.1f} to "
-        f"{training['tm'][1]:.1f} °C, median {training['tm_median']:.1f} °C. Data set `{training['dataset']}`. "
+        f"{training['length'][0]} to {training['length'][1]} residues; {target.symbol} "
+        f"{target.amount(f'{low} to {high}')}, median {middle}. Data set `{training['dataset']}`. "
         f"Residues beyond the 20 amino acids: policy `{training['nonstandard']}`.",
-        _table(("organism", "proteins trained on"), organisms),
+        _table((group.name, "proteins trained on"), organisms),
     ]
 
 
 def _use(about: Mapping[str, Any]) -> list[str]:
-    training = about["training"]
+    training, target = about["training"], target_of(about)
+    low, high = (f"{value:.0f}" for value in training["tm"])
     limits = [
         *(f"{label}." for label in about["labels"]),
-        f"Proteins unlike those above (organisms, {training['length'][0]} to {training['length'][1]} residues, "
-        f"{training['tm'][0]:.0f} to {training['tm'][1]:.0f} °C) are extrapolations; `predict` warns by length and Tm, "
+        f"Proteins unlike those above ({group_of(about).plural}, {training['length'][0]} to {training['length'][1]} "
+        f"residues, "
+        f"{target.amount(f'{low} to {high}')}) are extrapolations; `predict` warns by length and {target.symbol}, "
         "not by kinship, and the interval does not widen.",
         "Single mutations were no part of training or of any measurement here: differences between close variants are "
         "not what the errors above are about.",
-        "A measured Tm depends on assay and conditions; the model knows those of its data alone.",
+        f"A measured {target.symbol} depends on assay and conditions; the model knows those of its data alone.",
         "`train.py` is a program, perhaps written by a model: `predict` runs it in a sandbox without network. Its hash "
         "in bundle.json shows damage; it is no signature.",
     ]
@@ -146,7 +166,7 @@ def _use(about: Mapping[str, Any]) -> list[str]:
 
 def _found(about: Mapping[str, Any]) -> list[str]:
     """The searches that ended with this candidate."""
-    winner = about["winner"]
+    winner, amount = about["winner"], target_of(about).amount
     script = "the reference script" if winner["reference_script"] else "a script of its own"
     head = f"Candidate `{winner['candidate']}`: {script} (SHA-256 `{winner['script_sha256'][:12]}…`)."
     if winner["baseline"]:
@@ -162,9 +182,10 @@ def _found(about: Mapping[str, Any]) -> list[str]:
             line += f". In its words: “{why[:500]}”"
         lines.append(line)
     over = [
-        f"- Passed over: `{other['candidate']}`, better on select ({other['select_mae']:.2f} °C), for its checkpoint "
+        f"- Passed over: `{other['candidate']}`, better on select ({amount(f'{mae:.2f}')}), for its checkpoint "
         f"cannot be kept: {other['fault']}."
         for other in about["passed_over"]
+        for mae in [other["select_mae"]]
     ]
     return [head, "\n".join(lines + over)]
 

@@ -18,7 +18,7 @@ class Chosen:
 
     candidate: str
     seeds: tuple[int, ...]
-    select_mae: float  # °C, mean over the seeds
+    select_mae: float  # target units, mean over the seeds
     baseline: bool
     found_by: tuple[tuple[str, int, int], ...]  # (strategy, trajectory, iteration) of the searches that ended with it
 

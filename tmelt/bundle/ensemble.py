@@ -82,7 +82,7 @@ class Ensemble:
         self._sandbox.__exit__(kind, value, trace)
 
     def predict(self, residues: Sequence[np.ndarray], sequences: Sequence[str]) -> np.ndarray:
-        """Predicted tm in °C of each protein by each seed, (seeds, proteins).
+        """Predicted tm in target units of each protein by each seed, (seeds, proteins).
 
         Args:
             residues: embedding of each, float16 (L, D).

@@ -111,7 +111,7 @@ def winner_facts(
 def measured_facts(
     chosen: Chosen, plan: pl.DataFrame, confirmed: Confirmed, floors: pl.DataFrame, residuals: list[float]
 ) -> dict[str, Any]:
-    """Errors of the winner, the baseline and the reference predictors in °C, and how the intervals fared on test."""
+    """Errors of the winner, the baseline and the reference predictors, and how the intervals fared on test."""
     baseline = candidate_of(plan, "baseline", None, None)
     test = confirmed.inside("test")
     ensemble = confirmed.predictions[chosen.candidate][:, test].mean(axis=0)

@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 
 from tmelt.bundle.verdict import verdict
+from tmelt.target import Target
 
 _BLOCK = re.compile(r"\A---\n.*?^---\n+", re.MULTILINE | re.DOTALL)
 
 
-def front_matter(about: Mapping[str, Any]) -> str:
+def front_matter(about: Mapping[str, Any], target: Target) -> str:
     """Return the block of YAML before a card's title, from what bundle.json holds."""
     backbone, measured = about["backbone"], about["measured"]
     metadata: dict[str, Any] = {
@@ -25,15 +26,15 @@ def front_matter(about: Mapping[str, Any]) -> str:
     if backbone["released"]:
         metadata["base_model"] = f"facebook/{backbone['name']}"
     errors = {
-        "MAE on test, mean prediction of the seeds": measured["winner"]["test_ensemble_mae"],
-        "MAE on test, mean over the seeds": measured["winner"]["test_mae"],
+        target.axis("MAE on test of the mean prediction"): measured["winner"]["test_ensemble_mae"],
+        target.axis("MAE on test, mean over the seeds"): measured["winner"]["test_mae"],
     }
     metadata["model-index"] = [
         {
             "name": about["study"],
             "results": [
                 {
-                    "task": {"type": "tabular-regression", "name": "Protein property from sequence"},
+                    "task": {"type": "tabular-regression", "name": f"{target.name} of proteins from sequence"},
                     "dataset": {
                         "type": about["training"]["dataset"],
                         "name": about["training"]["description"],

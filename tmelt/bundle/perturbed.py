@@ -75,7 +75,7 @@ def _variants(harness: Harness, random: np.random.Generator) -> tuple[list[str],
 
 
 def _predict(proposal: Proposal, checkpoints: Checkpoints, harness: Harness, made: Sequence[Variant]) -> np.ndarray:
-    """Predictions in °C, (seeds, variants)."""
+    """Predictions in target units, (seeds, variants)."""
     with confirmed_ensemble(proposal, checkpoints, harness) as ensemble:
         try:
             return ensemble.predict([variant.residues for variant in made], [variant.sequence for variant in made])

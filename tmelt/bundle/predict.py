@@ -12,6 +12,7 @@ import pyarrow as pa
 import torch
 
 from tmelt.bundle.archive import SCRIPT, SEQUENCES, Bundle, open_bundle
+from tmelt.bundle.card import target_of
 from tmelt.bundle.sequences import Query, read_queries
 from tmelt.bundle.verdict import verdict
 from tmelt.errors import InputError
@@ -19,17 +20,31 @@ from tmelt.evidence.conformal import half_width
 from tmelt.export.csv_tables import write_csv
 from tmelt.safe_text import one_line
 from tmelt.schema import F, N, S, column, write_table
+from tmelt.target import Target
 
-PREDICTED = pa.schema([
-    column("protein_id", S, "name of the protein"),
-    column("length", N, "residues"),
-    column("tm", F, "predicted melting temperature in °C, mean over the bundle's seeds; null where not predicted"),
-    column("seed_sd", F, "standard deviation over the seeds in °C; null with one"),
-    column("low", F, "lower end of the interval in °C"),
-    column("high", F, "upper end of the interval in °C"),
-    column("level", F, "share of new proteins that the interval is to hold"),
-    column("warning", S, "why the prediction must be read with care, or null"),
-])  # fmt: skip
+_OTHERS = ("protein_id", "length", "seed_sd", "low", "high", "level", "warning")
+
+
+def predicted_column(target: Target) -> str:
+    """Name of the column of predictions: `tm`, or the target's."""
+    return f"predicted_{target.key}" if target.key in _OTHERS else target.key
+
+
+def predicted_schema(target: Target) -> pa.Schema:
+    """The columns of a file of predictions."""
+    about = f"predicted {target.name}{target.in_unit}, mean over the bundle's seeds; null where not predicted"
+    return pa.schema([
+        column("protein_id", S, "name of the protein"),
+        column("length", N, "residues"),
+        column(predicted_column(target), F, about),
+        column("seed_sd", F, f"standard deviation over the seeds{target.in_unit}; null with one"),
+        column("low", F, f"lower end of the interval{target.in_unit}"),
+        column("high", F, f"upper end of the interval{target.in_unit}"),
+        column("level", F, "share of new proteins that the interval is to hold"),
+        column("warning", S, "why the prediction must be read with care, or null"),
+    ])  # fmt: skip
+
+
 FORMATS = (".parquet", ".csv")
 SKIPPED_SHOWN = 20  # entries named on stderr
 RESIDUES_AT_ONCE = 200_000  # of embeddings in memory: 256 MB at ESM-2 150M's 640 features
@@ -83,13 +98,14 @@ def predict_file(
         seconds=seconds,
     )
     by_name = dict(zip((query.protein_id for query in answered), values.T, strict=True))  # names are distinct
-    rows = [_row(query, by_name.get(query.protein_id), half, level, training["tm"]) for query in queries]
+    target = target_of(opened.about)
+    rows = [_row(query, by_name.get(query.protein_id), half, level, training["tm"], target) for query in queries]
     _list_skipped(queries)
     try:
-        _write(output, rows)
+        _write(output, rows, predicted_schema(target))
     except OSError as error:
         raise InputError(f"--output: {output}: cannot be written ({error.strerror or error})") from None
-    return _summary(output, rows, half, level)
+    return _summary(output, rows, half, level, target)
 
 
 def _list_skipped(queries: Sequence[Query]) -> None:
@@ -114,7 +130,7 @@ def predict_queries(
     threads: int,
     seconds: float,
 ) -> np.ndarray:
-    """Predicted tm in °C of each protein by each seed, (seeds, proteins).
+    """Predicted tm in target units of each protein by each seed, (seeds, proteins).
 
     Args:
         seconds: the most that one pass of the bundle's script may take, whatever the bundle asks for.
@@ -165,18 +181,19 @@ def _chunks(queries: Sequence[Query]) -> Iterator[list[Query]]:
 
 
 def _row(
-    query: Query, values: np.ndarray | None, half: float, level: float, trained: Sequence[float]
+    query: Query, values: np.ndarray | None, half: float, level: float, trained: Sequence[float], target: Target
 ) -> dict[str, Any]:
-    """A protein's row; `values` (seeds,) in °C, or None where it was not predicted."""
-    row: dict[str, Any] = dict.fromkeys(PREDICTED.names)
+    """A protein's row; `values` (seeds,) in target units, or None where it was not predicted."""
+    row: dict[str, Any] = dict.fromkeys(predicted_schema(target).names)
     row |= {"protein_id": query.protein_id, "length": len(query.sequence), "level": level}
     warnings = list(query.warnings)
     if values is not None:
         tm = float(values.mean())
         if not trained[0] <= tm <= trained[1]:
-            warnings.append(f"beyond the melting temperatures trained on ({trained[0]:g} to {trained[1]:g} °C)")
+            span = target.amount(f"{trained[0]:g} to {trained[1]:g}")
+            warnings.append(f"beyond the {target.plural} trained on ({span})")
         row |= {
-            "tm": tm,
+            predicted_column(target): tm,
             "seed_sd": float(values.std(ddof=1)) if len(values) > 1 else None,
             "low": tm - half,
             "high": tm + half,
@@ -184,17 +201,23 @@ def _row(
     return row | {"warning": "; ".join(warnings) or None}
 
 
-def _write(output: Path, rows: list[dict[str, Any]]) -> None:
+def _write(output: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     if output.suffix == ".parquet":
-        write_table(output, rows, PREDICTED)
+        write_table(output, rows, schema)
         return
-    write_csv(pl.from_arrow(pa.Table.from_pylist(rows, schema=PREDICTED)), output)
+    write_csv(pl.from_arrow(pa.Table.from_pylist(rows, schema=schema)), output)
 
 
-def _summary(output: Path, rows: list[dict[str, Any]], half: float, level: float) -> str:
-    tms = [row["tm"] for row in rows if row["tm"] is not None]
+def _summary(output: Path, rows: list[dict[str, Any]], half: float, level: float, target: Target) -> str:
+    name = predicted_column(target)
+    values = [row[name] for row in rows if row[name] is not None]
     warned = sum(row["warning"] is not None for row in rows)
-    found = f"Tm {min(tms):.1f} to {max(tms):.1f} °C, {level:.3g} interval ± {half:.1f} °C" if tms else "none predicted"
-    skipped = sum(row["tm"] is None for row in rows)
-    notes = (f", {skipped} not predicted" if skipped and tms else "") + (f", {warned} with a warning" if warned else "")
+    found = "none predicted"
+    if values:
+        span = target.amount(f"{min(values):.1f} to {max(values):.1f}")
+        found = f"{target.symbol} {span}, {level:.3g} interval ± {target.amount(f'{half:.1f}')}"
+    skipped = len(rows) - len(values)
+    notes = (f", {skipped} not predicted" if skipped and values else "") + (
+        f", {warned} with a warning" if warned else ""
+    )
     return f"{output}: {len(rows)} proteins, {found}{notes}"

@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,8 @@ def write_bundle(
         "seeds": list(chosen.seeds),
         "backbone": backbone_facts(backbone, fixed),
         "harness": about_harness,
+        "target": asdict(fixed.design.target),
+        "group": asdict(fixed.design.group),
         "training": training_facts(frame, nonstandard, fixed),
         "measured": measured_facts(chosen, plan, confirmed, floors, residuals),
         "software": to_json(fixed.environment),
@@ -154,7 +157,7 @@ def _best_that_can_be_kept(
             return chosen, kept, passed_over
         except Unkeepable as fault:
             passed_over.append({"candidate": chosen.candidate, "select_mae": chosen.select_mae, "fault": str(fault)})
-            about = f"{chosen.candidate}, MAE {chosen.select_mae:.2f} °C on select"
+            about = f"{chosen.candidate}, MAE {chosen.select_mae:.2f} on select"
             print(f"warning: {about}, is passed over for its checkpoint: {fault}", file=sys.stderr)
     raise InputError(f"no bundle: no winner's checkpoint can be kept ({passed_over[0]['fault']}, and others)")
 
@@ -216,14 +219,14 @@ def _check(
         worst = float(np.abs(values - expected.to_numpy()).max())
         if not worst <= tolerance:  # nor NaN
             raise InputError(
-                f"{folder}: the checkpoint of seed {seed} predicts validation proteins up to {worst:.3g} °C away from "
-                f"what the confirmation recorded ({tolerance:g} °C are allowed): it is not the model that was measured "
+                f"{folder}: the checkpoint of seed {seed} predicts validation proteins up to {worst:.3g} away from "
+                f"what the confirmation recorded ({tolerance:g} allowed): it is not the model that was measured "
                 "then; delete this folder's s*/, and run again"
             )
 
 
 def residuals_of(chosen: Chosen, confirmed: Confirmed) -> list[float]:
-    """Absolute errors in °C of the seeds' mean on select, which no search saw and no trial was scored by."""
+    """Absolute errors in target units of the seeds' mean on select, which no search saw and no trial was scored by."""
     inside = confirmed.inside("select")
     mean = confirmed.predictions[chosen.candidate][:, inside].mean(axis=0)
     return [float(error) for error in np.abs(mean - confirmed.labels["tm"].to_numpy()[inside])]

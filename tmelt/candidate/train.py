@@ -1,6 +1,6 @@
-"""The reference candidate: what a protein's melting temperature is, read off its frozen ESM-2 embedding.
+"""The reference candidate: a protein's label `tm`, read off its frozen ESM-2 embedding.
 
-    residues (T, D) → linear → self-attention blocks → pooling over each protein → MLP → tm in °C
+    residues (T, D) → linear → self-attention blocks → pooling over each protein → MLP → tm, in the target's unit
 
 Batches are packed: T residues of all their proteins one after another; `lengths` says where each protein ends.
 CONTRACT.md describes `task`, the proteins and `tmelt.packed`; tmelt/knobs.py the knobs.
@@ -112,7 +112,7 @@ class Predictor(nn.Module):
         for block in self.blocks:
             h = block(h, lengths)
         pooled = packed.pad(self.pool(self.norm(h), lengths), proteins)  # (n, W)
-        with torch.autocast(x.device.type, enabled=False):  # three digits of bf16 are too few for a temperature
+        with torch.autocast(x.device.type, enabled=False):  # three digits of bf16 are too few for a label
             return self.head(pooled).squeeze(1)[: len(lengths)]  # (n,)
 
     def pool(self, h, lengths):
@@ -124,7 +124,7 @@ class Predictor(nn.Module):
 
 
 def target_scale(tm, how):
-    """Centre and scale of the training labels, in °C."""
+    """Centre and scale of the training labels, in their unit."""
     if how == "standard":
         return tm.mean().item(), max(tm.std().item(), 1e-3)
     if how == "robust":
@@ -135,7 +135,7 @@ def target_scale(tm, how):
 
 def loss_sum(prediction, target, knobs, scale):
     """Sum of the losses of some proteins, in scaled units."""
-    if knobs["loss"] == "huber":  # its delta is in °C
+    if knobs["loss"] == "huber":  # its delta is in the labels' unit
         return F.huber_loss(prediction * scale, target * scale, reduction="sum", delta=knobs["huber_delta"]) / scale**2
     return {"mse": F.mse_loss, "mae": F.l1_loss}[knobs["loss"]](prediction, target, reduction="sum")
 
@@ -177,7 +177,7 @@ def train_step(task, model, optimiser, batch, knobs):
 
 @torch.inference_mode()
 def predict_tm(task, model, proteins):
-    """Predicted tm of each protein in °C, (n,)."""
+    """Predicted tm of each protein, (n,)."""
     model.eval()
     predictions = []
     for batch in proteins.batches(PROTEINS_PER_PASS, max_tokens=packed.tokens_per_pass(task.device)):

@@ -39,6 +39,7 @@ def compare_studies(folders: Sequence[Path], output: Path) -> str:
     page = environment.get_template("page.html.j2").render(
         style=Markup(_STYLE.read_text(encoding="utf-8").replace("</", "")),
         studies=studies,
+        target=studies[0].target,
         cautions=[*_few(studies), *cautions],
         finding=told,
         figure=drawn,
@@ -60,11 +61,11 @@ def finding(
     """What the comparison says, in sentences."""
     totals = pairs.filter(pl.col("dataset").is_null())
     decided = totals.filter(pl.col("verdict").is_in(["a better", "b better"]))
-    lines = []
+    lines, amount = [], studies[0].target.amount
     for row in decided.to_dicts():
         better, worse = (row["a"], row["b"]) if row["verdict"] == "a better" else (row["b"], row["a"])
         lines.append(
-            f"{better} has a lower test error than {worse}: {number(abs(row['difference']))} °C on average over "
+            f"{better} has a lower test error than {worse}: {amount(number(abs(row['difference'])))} on average over "
             f"{len(studies)} data sets (adjusted p = {row['p_adjusted']:.3f})."
         )
     if not lines:
@@ -111,7 +112,8 @@ def _forest(pairs: pl.DataFrame, studies: Sequence[Finished]) -> Figure:
     order = rows["label"].unique(maintain_order=True).to_list()
     base = alt.Chart(rows.filter(pl.col("dataset").is_null()))
     y = alt.Y("label:N", sort=order, title=None)
-    x = alt.X("difference:Q", title="difference in test error (°C); left of 0: the first is better")
+    axis = studies[0].target.axis("difference in test error")
+    x = alt.X("difference:Q", title=f"{axis}; left of 0: the first is better")
     bars = base.mark_rule(strokeWidth=2.2, color=INK).encode(x=alt.X("low:Q"), x2="high:Q", y=y)
     dots = base.mark_point(size=70, filled=True, opacity=1, color=INK).encode(x=x, y=y)
     single = alt.Chart(rows.filter(pl.col("dataset").is_not_null()))

@@ -12,6 +12,7 @@ from tmelt.evidence.make import TABLES
 from tmelt.files import read_json
 from tmelt.protocol_record import read_protocol
 from tmelt.schema import read_table
+from tmelt.target import TM, Target
 
 _READ = ("winners", "strategies", "comparison", "baseline")
 
@@ -26,6 +27,7 @@ class Finished:
         data: name of its data set; with the study's name where another study has a data set of that name.
         proteins: hash of its proteins and splits.
         tables: by name; the four that are read here.
+        target: what is predicted.
         settings: strategy: its kind and options, without what no result depends on.
     """
 
@@ -35,6 +37,7 @@ class Finished:
     proteins: str
     tables: dict[str, pl.DataFrame] = field(repr=False)
     settings: dict[str, Any] = field(repr=False)
+    target: Target = TM
 
     @property
     def baseline(self) -> float:
@@ -46,7 +49,8 @@ def read_studies(folders: Sequence[Path]) -> list[Finished]:
     """The studies in these folders, in their order.
 
     Raises:
-        InputError: fewer than two; one that is not finished; two of the same proteins, which are one data set.
+        InputError: fewer than two; one that is not finished; two of the same proteins, which are one data set; or of
+            different targets.
     """
     if len(folders) < 2:
         raise InputError("a comparison over data sets takes two studies or more: tmelt compare results/a results/b")
@@ -57,6 +61,12 @@ def read_studies(folders: Sequence[Path]) -> list[Finished]:
             raise InputError(
                 f"{study.folder}: has the proteins of {other.folder}; a comparison over data sets takes one study of "
                 "each, and searches of one data set are compared by its own report"
+            )
+        first = studies[0]
+        if (study.target.name, study.target.unit) != (first.target.name, first.target.unit):
+            raise InputError(
+                f"{study.folder}: predicts {study.target.described}, {first.folder} {first.target.described}; a "
+                "comparison over data sets takes studies of one target"
             )
         seen[study.proteins] = study
     shared = [study.data for study in studies]
@@ -76,7 +86,15 @@ def _read(folder: Path) -> Finished:
     if not len(tables["baseline"]) or tables["baseline"]["test_mae"][0] is None:
         raise InputError(f"{folder}: its baseline has no confirmed test error, and scores are relative to it")
     settings = {path.parent.name: read_json(path) for path in sorted(folder.glob("*/strategy.json"))}
-    return Finished(folder, described.study, described.data.name, described.measured.proteins, tables, settings)
+    return Finished(
+        folder,
+        described.study,
+        described.data.name,
+        described.measured.proteins,
+        tables,
+        settings,
+        described.design.target,
+    )
 
 
 def _table(folder: Path, name: str) -> Path:

@@ -6,7 +6,7 @@
 | `offsets.npy` | first row of each protein, and the number of rows, int64 (n + 1,) |
 | `composition.npy` | counts of the 20 amino acids in the order ACDEFGHIKLMNPQRSTVWY, int32 (n, 20) |
 | `sequences.txt` | amino acids, a line for each protein; a phase reads it where the study grants sequences |
-| `tm.npy` | labels in °C, float64 (n,); in the view for fit alone |
+| `tm.npy` | labels in target units, float64 (n,); in the view for fit alone |
 | `is_stop.npy` | which proteins are for early stopping, bool (n,); likewise |
 """
 
@@ -37,7 +37,7 @@ class View:
         offsets: int64 (n + 1,).
         composition: int32 (n, 20).
         sequences: amino acids of each protein; None if they were not asked for.
-        tm: float64 (n,) in °C; None if labels were not asked for.
+        tm: float64 (n,) in target units; None if labels were not asked for.
         is_stop: bool (n,); likewise.
     """
 

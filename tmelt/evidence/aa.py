@@ -29,7 +29,7 @@ def aa_study(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def baseline_runs(study: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(seeds, proteins) absolute test errors in °C of a study's baseline on its fresh seeds; (proteins,) families.
+    """(seeds, proteins) absolute test errors of a study's baseline on its fresh seeds; (proteins,) families.
 
     Args:
         study: results/{study}, with a confirmed baseline.

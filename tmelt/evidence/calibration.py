@@ -126,5 +126,5 @@ def _ends(name: str, interval: tuple[float | None, float | None]) -> dict[str, f
 
 
 def _errors(part: pl.DataFrame) -> np.ndarray:
-    """(proteins,) absolute errors in °C of the mean prediction over fresh seeds."""
+    """(proteins,) absolute errors in target units of the mean prediction over fresh seeds."""
     return (part["prediction"] - part["tm"]).abs().to_numpy()

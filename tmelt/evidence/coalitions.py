@@ -40,7 +40,7 @@ def coalitions(path: Path, space: Space, gains: Mapping[int, float], runs: int) 
     Args:
         path: (iteration, candidate) from the baseline to the winner.
         space: the study's knobs.
-        gains: iteration: change of validation MAE in °C that its step brought, by the search's own scores.
+        gains: iteration: change of validation MAE in target units that its step brought, by the search's own scores.
         runs: most candidates besides the winner and the baseline, at least 2.
 
     Returns:
@@ -270,7 +270,7 @@ def _subsets(
 
 
 def _gain(player: Player, iteration: Mapping[str, int], gains: Mapping[int, float]) -> float:
-    """Change of validation MAE in °C that a player's units brought; a trial's gain is shared equally by its units."""
+    """Change of validation MAE that a player's units brought; a trial's gain is shared equally by its units."""
     units = list(iteration.values())
     return sum(gains.get(iteration[unit], 0.0) / units.count(iteration[unit]) for unit in player)
 

@@ -219,7 +219,7 @@ def _read_path(trials: pl.DataFrame, study: Path, winner: Mapping[str, Any]) -> 
 
 
 def _gains(trials: pl.DataFrame, winner: Mapping[str, Any], path: Sequence[tuple[int, Candidate]]) -> dict[int, float]:
-    """Change of validation MAE in °C that each step of a winner's path brought, by the search's own scores."""
+    """Change of validation MAE that each step of a winner's path brought, by the search's own scores."""
     search = trials.filter((pl.col("strategy") == winner["strategy"]) & (pl.col("trajectory") == winner["trajectory"]))
     score = dict(search.select("iteration", "val_mae").iter_rows())
     return {after: score[after] - score[before] for (before, _), (after, _) in itertools.pairwise(path)}

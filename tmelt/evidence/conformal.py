@@ -22,7 +22,7 @@ def conformal_radius(residuals: np.ndarray, level: float) -> float:
     exchangeable with those of the residuals, and at most 1 / (n + 1) too cautious where no two of them are equal.
 
     Args:
-        residuals: (n,) prediction minus measurement, in °C (or scores of another unit), of proteins never trained on.
+        residuals: (n,) prediction minus measurement, (or scores of another unit), of proteins never trained on.
         level: e.g. 0.9.
 
     Returns:
@@ -42,7 +42,7 @@ def conformal_radius(residuals: np.ndarray, level: float) -> float:
 
 
 def half_width(residuals: Sequence[float], level: float) -> float:
-    """Half the width in °C of the interval (`conformal_radius`).
+    """Half the width in target units of the interval (`conformal_radius`).
 
     Raises:
         InputError: no level, or one that so few proteins cannot give.
@@ -61,8 +61,8 @@ def measured_coverage(residuals: Sequence[float], errors: np.ndarray) -> list[di
     """How the intervals fared on test, per level of LEVELS that the proteins of select can give.
 
     Args:
-        residuals: absolute residuals on select in °C.
-        errors: absolute errors on test in °C, (proteins,).
+        residuals: absolute residuals on select in target units.
+        errors: absolute errors on test in target units, (proteins,).
     """
     rows = []
     for level in LEVELS:

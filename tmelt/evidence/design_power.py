@@ -1,6 +1,7 @@
 """What a config's design can establish, before it is run: the lines of `tmelt power`, and warnings at the start."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,10 +68,17 @@ class Design:
         return min(1.0, attainable_p(searches, self.family) * ALPHA / self.level)
 
 
-def assumed_noise(config: "Config", sd: float = SEARCH_SD, seed_sd: float = SEED_SD, proteins: int = 0) -> Noise:
-    """Noise of a config's study; without `proteins` their number comes from the config or the prepared data."""
+def assumed_noise(config: "Config", sd: float | None = None, seed_sd: float | None = None, proteins: int = 0) -> Noise:
+    """Noise of a config's study, in its target's unit; what is not given is assumed, `proteins` are counted first."""
+    scale = config.design.data.target.record.scale
     families = proteins or _test_proteins(config) or PROTEINS
-    return Noise(sd, seed_sd, PROTEIN_SD / math.sqrt(families), max(1, config.extent.confirm_seeds), families)
+    return Noise(
+        float(f"{SEARCH_SD * scale:.2g}") if sd is None else sd,
+        float(f"{SEED_SD * scale:.2g}") if seed_sd is None else seed_sd,
+        PROTEIN_SD * scale / math.sqrt(families),
+        max(1, config.extent.confirm_seeds),
+        families,
+    )
 
 
 def _test_proteins(config: "Config") -> int | None:
@@ -87,10 +95,11 @@ def _test_proteins(config: "Config") -> int | None:
 
 def statements(config: "Config", noise: Noise) -> list[str]:
     """What the design can establish, line by line, with the assumptions."""
+    amount = _amount(config)
     lines = [
-        f"Assumed: SD between the searches of a strategy {noise.search:g} °C (--sd), between training seeds "
-        f"{noise.seed:g} °C (--seed-sd), {noise.seeds} fresh seeds, {noise.families} test proteins (--proteins; "
-        f"standard error of a difference {noise.protein:.2g} °C)."
+        f"Assumed: SD between the searches of a strategy {amount(noise.search)} (--sd), between training seeds "
+        f"{amount(noise.seed)} (--seed-sd), {noise.seeds} fresh seeds, {noise.families} test proteins (--proteins; "
+        f"standard error of a difference {amount(float(f'{noise.protein:.2g}'))})."
     ]
     if missing := _unmeasured(config):
         return [*lines, missing]
@@ -101,15 +110,15 @@ def warnings(config: "Config") -> list[str]:
     """Why the design cannot answer its question; empty if it can."""
     if missing := _unmeasured(config):
         return [missing] if config.hypothesis else []
-    noise, hypothesis = assumed_noise(config), config.hypothesis
+    noise, hypothesis, amount = assumed_noise(config), config.hypothesis, _amount(config)
     if hypothesis is not None:
         plan, baseline = hypothesis.plan, hypothesis.b == "baseline"
         power = registered(hypothesis.effect, plan, noise=noise, baseline=baseline, draws=_DRAWS)
         if power >= TARGET:
             return []
         return [
-            f"hypothesis: {plan[-1]} searches of each find {hypothesis.effect:g} °C with a power of {power:.0%} only, "
-            f"at an assumed SD of {noise.search:g} °C between searches; `tmelt power` says what would do"
+            f"hypothesis: {plan[-1]} searches of each find {amount(hypothesis.effect)} with a power of {power:.0%} "
+            f"only, at an assumed SD of {amount(noise.search)} between searches; `tmelt power` says what would do"
         ]
     design = Design.of(config)
     if design.arms > 1 and design.attainable(design.searches) >= ALPHA:
@@ -118,6 +127,12 @@ def warnings(config: "Config") -> list[str]:
             "`hypothesis` needs fewer: see `tmelt power`"
         ]
     return []
+
+
+def _amount(config: "Config") -> Callable[[float], str]:
+    """Writes a number with the unit of the config's target."""
+    target = config.design.data.target.record
+    return lambda value: target.amount(f"{value:g}")
 
 
 def _unmeasured(config: "Config") -> str | None:
@@ -130,7 +145,7 @@ def _of_hypothesis(config: "Config", noise: Noise) -> list[str]:
     hypothesis = config.hypothesis
     if hypothesis is None:
         return ["No hypothesis is registered: every comparison will be exploratory."]
-    plan, baseline = hypothesis.plan, hypothesis.b == "baseline"
+    plan, baseline, amount = hypothesis.plan, hypothesis.b == "baseline", _amount(config)
 
     def power(n: int, effect: float = hypothesis.effect) -> float:
         looks = sorted({max(1, round(n * searches / plan[-1])) for searches in plan})
@@ -139,13 +154,13 @@ def _of_hypothesis(config: "Config", noise: Noise) -> list[str]:
     found = smallest_effect(lambda effect: power(plan[-1], effect), TARGET, most=20.0)
     lines = [
         f"Registered: {hypothesis.a} against {hypothesis.b}, looks at {', '.join(map(str, plan))} searches of each. A "
-        f"difference of {hypothesis.effect:g} °C is established with a power of {power(plan[-1]):.0%}"
-        + (f"; {found:.2g} °C with {TARGET:.0%}." if found else "; none with 80%.")
+        f"difference of {amount(hypothesis.effect)} is established with a power of {power(plan[-1]):.0%}"
+        + (f"; {amount(float(f'{found:.2g}'))} with {TARGET:.0%}." if found else "; none with 80%.")
     ]
     parts = [
         f"{wanted:.0%}: {_searches(smallest_n(power, wanted, least=2 if baseline else FEW))}" for wanted in (0.8, 0.9)
     ]
-    lines.append(f"  For {hypothesis.effect:g} °C it takes, of each, with a power of {' and of '.join(parts)}.")
+    lines.append(f"  For {amount(hypothesis.effect)} it takes, of each, with a power of {' and of '.join(parts)}.")
     if config.extent.trajectories < plan[-1]:
         lines.append(f"  extent.trajectories is {config.extent.trajectories}: the plan ends at {plan[-1]}.")
     return lines
@@ -155,7 +170,7 @@ def _of_all_pairs(config: "Config", noise: Noise) -> list[str]:
     design = Design.of(config)
     if design.arms < 2:
         return []
-    effect = config.hypothesis.effect if config.hypothesis else 0.5
+    effect, amount = config.hypothesis.effect if config.hypothesis else 0.5, _amount(config)
     lines = []
     if config.hypothesis:
         lines.append(
@@ -171,10 +186,10 @@ def _of_all_pairs(config: "Config", noise: Noise) -> list[str]:
         power = _pair_power(design, noise, effect, design.searches)
         lines.append(
             f"All pairs: with {design.searches} searches of {design.arms} strategies, a pair that differs by "
-            f"{effect:g} °C is established with a power of {power:.0%}."
+            f"{amount(effect)} is established with a power of {power:.0%}."
         )
     parts = [
-        f"{size:g} °C {_searches(smallest_n(lambda n, e=size: _pair_power(design, noise, e, n), TARGET))}"
+        f"{amount(size)} {_searches(smallest_n(lambda n, e=size: _pair_power(design, noise, e, n), TARGET))}"
         for size in sorted({0.3, effect, 1.0})
     ]
     return [*lines, f"  With a power of {TARGET:.0%} for any pair it takes, of each strategy: {', '.join(parts)}."]

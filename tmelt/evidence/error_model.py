@@ -27,7 +27,7 @@ from tmelt.families import Families
 
 LEVEL = 0.95
 NO_SEED = -1  # the seed of a predictor that has none
-_TINY = 1e-18  # °C²; variances below are rounding
+_TINY = 1e-18  # target units²; variances below are rounding
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Arm:
     """Errors of one side of a comparison.
 
     Attributes:
-        values: (runs, proteins) absolute errors in °C, or any quantity whose mean over proteins is of interest.
+        values: (runs, proteins) absolute errors, or any quantity whose mean over proteins is of interest.
         search: (runs,) the observation that a run belongs to; equal searches share one label.
         seed: (runs,) training seed; NO_SEED for a predictor without one.
         weight: (runs,) weight of each run in the mean, sums to 1.

@@ -20,6 +20,7 @@ from tmelt.evidence.metrics import none_if_nan, score
 from tmelt.evidence.schema import FLOORS, WINNER_PREDICTIONS
 from tmelt.evidence.tables import table
 from tmelt.evidence.winners import predictions_frame
+from tmelt.group import ORGANISMS, Group
 from tmelt.proteins.clean import AMINO_ACIDS
 from tmelt.proteins.record import DataRecord
 
@@ -27,12 +28,10 @@ RIDGE_STRENGTHS = 10.0 ** np.arange(-3, 5)
 MLP_SEEDS = (0, 1, 2)
 LABELS = {
     "median": "median of training",
-    "organism": "organism mean (oracle)",
     "ridge": "ridge on composition and ln length",
     "ridge_dipeptides": "ridge on composition, dipeptides and ln length",
     "mlp": "small MLP on composition and ln length",
 }
-_ORACLE_NOTE = "oracle: knows the organism, which no candidate does"
 # Keys of `generator.floors` in the data.json of synthetic data, per split: what its maker knows.
 BOUNDS = {
     "noise": ("expected_mae", "measurement noise alone (expected)"),
@@ -63,7 +62,7 @@ def dipeptides(sequences: list[str]) -> np.ndarray:
 
 
 def ridge(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Ridge regression, its strength chosen on stop by MAE, then refitted on fit and stop: (proteins,) in °C.
+    """Ridge regression, its strength chosen on stop by MAE, then refitted on fit and stop: (proteins,) in target units.
 
     Args:
         features: (proteins, k) of all proteins.
@@ -80,7 +79,7 @@ def ridge(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarra
 
 
 def small_mlp(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray, seed: int) -> np.ndarray:
-    """A multilayer perceptron (64-64, ReLU), stopped early on a tenth of fit and stop: (proteins,) in °C."""
+    """A multilayer perceptron (64-64, ReLU), stopped early on a tenth of fit and stop: (proteins,) in target units."""
     known = fit | stop
     rows = int(known.sum())
     network = MLPRegressor(
@@ -99,14 +98,16 @@ def small_mlp(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.nd
 
 
 def organism_means(proteins: pl.DataFrame) -> np.ndarray:
-    """The mean Tm of each protein's organism in fit and stop; the mean of all for an unknown organism."""
+    """The mean label of each protein's organism in fit and stop; the mean of all for an unknown organism."""
     known = proteins.filter(pl.col("tm").is_not_null())
     means = known.drop_nulls("organism").group_by("organism").agg(mean=pl.col("tm").mean())
     joined = proteins.join(means, on="organism", how="left", maintain_order="left")
     return joined["mean"].fill_null(known["tm"].mean()).to_numpy()
 
 
-def floors(proteins: pl.DataFrame, labels: pl.DataFrame, facts: DataRecord) -> tuple[pl.DataFrame, pl.DataFrame]:
+def floors(
+    proteins: pl.DataFrame, labels: pl.DataFrame, facts: DataRecord, group: Group = ORGANISMS
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables `floors` and `floor_predictions` (columns of `winner_predictions`).
 
     Args:
@@ -137,17 +138,17 @@ def floors(proteins: pl.DataFrame, labels: pl.DataFrame, facts: DataRecord) -> t
     rows, frames = [], []
     for name, predictions in predictors.items():
         chosen = predictions[:, order]
-        rows.append(_floor_row(name, chosen.mean(axis=0), len(chosen), labels))
+        rows.append(_floor_row(name, chosen.mean(axis=0), len(chosen), labels, group))
         frames.append(predictions_frame(labels, chosen, role="floor", strategy=name, trajectory=None))
     rows += _bounds(facts)
     return table(rows, FLOORS), pl.concat(frames) if frames else table([], WINNER_PREDICTIONS)
 
 
-def _floor_row(name: str, prediction: np.ndarray, seeds: int, labels: pl.DataFrame) -> dict[str, Any]:
+def _floor_row(name: str, prediction: np.ndarray, seeds: int, labels: pl.DataFrame, group: Group) -> dict[str, Any]:
     """One predictor's row.
 
     Args:
-        prediction: (proteins,) in °C, the mean over its seeds: a reference predictor is one fixed predictor.
+        prediction: (proteins,) in target units, the mean over its seeds: a reference predictor is one fixed predictor.
     """
     tm, organisms = labels["tm"].to_numpy(), labels["organism"].to_list()
     inside = {split: np.flatnonzero((labels["split"] == split).to_numpy()) for split in ("val", "test")}
@@ -162,11 +163,13 @@ def _floor_row(name: str, prediction: np.ndarray, seeds: int, labels: pl.DataFra
     if len(rows):
         errors = Arm.single(np.abs(prediction[rows] - tm[rows]))
         low, high = estimate(errors, None, labels["cluster"].to_numpy()[rows]).interval()
-    note = _ORACLE_NOTE if name == "organism" else f"mean prediction of {seeds} seeds" if seeds > 1 else None
+    oracle = name == "organism"
+    knows = f"oracle: knows the {group.name}, which no candidate does"
+    note = knows if oracle else f"mean prediction of {seeds} seeds" if seeds > 1 else None
     return {
         "name": name,
-        "label": LABELS[name],
-        "kind": "oracle" if name == "organism" else "predictor",
+        "label": f"{group.name} mean (oracle)" if oracle else LABELS[name],
+        "kind": "oracle" if oracle else "predictor",
         "val_mae": none_if_nan(scores["val"]["mae"]),
         "test_mae": none_if_nan(scores["test"]["mae"]),
         "low": low,

@@ -11,11 +11,12 @@ from tmelt.evidence.metrics import none_if_nan, within_organism_correlation
 from tmelt.evidence.schema import GENERALISATION, HORIZONS
 from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed, candidate_of
+from tmelt.group import ORGANISMS, Group
 
 LEVEL_KINDS = ("budget", "fraction")
 
 
-def generalisation(plan: pl.DataFrame, confirmed: Confirmed) -> pl.DataFrame:
+def generalisation(plan: pl.DataFrame, confirmed: Confirmed, group: Group = ORGANISMS) -> pl.DataFrame:
     """The table `generalisation`; the winner as it was searched for is level 1 of budget and fraction."""
     rows: list[dict[str, Any]] = []
     asked = plan.filter(pl.col("purpose").is_in([*LEVEL_KINDS, "organism"]))
@@ -27,11 +28,11 @@ def generalisation(plan: pl.DataFrame, confirmed: Confirmed) -> pl.DataFrame:
             if any(entry["purpose"] == kind for entry in entries):
                 entries.append({"purpose": kind, "candidate": winner, "level": 1.0, "organism": None})
         entries.sort(key=lambda entry: (entry["purpose"], entry["level"] or 0.0, entry["organism"] or ""))
-        rows += [key | _row(entry, winner, confirmed) for entry in entries]
+        rows += [key | _row(entry, winner, confirmed, group) for entry in entries]
     return table(rows, GENERALISATION)
 
 
-def _row(entry: dict[str, Any], winner: str | None, confirmed: Confirmed) -> dict[str, Any]:
+def _row(entry: dict[str, Any], winner: str | None, confirmed: Confirmed, group: Group) -> dict[str, Any]:
     row = {
         "kind": entry["purpose"],
         "level": entry["level"],
@@ -49,7 +50,7 @@ def _row(entry: dict[str, Any], winner: str | None, confirmed: Confirmed) -> dic
         inside = confirmed.inside("test")
     else:
         inside = np.flatnonzero((labels["organism"] == entry["organism"]).fill_null(False).to_numpy())
-        row["note"] = "the search saw this organism in fit and val: only the training of these weights did not"
+        row["note"] = f"the search saw this {group.name} in fit and val: only the training of these weights did not"
     if candidate not in confirmed:
         return row | {"note": "not run, or every fresh seed failed"}
     tm, clusters = labels["tm"].to_numpy()[inside], labels["cluster"].to_numpy()[inside]

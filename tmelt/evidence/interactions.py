@@ -101,11 +101,11 @@ class Game:
         )
 
     def value(self, player: Player, split: str) -> Estimate:
-        """A change's Shapley value in °C: the mean over the orders of what it adds to those before it."""
+        """A change's Shapley value in target units: the mean over the orders of what it adds to those before it."""
         return self.combination(shapley_weights(self.orders, player), split)
 
     def combination(self, weights: Mapping[Subset, float], split: str) -> Estimate:
-        """Weighted sum of the subsets' MAE in °C, paired over proteins and the common seeds.
+        """Weighted sum of the subsets' MAE in target units, paired over proteins and the common seeds.
 
         Args:
             weights: subset: weight; they sum to 0. Weights of subsets that are the same candidate are added first.
@@ -127,7 +127,7 @@ class Game:
         return estimate(*sides, self.confirmed.clusters(split))
 
     def _errors(self, candidate: str, split: str) -> np.ndarray:
-        """(common seeds, proteins) absolute errors in °C."""
+        """(common seeds, proteins) absolute errors in target units."""
         rows = [self.confirmed.seeds[candidate].index(seed) for seed in self.seeds]
         return self.confirmed.errors(candidate, split)[rows]
 

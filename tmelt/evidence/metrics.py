@@ -14,8 +14,8 @@ def score(predictions: np.ndarray, tm: np.ndarray, organisms: Sequence[str | Non
     """Scores of each row of predictions.
 
     Args:
-        predictions: (runs, proteins) in °C; a row with a NaN gets NaN scores.
-        tm: (proteins,) measured, in °C.
+        predictions: (runs, proteins) in target units; a row with a NaN gets NaN scores.
+        tm: (proteins,) measured, in target units.
         organisms: (proteins,) names or None; proteins without one take no part in `within_rho`.
 
     Returns:

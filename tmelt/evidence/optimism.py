@@ -31,7 +31,7 @@ class Optimism:
 
     Attributes:
         clusters: (proteins,) families of the proteins of validation and of the held-out part.
-        runs: search: (seeds, proteins) values in °C; the mean over proteins is the optimism of that seed's runs.
+        runs: search: (seeds, proteins) values; the mean over proteins is the optimism of that seed's runs.
         seeds: search: training seeds.
         labels: search: what its winner is; equal winners are one observation.
     """

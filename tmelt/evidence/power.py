@@ -33,7 +33,7 @@ _GRID = np.linspace(1e-4, 1.0, 1500)  # of one over the degrees of freedom
 
 @dataclass(frozen=True)
 class Noise:
-    """What varies, as standard deviations in °C.
+    """What varies, as standard deviations in target units.
 
     Attributes:
         search: between the winners of one strategy's searches.
@@ -208,7 +208,7 @@ def established(
     """Probability that a pair of strategies is established after Holm's adjustment.
 
     Args:
-        effect: °C by which one strategy lies below all others; the pairs that it is a side of are counted.
+        effect: target units by which one strategy lies below all others; the pairs that it is a side of are counted.
         n: distinct searches of each strategy.
         arms: strategies.
         family: contrasts that the adjustment counts.
@@ -244,7 +244,7 @@ def registered(
     """Probability that the registered contrast is established at some planned look.
 
     Args:
-        effect: true difference in °C.
+        effect: true difference in target units.
         plan: searches of each side at each look.
         baseline: True if the other side is the baseline.
     """
@@ -276,7 +276,7 @@ def smallest_n(power: Callable[[int], float], target: float, least: int = FEW, m
 
 
 def smallest_effect(power: Callable[[float], float], target: float, most: float = 100.0) -> float | None:
-    """The smallest effect in °C whose power reaches the target, to 1 %; None if `most` does not."""
+    """The smallest effect in target units whose power reaches the target, to 1 %; None if `most` does not."""
     if power(most) < target:
         return None
     low, high = 0.0, most

@@ -93,7 +93,7 @@ def _culprit(paths: Sequence[str], message: str) -> str:
 def read_predictions(
     folders: Sequence[str | Path], proteins: pl.DataFrame, splits: Sequence[str] = HIDDEN
 ) -> np.ndarray:
-    """Predictions of each run for each protein, in °C.
+    """Predictions of each run for each protein, in target units.
 
     Args:
         folders: runs that ended ok.

@@ -30,7 +30,7 @@ def outcome_label(predictions: np.ndarray, seeds: Sequence[int]) -> str:
     """A label that winners share which predict exactly the same: renamed or recommented scripts are no replicates.
 
     Args:
-        predictions: (seeds, proteins) in °C.
+        predictions: (seeds, proteins) in target units.
     """
     content = np.ascontiguousarray(predictions, dtype="<f8").tobytes() + repr(list(seeds)).encode()
     return hashlib.sha256(content).hexdigest()[:16]

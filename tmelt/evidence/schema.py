@@ -2,7 +2,7 @@
 
 `TABLES` of tmelt.evidence.make names them all. A table that has nothing to say (no confirmation yet, no hybrid, no LLM)
 exists with its columns and no rows. Columns named `low` and `high` bound a 95 % interval; they are null where too few
-replicates allow none, and `note` then says why. MAE, RMSE, Tm and effects are in °C; a negative effect is better.
+replicates allow none, and `note` then says why. MAE, RMSE, labels and effects are; a negative effect is better.
 """
 
 import pyarrow as pa
@@ -24,16 +24,16 @@ _CANDIDATE = [
 _INTERVAL = [column("low", F, "lower end of the 95 % interval"), column("high", F, "upper end of the 95 % interval")]
 _NOTE = column("note", S, "why a value is missing or must be read with care, or null")
 _SCORES = [
-    column("val_mae", F, "exact validation MAE in °C; null unless ok"),
+    column("val_mae", F, "exact validation MAE in target units; null unless ok"),
     column("val_spearman", F, "rank correlation on validation"),
     column("val_within_rho", F, "rank correlation within organisms on validation (weighted mean, ≥ 8 proteins each)"),
-    column("select_mae", F, "exact MAE in °C on select, which no search sees; null unless ok"),
-    column("test_mae", F, "exact test MAE in °C; null unless ok"),
-    column("test_rmse", F, "test root mean square error in °C"),
+    column("select_mae", F, "exact MAE in target units on select, which no search sees; null unless ok"),
+    column("test_mae", F, "exact test MAE in target units; null unless ok"),
+    column("test_rmse", F, "test root mean square error in target units"),
     column("test_r2", F, "test coefficient of determination"),
     column("test_spearman", F, "rank correlation on test"),
     column("test_within_rho", F, "rank correlation within organisms on test (weighted mean, ≥ 8 proteins each)"),
-    column("test_bias", F, "mean of prediction minus measured on test in °C"),
+    column("test_bias", F, "mean of prediction minus measured on test in target units"),
 ]
 
 TRIALS = TRIAL
@@ -72,7 +72,7 @@ OPENED_LABELS = pa.schema([
     column("cluster", S, "family of homologues: the unit of independent evidence"),
     column("length", N, "residues"),
     column("identity", F, "of its nearest homologue in fit or stop (best gapless segment); 0 where none is found"),
-    column("tm", F, "measured, °C"),
+    column("tm", F, "measured, target units"),
 ])  # fmt: skip
 
 CONFIRMED_PREDICTIONS = pa.schema([
@@ -80,7 +80,7 @@ CONFIRMED_PREDICTIONS = pa.schema([
     column("seed", N, "fresh seed"),
     column("protein_id", S, "name of the protein"),
     column("split", S, "val, select or test"),
-    column("prediction", F, "predicted tm in °C"),
+    column("prediction", F, "predicted label in target units"),
 ])  # fmt: skip
 
 PERTURBED = pa.schema([
@@ -89,7 +89,7 @@ PERTURBED = pa.schema([
     column("protein_id", S, "name of the protein; the first one of a joined pair"),
     column("kind", S, "same (as it is), noise, trimmed, swapped or joined: see tmelt.harness.perturbation"),
     column("partner", S, "joined: name of the second protein; else null"),
-    column("prediction", F, "predicted tm in °C"),
+    column("prediction", F, "predicted label in target units"),
     column("note", S, "why there is no prediction at all, in a single row; else null"),
 ])  # fmt: skip
 
@@ -207,8 +207,8 @@ EFFICIENCY = pa.schema([
     *_SEARCH,
     column("axis", S, "trials, fit_s, device_s or total_usd"),
     column("horizon", F, "up to where: the least total that any search spent, so that all are compared alike"),
-    column("auc", F, "mean over the axis up to the horizon of the incumbent's validation MAE in °C"),
-    column("target", F, "validation MAE in °C to reach: the median over all searches of their final one"),
+    column("auc", F, "mean over the axis up to the horizon of the incumbent's validation MAE in target units"),
+    column("target", F, "validation MAE in target units to reach: the median over all searches of their final one"),
     column("time_to_target", F, "position on the axis where the incumbent first reaches it; null if never"),
     column("reached", B, "whether it does within this search"),
     column("spent", F, "what the whole search used; null when unknown"),
@@ -222,9 +222,9 @@ WINNER_PREDICTIONS = pa.schema([
     column("organism", S, "organism, or null"),
     column("cluster", S, "protein cluster; the protein itself where there are none"),
     column("length", N, "residues"),
-    column("tm", F, "measured, °C"),
-    column("prediction", F, "mean over fresh seeds, °C"),
-    column("prediction_sd", F, "standard deviation over fresh seeds, °C; null with one"),
+    column("tm", F, "measured, target units"),
+    column("prediction", F, "mean over fresh seeds, target units"),
+    column("prediction_sd", F, "standard deviation over fresh seeds, target units; null with one"),
     column("seeds", N, "fresh seeds averaged"),
 ])  # fmt: skip
 
@@ -232,10 +232,10 @@ FLOORS = pa.schema([
     column("name", S, "median, organism, ridge, ridge_dipeptides, mlp, noise or best_reachable"),
     column("label", S, "as a figure names it"),
     column("kind", S, "predictor (fair), oracle (is told what no candidate knows) or bound (from the data's maker)"),
-    column("val_mae", F, "°C"),
-    column("test_mae", F, "°C"),
+    column("val_mae", F, "target units"),
+    column("test_mae", F, "target units"),
     *_INTERVAL,
-    column("test_rmse", F, "°C"),
+    column("test_rmse", F, "target units"),
     column("test_r2", F, "coefficient of determination"),
     column("test_spearman", F, "rank correlation"),
     column("test_within_rho", F, "rank correlation within organisms"),
@@ -282,8 +282,8 @@ POWER = pa.schema([
     column("a", S, "strategy"),
     column("b", S, "strategy"),
     column("metric", S, "test_mae"),
-    column("difference", F, "observed, °C"),
-    column("sd", F, "pooled standard deviation between distinct searches, °C; null if it is unknown or 0"),
+    column("difference", F, "observed, target units"),
+    column("sd", F, "pooled standard deviation between distinct searches, target units; null if it is unknown or 0"),
     column("sd_low", F, "its 95 % interval (chi square)"),
     column("sd_high", F, "its upper end"),
     column("trajectories", N, "distinct searches per strategy now (the smaller number)"),
@@ -292,7 +292,7 @@ POWER = pa.schema([
     column("needed_80", N, "searches of each with which the verdict finds it in 80 % of studies; null beyond 100"),
     column("needed_80_high", N, "the same at the upper end of the standard deviation"),
     column("needed_90", N, "in 90 %"),
-    column("detectable", F, "smallest difference that the present number finds in 80 %, °C; null if none can be found"),
+    column("detectable", F, "smallest difference that the present number finds in 80 %; null if none can be found"),
     _NOTE,
 ])  # fmt: skip
 
@@ -323,7 +323,7 @@ COST = pa.schema([
     column("prompt_tokens", N, "tokens sent; null when unknown"),
     column("completion_tokens", N, "tokens received; null when unknown"),
     column("total_usd", F, "both; null when unknown"),
-    column("usd_per_degree", F, "total per °C of confirmed test MAE gained over the baseline; null without a gain"),
+    column("usd_per_degree", F, "total per units of confirmed test MAE gained over the baseline; null without a gain"),
     _NOTE,
 ])  # fmt: skip
 
@@ -382,11 +382,11 @@ ATTRIBUTION = pa.schema([
         " winner's knobs in the baseline's script)",
     ),
     column("gain", F, "validation MAE of the winner minus the baseline's, by `source`: what is split"),
-    column("in_space", F, "gain by in-space changes, °C"),
-    column("out_of_space", F, "gain by out-of-space changes, °C"),
+    column("in_space", F, "gain by in-space changes, target units"),
+    column("out_of_space", F, "gain by out-of-space changes, target units"),
     column("hyperparameters", F, "... by undiscovered hyperparameters, constants that are no knob; null: unknown"),
     column("structure", F, "... by structural changes; null: unknown"),
-    column("unknown", F, "gain by mixed changes that no projection has split, or by changes of spelling alone, °C"),
+    column("unknown", F, "gain by mixed changes that no projection has split, or by changes of spelling alone"),
     column("in_space_share", F, "share of the gain that in-space changes explain; null while some of it is unknown"),
     column("confirmed_gain", F, "validation MAE of the winner minus the baseline's on fresh seeds"),
     column("projected_gain", F, "the same for the baseline's script with the winner's knobs (re-run)"),
@@ -418,7 +418,7 @@ INTERACTIONS = pa.schema([
     column("change", S, "before → after; changes that could not be told apart are joined by +, a pair by ×"),
     column("kind", S, "in_space, out_of_space or mixed"),
     column("joined", N, "changes in it"),
-    column("effect", F, "on test MAE, °C; changes add up to the winner's gain; a pair below 0 gains more together"),
+    column("effect", F, "on test MAE; changes add up to the winner's gain; a pair below 0 gains more together"),
     *_INTERVAL,
     column("seeds", N, "fresh seeds that all its candidates have"),
     column("orders", N, "orders of adding the changes that it is a mean of; null for a pair"),
@@ -432,9 +432,9 @@ SUBGROUPS = pa.schema([
     column("group", S, "the organism or band; organisms of fewer than 8 proteins are pooled as 'other organisms'"),
     column("order", N, "position of the band"),
     column("proteins", N, "test proteins in it"),
-    column("mae", F, "°C, of the mean prediction over fresh seeds"),
+    column("mae", F, "target units, of the mean prediction over fresh seeds"),
     *_INTERVAL,
-    column("bias", F, "mean of prediction minus measured, °C"),
+    column("bias", F, "mean of prediction minus measured, target units"),
     column("spearman", F, "rank correlation within the group; null below 8 proteins and for pooled organisms"),
 ])  # fmt: skip
 
@@ -447,8 +447,8 @@ CALIBRATION = pa.schema([
     *_CANDIDATE,
     column("bin", N, "fifth of the test proteins by spread over fresh seeds, 0 the most certain"),
     column("proteins", N, "test proteins"),
-    column("sd", F, "mean spread over fresh seeds in °C"),
-    column("mae", F, "MAE of the mean prediction in °C"),
+    column("sd", F, "mean spread over fresh seeds in target units"),
+    column("mae", F, "MAE of the mean prediction in target units"),
     column("mae_low", F, "lower end of its 95 % interval over protein families"),
     column("mae_high", F, "upper end"),
     column("coverage", F, "share of proteins within the 90 % conformal interval, equally wide for all"),
@@ -466,7 +466,7 @@ COVERAGE = pa.schema([
     *_COVERED,
     column("chance_low", F, "conformal: least share that chance allows (95 %, exchangeable proteins); else null"),
     column("chance_high", F, "largest share that chance allows"),
-    column("half_width", F, "mean half width in °C"),
+    column("half_width", F, "mean half width in target units"),
 ])  # fmt: skip
 
 GENERALISATION = pa.schema([
@@ -488,9 +488,9 @@ HORIZONS = pa.schema([
     column("level", F, "factor on the budget, or share of fit; 1 is the search's own"),
     column("winners", N, "searches whose winner was retrained at this level"),
     column("distinct", N, "distinct ones among them"),
-    column("test_mae", F, "mean over them, °C"),
+    column("test_mae", F, "mean over them, target units"),
     *_INTERVAL,
-    column("difference", F, "to the same winners at level 1, °C; null at level 1"),
+    column("difference", F, "to the same winners at level 1, target units; null at level 1"),
     column("difference_low", F, "lower end of its 95 % interval, paired over searches, training seeds and proteins"),
     column("difference_high", F, "upper end"),
     column("p_value", F, "two-sided p of no difference, not adjusted for the number of levels"),
@@ -512,7 +512,7 @@ SPREAD = pa.schema([
     column("strategy", S, "name of the strategy"),
     column("searches", N, "searches whose winner was confirmed"),
     column("distinct", N, "distinct ones among them"),
-    column("test_sd", F, "standard deviation of the confirmed test MAE over distinct searches, °C"),
+    column("test_sd", F, "standard deviation of the confirmed test MAE over distinct searches, target units"),
     column("lowest", F, "least confirmed test MAE of a search"),
     column("highest", F, "largest one"),
     column("p_value", F, "of equal variance in all tested strategies (Brown and Forsythe); the same in each row"),
@@ -542,7 +542,7 @@ BEHAVIOUR = pa.schema([
     column("script_change", F, "share of the script's lines that differ from the parent's"),
     column("categories", pa.list_(S), "architecture, optimisation, objective, data, other"),
     column("duplicate_of", N, "earlier trial of this search that differs in spelling only, or null"),
-    column("expected_effect", F, "what the proposer expected, °C"),
+    column("expected_effect", F, "what the proposer expected, target units"),
     column("effect", F, "validation MAE minus the parent's; null unless both are ok"),
     column("effect_se", F, "standard error from the pooled seed noise"),
     column("came_true", B, "expected and observed effect have one sign and the observed exceeds its standard error"),
@@ -561,8 +561,8 @@ ROBUSTNESS = pa.schema([
     column("kind", S, "change: noise, trimmed, swapped or joined (tmelt.harness.perturbation); null with a note"),
     column("proteins", N, "val, select and test proteins that were changed"),
     column("seeds", N, "fresh seeds averaged"),
-    column("change", F, "mean change of a prediction, °C; joined: distance to the mean of both, by length"),
-    column("mae", F, "MAE on the unchanged proteins, °C"),
+    column("change", F, "mean change of a prediction, target units; joined: distance to the mean of both, by length"),
+    column("mae", F, "MAE on the unchanged proteins, target units"),
     column("mae_changed", F, "MAE on the changed ones against the same labels; joined: against the mean of both"),
     column("lost", F, "mae_changed minus mae"),
     column("lost_se", F, "its standard error over protein families"),

@@ -17,8 +17,8 @@ from tmelt.families import Families
 from tmelt.history import History, Trial
 from tmelt.schema import TRIAL
 
-BASELINE = 8.0  # °C, true MAE of trial 0
-FLOOR = 5.0  # °C, the best there is where changes have effects
+BASELINE = 8.0  # target units, true MAE of trial 0
+FLOOR = 5.0  # target units, the best there is where changes have effects
 
 Decide = Callable[[History, Mapping[str, Any], Validation], Decision]
 
@@ -30,7 +30,7 @@ class SearchWorld:
     Attributes:
         proteins: validation proteins; as many are held out.
         seeds: training seeds of a trial.
-        seed: standard deviation of a run's error between training seeds in °C, all proteins shifted alike.
+        seed: standard deviation of a run's error between training seeds in target units, all proteins shifted alike.
         tails: `normal` or `heavy` (Student's t with 3 degrees of freedom) for every random part.
         families: `single` (no relatives), `mixed` (1 to 8 proteins each) or `dominant` (one has a quarter of all).
         own: share of a candidate's squared errors that is its own.
@@ -59,8 +59,8 @@ class Step:
 
     Attributes:
         decision: what was decided.
-        truth: true MAE of the incumbent after it, in °C.
-        val, held: MAE of the incumbent's runs on validation and on held-out proteins, in °C.
+        truth: true MAE of the incumbent after it, in target units.
+        val, held: MAE of the incumbent's runs on validation and on held-out proteins, in target units.
     """
 
     decision: Decision
@@ -79,7 +79,7 @@ def simulate_search(
         pinned: whether trial 0 stays the incumbent whatever is decided, so that no trial is compared with a lucky one.
     """
     drawing = _Drawing(world, rng)
-    truth, errors = [], []  # °C; per trial (seeds, proteins)
+    truth, errors = [], []  # target units; per trial (seeds, proteins)
     history = History()
     for iteration in range(trials + 1):
         held = history.incumbent.iteration if iteration else 0
@@ -124,7 +124,7 @@ class _Drawing:
         return incumbent + (step if step > 0 else step * (incumbent - FLOOR) / (BASELINE - FLOOR))
 
     def runs(self, truth: float, *, first: bool) -> np.ndarray:
-        """(seeds, proteins) absolute errors in °C of a new candidate."""
+        """(seeds, proteins) absolute errors in target units of a new candidate."""
         world = self._world
         fixed = self._rng.random() < world.deterministic
         sd = world.seed * (1.0 if first else world.unstable)

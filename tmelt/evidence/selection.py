@@ -16,7 +16,7 @@ from tmelt.evidence.reading import read_predictions
 from tmelt.evidence.schema import LAST_INCUMBENTS
 from tmelt.evidence.tables import table
 
-_DIGITS = 9  # °C; errors on select that differ by less are equal
+_DIGITS = 9  # target units; errors on select that differ by less are equal
 _SEARCH = ["strategy", "trajectory"]
 
 

@@ -70,7 +70,7 @@ class Confirmed:
         return self.labels["cluster"].to_numpy()[self.inside(split)]
 
     def errors(self, candidate: str, split: str) -> np.ndarray:
-        """(seeds, proteins) absolute errors in °C."""
+        """(seeds, proteins) absolute errors in target units."""
         inside = self.inside(split)
         return np.abs(self.predictions[candidate][:, inside] - self.labels["tm"].to_numpy()[inside])
 
@@ -91,11 +91,11 @@ class Confirmed:
         return outcome_label(self.predictions[candidate], self.seeds[candidate])
 
     def level(self, candidate: str, split: str) -> Estimate:
-        """Its MAE in °C, mean over seeds, over protein families and training seeds."""
+        """Its MAE in target units, mean over seeds, over protein families and training seeds."""
         return estimate(self.arm(candidate, split), None, self.clusters(split))
 
     def difference(self, candidate: str, other: str, split: str) -> Estimate:
-        """MAE of `candidate` minus that of `other` in °C, paired over proteins and the seeds that both have."""
+        """MAE of `candidate` minus that of `other`, paired over proteins and the seeds that both have."""
         return estimate(self.arm(candidate, split), self.arm(other, split), self.clusters(split))
 
     def scores(self, candidate: str, split: str) -> dict[str, float]:

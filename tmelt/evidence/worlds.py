@@ -15,7 +15,7 @@ import polars as pl
 from tmelt.evidence.comparison import BASELINE, REFERENCE, Side, compare, with_verdicts
 from tmelt.evidence.error_model import Arm
 
-MAE = 6.0  # °C, of every side without an effect
+MAE = 6.0  # target units, of every side without an effect
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class World:
         arms, searches, seeds, proteins: how many; seeds are the fresh ones of each winner.
         families: `single` (no relatives), `mixed` (1 to 4 proteins each) or `dominant` (one has a quarter of all).
         tails: `normal` or `heavy` (Student's t with 3 degrees of freedom) for every random part.
-        between: standard deviation of the winners' true error between searches of a strategy, °C.
-        seed: standard deviation of a run's error between training seeds, all proteins shifted alike, °C.
-        common: the same for what a seed does to every candidate alike, °C.
+        between: standard deviation of the winners' true error between searches of a strategy, target units.
+        seed: standard deviation of a run's error between training seeds, all proteins shifted alike, target units.
+        common: the same for what a seed does to every candidate alike, target units.
         failing: share of runs that fail.
         deterministic: strategies (the first so many) whose runs do not depend on the seed.
         copying: strategies (the first so many) whose searches are copies of one.
         dominant_group: one group holds most proteins, and each strategy errs on it in a way of its own.
-        effect: °C by which the first strategy is better than all others.
+        effect: target units by which the first strategy is better than all others.
 
     A strategy that always ends at one candidate is that candidate, as the page says of one distinct search: its true
     error includes what its only winner drew.
@@ -59,7 +59,7 @@ class World:
 class Drawn:
     """One draw of a world: the sides of its comparisons, and the validation errors that a search would report.
 
-    `offsets` holds by how many °C the true error of each strategy differs from MAE.
+    `offsets` holds by how many target units the true error of each strategy differs from MAE.
     """
 
     clusters: np.ndarray
@@ -125,7 +125,7 @@ def statements(drawn: Drawn, primary: tuple[str, str] | None = None) -> pl.DataF
 
 
 def truth(drawn: Drawn, row: dict) -> float:
-    """The true difference in °C of a row of `statements`."""
+    """The true difference in target units of a row of `statements`."""
     return drawn.offsets.get(row["a"], 0.0) - drawn.offsets.get(row["b"], 0.0)
 
 
@@ -147,7 +147,7 @@ class _Noise:
 
 
 def _absolute(shared: np.ndarray, own: np.ndarray, jitter: np.ndarray, factor: float) -> np.ndarray:
-    """Absolute errors in °C whose expectation is MAE times the factor (with normal tails)."""
+    """Absolute errors in target units whose expectation is MAE times the factor (with normal tails)."""
     mixed = math.sqrt(0.5) * shared + math.sqrt(0.2) * own + math.sqrt(0.1) * jitter
     return np.abs(mixed) * math.sqrt(math.pi / 2) * MAE * factor
 

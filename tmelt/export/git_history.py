@@ -17,6 +17,7 @@ from tmelt.errors import InputError
 from tmelt.files import sha256_text
 from tmelt.history import History, Trial
 from tmelt.study import Study, read_study
+from tmelt.target import Target
 
 _WIDTH = 72  # of a commit's subject
 
@@ -73,7 +74,7 @@ def _commits(study: Study, strategy: str, trajectory: int) -> Iterator[bytes]:
         script = study.folder / strategy / f"t{trajectory}" / f"i{number}" / "train.py"
         yield f"commit refs/heads/trial/{number}\nmark :{number + 1}\n".encode()
         yield f"committer {_author(strategy)} <> {begun + number} +0000\n".encode()
-        yield _data(_message(trial, history).encode())
+        yield _data(_message(trial, history, study.protocol.design.target).encode())
         if number:
             yield f"from :{(trial.parent or 0) + 1}\n".encode()
         yield b"M 100644 inline knobs.json\n"
@@ -107,7 +108,7 @@ def _data(content: bytes) -> bytes:
     return f"data {len(content)}\n".encode() + content + b"\n"
 
 
-def _message(trial: Trial, history: History) -> str:
+def _message(trial: Trial, history: History, target: Target) -> str:
     """What was tried, why, what was expected, and what came of it."""
     told = trial.proposal
     before = history[trial.parent or 0]
@@ -118,7 +119,7 @@ def _message(trial: Trial, history: History) -> str:
     ]
     if trial.script != before.script:
         changed.append("train.py")
-    score = f"{trial.val_mae:.2f} °C" if trial.val_mae is not None else trial.status
+    score = target.amount(f"{trial.val_mae:.2f}") if trial.val_mae is not None else trial.status
     subject = f"Trial {trial.iteration}: {trial.decision}, {score}"
     if trial.iteration == 0:
         subject = f"Trial 0, the baseline: {score}"
@@ -127,11 +128,12 @@ def _message(trial: Trial, history: History) -> str:
     lines = [subject if len(subject) <= _WIDTH else subject[: _WIDTH - 1] + "…", ""]
     if trial.iteration and trial.difference is not None:
         margin = f", margin {trial.margin:.2f}" if trial.margin is not None else ""
-        lines.append(f"Validation MAE minus the incumbent's: {trial.difference:+.2f} °C{margin}.")
+        lines.append(f"Validation MAE minus the incumbent's: {target.amount(f'{trial.difference:+.2f}')}{margin}.")
     if changed and trial.iteration:
         lines.append(f"Changed against trial {trial.parent or 0}: {'; '.join(changed)}.")
     if told.get("expected_effect") is not None:
-        lines.append(f"Expected effect: {told['expected_effect']:+.2f} °C.")
+        expected = target.amount(f"{told['expected_effect']:+.2f}")
+        lines.append(f"Expected effect: {expected}.")
     lines += [f"\n{name.capitalize()}: {told[name]}" for name in ("hypothesis", "rationale") if told.get(name)]
     if trial.error:
         lines.append(f"\nError: {trial.error}")

@@ -62,7 +62,7 @@ def export_optuna(trials: pl.DataFrame, protocol: Protocol, database: Path) -> N
                 )
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                    study.set_metric_names(["validation MAE (°C)"])
+                    study.set_metric_names([protocol.design.target.axis("validation MAE")])
                 about = {
                     "tmelt_study": protocol.study,
                     "title": protocol.title,

@@ -124,7 +124,7 @@ def _data(subject: Subject) -> Iterator[str]:
     subject.checked = checked
     yield f"{data.source}: {len(checked.proteins)} proteins"
     if checked.split is not None:
-        yield from allows(checked.proteins, checked.split)
+        yield from allows(checked.proteins, checked.split, checked.data)
     for result in checked.audited:
         if result.level in ("caution", "accepted"):
             yield f"caution: {result.check}: {result.text}"

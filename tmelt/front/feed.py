@@ -60,6 +60,7 @@ class Feed:
 
     def __init__(self, config: Config, results: Path):
         extent = config.extent
+        self.target = config.design.data.target.record
         self.searches = [
             Search(strategy, number, results / config.study / strategy / f"t{number}", extent.iterations + 1)
             for strategy in extent.strategies

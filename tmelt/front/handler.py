@@ -131,7 +131,7 @@ class View:
     def _update(self) -> None:
         with self._look:
             for arrival in self._feed.poll():
-                self.screen.line(arrival_line(arrival))
+                self.screen.line(arrival_line(arrival, self._feed.target))
             stage = self._stages.now(self._feed.done, self._feed.left)
             self.screen.progress(progress_line(self._feed, stage, self._limit_usd), stage.done, stage.of)
 

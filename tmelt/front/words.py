@@ -7,12 +7,13 @@ from tmelt.front.feed import Arrival, Feed, Search
 from tmelt.safe_text import one_line
 from tmelt.stage import Stage
 from tmelt.status import span
+from tmelt.target import Target
 
 _DECISIONS = {"keep": "kept", "discard": "discarded", "inconclusive": "within the noise", "baseline": "baseline"}
 _NAME_WIDTH = 16
 
 
-def arrival_line(arrival: Arrival) -> str:
+def arrival_line(arrival: Arrival, target: Target) -> str:
     """Return one line for a scored trial, or for the stop of its search."""
     search, row = arrival.search, arrival.row
     head = f"{time.strftime('%H:%M:%S')}  {search.name:<{_NAME_WIDTH}}"
@@ -24,7 +25,8 @@ def arrival_line(arrival: Arrival) -> str:
         reason = one_line((row["error"] or "").strip().rpartition("\n")[2], 100)
         outcome = f"{'–':>9}  {row['status']}" + (f": {reason}" if reason else "")
     else:
-        outcome = f"{row['val_mae']:6.2f} °C  {_DECISIONS.get(row['decision'], row['decision'])}"
+        mae = target.amount(f"{row['val_mae']:6.2f}")
+        outcome = f"{mae}  {_DECISIONS.get(row['decision'], row['decision'])}"
         if row["decision"] == "keep" and arrival.best_before is not None:
             outcome += f", was {arrival.best_before:.2f}"
     best = f"best {search.best:.2f} (trial {row['incumbent']})" if search.best is not None else "no score yet"
@@ -42,7 +44,7 @@ def progress_line(feed: Feed, stage: Stage, limit_usd: float | None) -> str:
     """Return what is being made, the best so far, what was spent and when the searches will end."""
     parts = [stage.words()]
     if best := best_search(feed.searches):
-        parts.append(f"best {best.best:.2f} °C ({best.name})")
+        parts.append(f"best {feed.target.amount(f'{best.best:.2f}')} ({best.name})")
     if failed := feed.failed():
         parts.append(f"{failed} failed")
     if feed.done:

@@ -28,7 +28,7 @@ class Tried:
         reason: one word from the harness's closed list, or None.
         log: the end of what the script printed in fit.
         proteins: of fit that it trained on.
-        curve: pairs of epoch and stop MAE in °C, as the script logged them.
+        curve: pairs of epoch and stop MAE in target units, as the script logged them.
         reports: what it passed to task.report.
         stop_errors: as tmelt.diagnostics.stop_errors; None unless `status` is ok.
         seconds: by the clock of the time budget.
@@ -113,4 +113,5 @@ class Bench:
         """Errors of predictions for the pool's early-stopping proteins, in the pool's order."""
         pool = runner.pool.filter(pl.col("role") == "stop").select("protein_id")
         known = read_table(self.harness.proteins, PROTEINS)
-        return stop_errors(pool.join(known, on="protein_id", how="left", maintain_order="left"), predictions[None])
+        measured = pool.join(known, on="protein_id", how="left", maintain_order="left")
+        return stop_errors(measured, predictions[None], self.harness.unit)

@@ -20,7 +20,7 @@ _CURVE_BYTES = 4 << 20
 _CURVE_LINES = 10_000
 REPORTS_MAX = 20  # names that one run may report
 REPORT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-# °C; far beyond any temperature, and far below where sums and squares of errors are no longer finite.
+# target units; far beyond any label, and far below where sums and squares of errors are no longer finite.
 _LARGEST = 1e6
 
 
@@ -69,7 +69,7 @@ def read_plain_file(path: Path, *, most: int) -> bytes:
 
 
 def read_predictions(path: Path, count: int) -> np.ndarray:
-    """`count` finite float64 (°C) from a raw little-endian file.
+    """`count` finite float64 (target units) from a raw little-endian file.
 
     Raises:
         Invalid: a wrong number of them, or one that is not finite or beyond anything that could be a temperature.

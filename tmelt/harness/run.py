@@ -38,11 +38,12 @@ from tmelt.knobs import Space, knobs_from_table
 from tmelt.protocol import REFERENCE, check_inputs, processor
 from tmelt.protocol_record import Protocol
 from tmelt.schema import CURVE, HIDDEN, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
+from tmelt.target import TM
 
 LOG_CHARACTERS = 4000
 REHEARSAL_PROTEINS = 64
 REHEARSAL_S = 60.0
-# Largest change in °C of a prediction when its companions change. In bf16 a value may fall to either side of a
+# Largest change of a prediction when its companions change. In bf16 a value may fall to either side of a
 # rounding step: 2⁻⁸ relative, a few tenths of a degree at most.
 ROW_WISE_TOLERANCE = {"fp32": 1e-2, "bf16": 0.5}
 # Largest mean change. It bounds what chance or companions can do to an MAE, and is well below a gain that is kept. A
@@ -69,6 +70,7 @@ class Harness:
     threads: int
     reference_sha256: str  # scripts other than the reference are rehearsed first
     knobs: Sequence[Mapping[str, Any]] = ()  # of the study (Space.table); none: those of tmelt.knobs
+    unit: str = TM.unit  # of the target
 
     @classmethod
     def of(cls, protocol: Protocol, embedding: Path, proteins: Path) -> "Harness":
@@ -92,6 +94,7 @@ class Harness:
             threads=design.threads,
             reference_sha256=protocol.reference_sha256,
             knobs=design.knobs,
+            unit=design.target.unit,
         )
 
     @property
@@ -267,7 +270,7 @@ class ShortRun:
         log: the end of what the script printed in fit; nothing of predict.
         curve: rows of tmelt.schema.CURVE.
         reports: numbers by name.
-        predictions: (n,) in °C for the early-stopping proteins in the pool's order; None unless `status` is ok.
+        predictions: (n,) for the early-stopping proteins in the pool's order; None unless `status` is ok.
     """
 
     status: str
@@ -553,7 +556,7 @@ class Runner:
         ]
 
     def _open_errors(self, values: np.ndarray) -> dict[str, float | None]:
-        """MAE in °C on the pool's proteins whose labels the candidate was given."""
+        """MAE in target units on the pool's proteins whose labels the candidate was given."""
         errors = {}
         for column, role in (("fit_mae", "decoy"), ("stop_mae", "stop")):
             chosen = (self.pool["role"] == role).to_numpy()

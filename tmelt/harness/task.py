@@ -28,7 +28,7 @@ class Batch:
         x: residues, float32 (T, D).
         lengths: residues per protein; sums to T.
         rows: which proteins of the set, int64 (n,), on the CPU.
-        tm: labels in °C, float32 (n,), or None.
+        tm: labels in target units, float32 (n,), or None.
     """
 
     x: Tensor
@@ -91,7 +91,7 @@ class Proteins:
         composition: how often each of the 20 amino acids occurs (ACDEFGHIKLMNPQRSTVWY), int64 (n, 20).
         letters: amino acids, one letter each; None where the study does not grant them to this phase.
         device: where batches go.
-        tm: melting temperatures in °C, float32 (n,), or None.
+        tm: labels in target units, float32 (n,), or None.
     """
 
     store: Tensor
@@ -117,7 +117,7 @@ class Proteins:
         Args:
             view: the folder.
             rows: only these proteins, in this order.
-            labels: whether to read melting temperatures.
+            labels: whether to read labels.
             device: where batches go; a GPU takes all residues into its memory if they fit.
             processes: how many share that device, all of the same size.
             sequences: whether to read amino-acid sequences.
@@ -309,7 +309,7 @@ class Task:
         stop_mae: float | None = None,
         learning_rate: float | None = None,
     ) -> None:
-        """Record an epoch: the training loss, the MAE in °C on stop and the learning rate."""
+        """Record an epoch: the training loss, the MAE in target units on stop and the learning rate."""
         values = {"fit_loss": fit_loss, "stop_mae": stop_mae, "learning_rate": learning_rate}
         numbers = {name: float(value) for name, value in values.items() if value is not None}
         self._note({"epoch": int(epoch)} | {name: value for name, value in numbers.items() if math.isfinite(value)})

@@ -1,4 +1,4 @@
-"""The label audit: is what a table calls melting temperatures plausible as such?
+"""The label audit: is what a table calls labels of the target plausible as such?
 
 | check | looks for |
 |---|---|
@@ -32,6 +32,7 @@ from tmelt.proteins.label import MISSING
 from tmelt.proteins.organism import may_be_one
 from tmelt.proteins.read import Reading
 from tmelt.proteins.where import number_in
+from tmelt.target import Target
 
 LEVELS = ("ok", "caution", "accepted", "stop")
 DISAGREE = 0.99  # quantile of the repeats' variance under `noise_sd` beyond which a protein's repeats disagree
@@ -147,6 +148,7 @@ def _repeats(subject: Subject, limits: Audit) -> Iterator[Audited]:
     share = len(excess) / len(repeated)
     left_out = max(1, round(TRIMMED * len(repeated))) if len(repeated) > 2 else 0
     kept = np.argsort(squares / freedom)[: len(repeated) - left_out]
+    amount = _amount(subject)
     degrees = int(freedom[kept].sum())
     pooled = float(np.sqrt(squares[kept].sum() / degrees)) if degrees else 0.0
     wide = degrees >= LEAST_DEGREES and squares[kept].sum() > variance * max(
@@ -159,10 +161,12 @@ def _repeats(subject: Subject, limits: Audit) -> Iterator[Audited]:
         widest = sorted(excess, key=lambda name: -excess[name])[:EXAMPLES]
         text = (
             f"repeats of {len(excess)} of {len(repeated)} proteins spread beyond the noise of experiments "
-            f"({limits.noise_sd:g} °C), the widest over {excess[widest[0]]:.1f} °C ({', '.join(widest)}); "
+            f"({amount(f'{limits.noise_sd:g}')}), the widest over {amount(f'{excess[widest[0]]:.1f}')} "
+            f"({', '.join(widest)}); "
         )
     else:
-        text = f"repeats of {len(repeated)} proteins spread by {pooled:.1f} °C, noise by {limits.noise_sd:g} °C; "
+        spread, noise = amount(f"{pooled:.1f}"), amount(f"{limits.noise_sd:g}")
+        text = f"repeats of {len(repeated)} proteins spread by {spread}, noise by {noise}; "
     if "mutation" in subject.reading.found.at:
         text += "other conditions? select rows by design.data.where"
     else:
@@ -171,11 +175,18 @@ def _repeats(subject: Subject, limits: Audit) -> Iterator[Audited]:
     yield Audited("repeats", "stop" if many or wide else "caution", share, limits.repeats_stop, text)
 
 
+def _amount(subject: Subject) -> Callable[[str], str]:
+    """Puts the target's unit behind a number."""
+    return subject.data.target.record.amount
+
+
 def _spread(subject: Subject, limits: Audit) -> Iterator[Audited]:
     if len(subject.proteins) < LEAST:
         return
     sd = float(np.std(_tms(subject), ddof=1))
-    text = f"the labels of {len(subject.proteins)} proteins have a standard deviation of {sd:.2f} °C"
+    text = (
+        f"the labels of {len(subject.proteins)} proteins have a standard deviation of {_amount(subject)(f'{sd:.2f}')}"
+    )
     if sd <= limits.spread_caution:
         text += ": there is hardly anything to predict; is it the right column?"
     yield _falling("spread", sd, text, limits.spread_caution, limits.spread_stop)
@@ -187,7 +198,7 @@ def _values(subject: Subject, limits: Audit) -> Iterator[Audited]:
     count = len(set(np.round(_tms(subject), 6)))
     text = f"{count} different labels of {len(subject.proteins)} proteins"
     if count <= limits.values_caution:
-        text += ": classes, or temperatures of melting curves?"
+        text += ": classes" + (", or temperatures of melting curves?" if subject.data.target.record.is_tm else "?")
     yield _falling("values", float(count), text, limits.values_caution, limits.values_stop)
 
 
@@ -215,7 +226,8 @@ def _censored(subject: Subject, limits: Audit) -> Iterator[Audited]:
     bounds = sum(record.label == "censored" for record in with_label)
     if not bounds:
         return
-    used = "dropped, which removes the most or least stable proteins"
+    extreme = "the most or least stable proteins" if subject.data.target.record.is_tm else "the extreme proteins"
+    used = f"dropped, which removes {extreme}"
     if subject.data.labels.censored == "bound":
         used = "used as their bounds, which are too low or too high"
     text = f"{bounds} of {len(with_label)} labels are bounds (such as `> 95`), {used}"
@@ -233,9 +245,11 @@ def _organism_labels(subject: Subject, limits: Audit) -> Iterator[Audited]:
         return
     freedom = sum(len(tms) - 1 for tms in large)
     sd = float(np.sqrt(sum(float(np.sum((tms - tms.mean()) ** 2)) for tms in large) / freedom))
-    text = f"within organisms the labels have a standard deviation of {sd:.2f} °C"
+    plural = subject.data.groups.plural
+    text = f"within {plural} the labels have a standard deviation of {_amount(subject)(f'{sd:.2f}')}"
     if sd <= limits.organism_spread_stop:
-        text += ": growth temperatures of the organisms?"
+        of_tm = subject.data.target.record.is_tm and subject.data.groups.is_organism
+        text += f": {'growth temperatures' if of_tm else 'one value for each'} of the {plural}?"
     yield _falling("organism_labels", sd, text, None, limits.organism_spread_stop)
 
 
@@ -266,7 +280,8 @@ def _organisms(subject: Subject, limits: Audit) -> Iterator[Audited]:
     for row in subject.cleaning.rows:
         if row["what"] == SPELLINGS:
             merged[str(row["before"])] = str(row["after"])
-    pairs = may_be_one(names)
+    group = subject.data.groups
+    pairs = may_be_one(names) if group.is_organism else []
     parts = []
     if merged:
         shown = ", ".join(f"{old!r} as {new!r}" for old, new in sorted(merged.items())[:EXAMPLES])
@@ -276,9 +291,9 @@ def _organisms(subject: Subject, limits: Audit) -> Iterator[Audited]:
         parts.append(f"{len(pairs)} pairs may be one organism ({shown}), so that leaving one out may leak")
     unknown = sum(protein.organism is None for protein in subject.proteins)
     if unknown:
-        parts.append(f"{unknown} of {len(subject.proteins)} proteins have no organism")
+        parts.append(f"{unknown} of {len(subject.proteins)} proteins have no {group.name}")
     level = "caution" if parts else "ok"
-    text = "; ".join(parts) or f"{len(names)} organisms, each in one spelling"
+    text = "; ".join(parts) or f"{len(names)} {group.plural}" + (", each in one spelling" if group.is_organism else "")
     yield Audited("organisms", level, float(len(merged) + len(pairs)), 0.0, text)
 
 
@@ -295,7 +310,7 @@ def _conditions(subject: Subject, limits: Audit) -> Iterator[Audited]:
         if not texts:
             continue
         if plain(name) == "ph":
-            yield from _ph(name, texts, limits)
+            yield from _ph(name, texts, limits, subject.data.target.record)
             continue
         counts = Counter(text.casefold() for text in texts)
         if len(counts) == len(texts) > 1:
@@ -307,14 +322,14 @@ def _conditions(subject: Subject, limits: Audit) -> Iterator[Audited]:
         yield _graded("conditions", float(len(counts)), text, 1.0, None)
 
 
-def _ph(name: str, texts: list[str], limits: Audit) -> Iterator[Audited]:
+def _ph(name: str, texts: list[str], limits: Audit, target: Target) -> Iterator[Audited]:
     numbers = [number for text in texts if (number := number_in(text)) is not None]
     if not numbers:
         return
     span = max(numbers) - min(numbers)
     text = f"column {name}: pH {min(numbers):g} to {max(numbers):g} in {len(numbers)} rows"
     if span > limits.ph_caution:
-        text += "; melting temperatures depend on it: select rows by design.data.where"
+        text += f"; {target.plural} depend on it: select rows by design.data.where"
     yield _graded("conditions", span, text, limits.ph_caution, None)
 
 

@@ -82,7 +82,8 @@ def describe(checked: Checked) -> list[str]:
     if checked.proteins:
         lines += ["", *_summary(checked)]
     if checked.split is not None:
-        lines += ["", "what this allows", *(f"  {sentence}" for sentence in allows(checked.proteins, checked.split))]
+        said = allows(checked.proteins, checked.split, checked.data)
+        lines += ["", "what this allows", *(f"  {sentence}" for sentence in said)]
     if cautions := [result for result in checked.audited if result.level in ("caution", "accepted")]:
         lines += ["", f"{len(cautions)} caution{'s' * (len(cautions) > 1)} of the label audit, for the report"]
         lines += [f"  {result.check}: {result.text}" for result in cautions]
@@ -108,15 +109,16 @@ def _steps(checked: Checked) -> list[str]:
 
 
 def _summary(checked: Checked) -> list[str]:
-    proteins = checked.proteins
+    proteins, target, plural = checked.proteins, checked.data.target.record, checked.data.groups.plural
     tms, lengths = sorted(protein.tm for protein in proteins), [len(protein.sequence) for protein in proteins]
     organisms = Counter(protein.organism for protein in proteins)
     unknown = organisms.pop(None, 0)
     repeated = sum(len(protein.rows) > 1 for protein in proteins)
     lines = [
-        f"{len(proteins)} proteins, {min(lengths)} to {max(lengths)} residues, {len(organisms)} organisms"
+        f"{len(proteins)} proteins, {min(lengths)} to {max(lengths)} residues, {len(organisms)} {plural}"
         + (f" ({unknown} proteins without one)" if unknown and organisms else ""),
-        f"melting temperatures {tms[0]:.1f} to {tms[-1]:.1f} °C, median {tms[len(tms) // 2]:.1f} °C; "
+        f"{target.plural} {target.amount(f'{tms[0]:.1f} to {tms[-1]:.1f}')}, "
+        f"median {target.amount(f'{tms[len(tms) // 2]:.1f}')}; "
         f"{repeated} proteins are means of several rows",
     ]
     if checked.split is not None:
@@ -143,6 +145,8 @@ def data_block(data: Data, reading: Reading) -> str:
     columns: dict[str, Any] = {}
     for key in Columns.model_fields:
         name = reading.found.names.get(key)
+        if data.column_key(key) != f"design.data.columns.{key}":
+            continue  # said by the target or the group
         if key == "mutation" and "position" in reading.found.names:
             continue  # three columns, which are only found by their names
         if name is not None:
@@ -172,6 +176,8 @@ def write_cleaned(checked: Checked, path: Path) -> str:
     schema = {key: pl.Float64 if key == "tm" else pl.String for key in columns}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     frame = frame.drop([key for key in ("organism", "split") if frame[key].null_count() == len(frame)])
+    named = {"tm": checked.data.target.column, "organism": checked.data.group and checked.data.group.column}
+    frame = frame.rename({key: name for key, name in named.items() if name and key in frame.columns})
     try:
         if path.suffix == ".csv":
             write_csv(frame, path)

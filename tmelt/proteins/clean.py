@@ -3,18 +3,18 @@
 | found | decision |
 |---|---|
 | row outside `where`; further point of a melting curve; unfit mutation | row dropped |
-| no melting temperature; no sequence | row dropped |
-| a melting temperature with uncertainty, range or bound | by `labels`: used, row dropped, or stop |
+| no label; no sequence | row dropped |
+| a label with uncertainty, range or bound | by `labels`: used, row dropped, or stop |
 | one organism in several spellings | one spelling |
 | lower case, white space, a `*` at the end | repaired |
 | a letter beyond the 20 amino acids, a `*` inside | by `nonstandard`: masked as X, row dropped, or stop |
 | anything else in a sequence (gaps, digits); DNA | stop: the file is not what it should be |
 | more than half of a sequence unknown | row dropped |
 | shorter than `length_min`, longer than `length_max` | row dropped |
-| most temperatures in °F or K, or scaled | stop, with the conversion named |
-| single temperatures outside `tm_min` … `tm_max` | row dropped; above 5 % (and 3 rows): stop |
+| most melting temperatures in °F or K, or scaled | stop, with the conversion named |
+| single labels outside `target.plausible` | row dropped; above 5 % (and 3 rows): stop |
 | one name for different sequences | stop |
-| one sequence in several rows | one protein: the first row's name, the mean temperature, the range shown |
+| one sequence in several rows | one protein: the first row's name, the mean label, the range shown |
 | one sequence in several given splits | the best guarded wins: test, then val, then stop, then train |
 """
 
@@ -30,42 +30,55 @@ from tmelt.proteins.organism import one_spelling
 from tmelt.proteins.read import Record
 from tmelt.proteins.table import Table
 from tmelt.proteins.where import CURVE_ROW
+from tmelt.target import TM
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 GUARDED = ("test", "select", "val", "stop", "fit", "train")  # of conflicting splits the first wins
 ABSURD_SHARE, ABSURD_ROWS = 0.05, 3  # more than this is no slip of the pen
 DROPPED = "dropped"
 MEASURED_AGAIN = "sequence in several rows"
-ABSURD_TM = "melting temperature outside"
 IN_VAULT = "in the vault"
-WIDE_RANGE = "melting temperature as a range wider than"
 SPELLINGS = "organism in several spellings"
-# Kinds of labels (tmelt.proteins.label) that are not one number, in words.
-INEXACT = {
-    "uncertain": "melting temperature with an uncertainty",
-    "approximate": "approximate melting temperature",
-    "ranged": "melting temperature as a range",
-    "censored": "melting temperature as a bound",
-}
+
+
+def absurd(name: str) -> str:
+    """How a step that drops labels which are not plausible begins; `name`: of the target."""
+    return f"{name} outside"
+
+
+def wide_range(name: str) -> str:
+    """How a step that drops labels which are wide ranges begins."""
+    return f"{name} as a range wider than"
+
+
+def inexact(name: str) -> dict[str, str]:
+    """Kinds of labels (tmelt.proteins.label) that are not one number, in words."""
+    return {
+        "uncertain": f"{name} with an uncertainty",
+        "approximate": f"approximate {name}",
+        "ranged": f"{name} as a range",
+        "censored": f"{name} as a bound",
+    }
 
 
 @dataclass
 class Protein:
-    """A protein with one sequence and one melting temperature, as the study uses it."""
+    """A protein with one sequence and one label, as the study uses it."""
 
     protein_id: str
     sequence: str
-    tm: float  # °C
+    tm: float  # the label, in the target's unit
     organism: str | None
     split: str | None  # the table's own
     rows: list[int]  # where it was measured
-    tms: list[float] = field(default_factory=list)  # °C, of each row
+    tms: list[float] = field(default_factory=list)  # of each row
 
 
 @dataclass
 class Cleaning:
-    """What was done, step by step, and to which rows."""
+    """What was done, step by step, and to which rows; `name`: of the target."""
 
+    name: str = TM.name
     steps: list[dict[str, int | str]] = field(default_factory=list)
     rows: list[dict[str, int | str]] = field(default_factory=list)
 
@@ -82,7 +95,7 @@ class Cleaning:
         )
 
     def hide_labels(self, sealed: Iterable[str], rows: Iterable[int] = ()) -> None:
-        """Take the melting temperatures of these proteins (val, select and test) and rows out of the table of rows."""
+        """Take the labels of these proteins (val, select and test) and rows out of the table of rows."""
         names, places = set(sealed), set(rows)
         for row in self.rows:
             if row["protein_id"] not in names and row["row"] not in places:
@@ -90,9 +103,9 @@ class Cleaning:
             what = str(row["what"])
             if what == MEASURED_AGAIN:  # the range is shown, the values are not
                 row["before"], row["after"] = IN_VAULT, str(row["after"]).partition(" ")[2]
-            elif what.startswith((ABSURD_TM, WIDE_RANGE)):
+            elif what.startswith((absurd(self.name), wide_range(self.name))):
                 row["before"] = IN_VAULT
-            elif what in INEXACT.values():
+            elif what in inexact(self.name).values():
                 row["before"], row["after"] = IN_VAULT, DROPPED if row["after"] == DROPPED else IN_VAULT
 
 
@@ -122,14 +135,15 @@ def clean_records(
         InputError: a fault that no decision covers, or nothing is left.
     """
     noted = Faults(table.path, table.unit) if faults is None else faults
-    cleaning = Cleaning()
+    target = data.target.record
+    cleaning = Cleaning(target.name)
     _count_read(records, set_aside, repairs or {}, cleaning)
     _check_unit([record.tm for record in records if record.tm is not None], data, noted)
     _check_alphabet([record for record in records if record.tm is not None], data, noted)
     records = [record for record in records if record.row not in noted.rows]
     steps = _Steps(records, cleaning)
     drop, repair = steps.drop, steps.repair
-    drop("no melting temperature", lambda record: "" if record.tm is None else None)
+    drop(f"no {target.name}", lambda record: "" if record.tm is None else None)
     _apply_label_policy(steps, data, noted)
     repair("white space in the sequence", "removed", lambda sequence: "".join(sequence.split()))
     repair("lower case in the sequence", "upper-cased", str.upper)
@@ -154,9 +168,10 @@ def clean_records(
         f"longer than {data.length_max} residues",
         lambda record: _residues(record) if len(record.sequence) > data.length_max else None,
     )
+    low, high = target.plausible
     drop(
-        f"{ABSURD_TM} {data.tm_min:g} to {data.tm_max:g} °C",
-        lambda record: None if data.tm_min <= (record.tm or 0) <= data.tm_max else f"{record.tm:g}",
+        f"{absurd(target.name)} {target.amount(f'{low:g} to {high:g}')}",
+        lambda record: None if low <= (record.tm or 0) <= high else f"{record.tm:g}",
     )
     if not steps.records and not noted.found:
         causes = ", ".join(
@@ -167,8 +182,9 @@ def clean_records(
     if faults is None:
         noted.stop()
     steps.records = [record for record in steps.records if record.row not in noted.rows]
-    _unify_organisms(steps)
-    return _merge(steps.records, cleaning), cleaning
+    if data.groups.is_organism:
+        _unify_organisms(steps)
+    return _merge(steps.records, cleaning, data), cleaning
 
 
 def _count_read(
@@ -191,7 +207,9 @@ def _count_read(
 
 def _apply_label_policy(steps: "_Steps", data: Data, faults: Faults) -> None:
     """Use, drop or refuse labels that are not one number; steps that touched nothing are not shown."""
-    wide = f"{WIDE_RANGE} {data.labels.range_max:g} °C"
+    target = data.target.record
+    words = inexact(target.name)
+    wide = f"{wide_range(target.name)} {target.amount(f'{data.labels.range_max:g}')}"
     if any(record.width > data.labels.range_max for record in steps.records):
         steps.drop(wide, lambda record: record.shown if record.width > data.labels.range_max else None)
     policies = {
@@ -205,7 +223,7 @@ def _apply_label_policy(steps: "_Steps", data: Data, faults: Faults) -> None:
         if not touched:
             continue
         if policy == "drop":
-            steps.drop(INEXACT[kind], lambda record, kind=kind: record.shown if record.label == kind else None)
+            steps.drop(words[kind], lambda record, kind=kind: record.shown if record.label == kind else None)
             continue
         key = "uncertain" if kind == "approximate" else kind
         for record in touched:
@@ -213,8 +231,8 @@ def _apply_label_policy(steps: "_Steps", data: Data, faults: Faults) -> None:
                 what = f"{record.shown!r} is {kind}; correct it, or set design.data.labels.{key}"
                 faults.add_row(record.row, data.columns.tm, what, kind)
             else:
-                steps.cleaning.touch(record, INEXACT[kind], record.shown, f"{record.tm:g}")
-        steps.cleaning.add(INEXACT[kind], f"used as its {policy}", len(touched), len(steps.records))
+                steps.cleaning.touch(record, words[kind], record.shown, f"{record.tm:g}")
+        steps.cleaning.add(words[kind], f"used as its {policy}", len(touched), len(steps.records))
 
 
 def _unify_organisms(steps: "_Steps") -> None:
@@ -315,36 +333,42 @@ def _check_alphabet(records: list[Record], data: Data, faults: Faults) -> None:
 
 
 def _check_unit(tms: list[float], data: Data, faults: Faults) -> None:
-    """Note a column that is not in °C, by what most of its values are.
-
-    Proteins melt between about 25 and 110 °C: 77 to 230 °F, 298 to 383 K. A median above 100 cannot be °C.
-    """
+    """Note a column that is not in the target's unit, by what most of its values are."""
     column = data.columns.tm
     if not tms:
         if not faults.found:
-            faults.add("holds no value; fill it in, or set design.data.columns.tm", column=column)
+            faults.add(f"holds no value; fill it in, or set {data.column_key('tm')}", column=column)
         return
     values = np.array(tms)
-    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
-    shown = f"(median {middle:.4g}, 90 % between {low:.4g} and {high:.4g})"
-    absurd = np.flatnonzero((values < data.tm_min) | (values > data.tm_max))
-    what = None
-    if low > 270 and high < 400:
-        what = f"looks like Kelvin {shown}; subtract 273.15"
-    elif low > 70 and middle > 100 and high < 250:
-        what = f"looks like °F {shown}; convert it: (°F − 32) / 1.8"
-    elif len(values) >= 3 and values.min() >= 0 and values.max() <= 1:
-        what = f"looks scaled to 0–1 {shown}; undo the scaling, the study works in °C"
-    elif len(values) >= 3 and low < 0 < high and np.abs(values).max() < 10:
-        what = f"looks like z-scores or differences {shown}; give melting temperatures in °C"
-    elif len(absurd) >= ABSURD_ROWS and len(absurd) > ABSURD_SHARE * len(values):
+    target = data.target.record
+    low, high = target.plausible
+    outside = np.flatnonzero((values < low) | (values > high))
+    what = _other_unit(values) if target.is_tm else None
+    if what is None and len(outside) >= ABSURD_ROWS and len(outside) > ABSURD_SHARE * len(values):
         what = (
-            f"{len(absurd)} of {len(values)} values lie outside {data.tm_min:g} to {data.tm_max:g} °C "
-            f"(the first is {values[absurd[0]]:g}): mixed units? convert them, or set design.data.tm_min and "
-            "design.data.tm_max"
+            f"{len(outside)} of {len(values)} values lie outside {target.amount(f'{low:g} to {high:g}')} "
+            f"(the first is {values[outside[0]]:g}): mixed units? convert them, or set design.data.target.plausible"
         )
     if what:
         faults.add(what, column=column)
+
+
+def _other_unit(values: np.ndarray) -> str | None:
+    """What a column of melting temperatures looks like that is not in °C.
+
+    Proteins melt between about 25 and 110 °C: 77 to 230 °F, 298 to 383 K. A median above 100 cannot be °C.
+    """
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    shown = f"(median {middle:.4g}, 90 % between {low:.4g} and {high:.4g})"
+    if low > 270 and high < 400:
+        return f"looks like Kelvin {shown}; subtract 273.15"
+    if low > 70 and middle > 100 and high < 250:
+        return f"looks like °F {shown}; convert it: (°F − 32) / 1.8"
+    if len(values) >= 3 and values.min() >= 0 and values.max() <= 1:
+        return f"looks scaled to 0–1 {shown}; undo the scaling, the study works in °C"
+    if len(values) >= 3 and low < 0 < high and np.abs(values).max() < 10:
+        return f"looks like z-scores or differences {shown}; give melting temperatures in °C"
+    return None
 
 
 def _refuse_shared_names(records: list[Record], table: Table, data: Data, faults: Faults) -> None:
@@ -359,8 +383,9 @@ def _refuse_shared_names(records: list[Record], table: Table, data: Data, faults
             faults.add_row(record.row, str(data.columns.protein_id), what, "name")
 
 
-def _merge(records: list[Record], cleaning: Cleaning) -> list[Protein]:
+def _merge(records: list[Record], cleaning: Cleaning, data: Data) -> list[Protein]:
     """One protein per sequence."""
+    target, plural = data.target.record, data.groups.plural
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.sequence, []).append(record)
@@ -377,14 +402,14 @@ def _merge(records: list[Record], cleaning: Cleaning) -> list[Protein]:
         proteins.append(protein)
         if len(group) > 1:
             repeated += len(group) - 1
-            spread = f"{protein.tm:.2f} (range {max(tms) - min(tms):.2f} °C of {len(tms)})"
+            spread = f"{protein.tm:.2f} (range {target.amount(f'{max(tms) - min(tms):.2f}')} of {len(tms)})"
             cleaning.touch(group[0], MEASURED_AGAIN, "; ".join(f"{tm:g}" for tm in tms), spread)
             names = [record.protein_id for record in group]
             if len(set(names)) > 1:
                 cleaning.touch(group[0], "several names of one sequence", "; ".join(names), names[0])
             if len(organisms) > 1:
                 cleaning.touch(
-                    group[0], "several organisms of one sequence", "; ".join(sorted(organisms)), organism or ""
+                    group[0], f"several {plural} of one sequence", "; ".join(sorted(organisms)), organism or ""
                 )
         if len(splits) > 1:
             conflicts += 1

@@ -6,6 +6,7 @@ except for names and organisms, where the first of the list is taken.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,7 +115,7 @@ def find_columns(table: Table, data: Data, faults: Faults) -> Found:
         return found
     _check_settings(columns, fasta, faults)
     for key in Columns.model_fields:
-        name = _choose(key, table, columns, fasta, faults)
+        name = _choose(key, table, columns, fasta, faults, data.column_key)
         if name is not None:
             found.at[key], found.names[key] = names.index(name), name
             if key not in columns.model_fields_set:
@@ -152,7 +153,9 @@ def _check_settings(columns: Columns, fasta: bool, faults: Faults) -> None:
         )
 
 
-def _choose(key: str, table: Table, columns: Columns, fasta: bool, faults: Faults) -> str | None:
+def _choose(
+    key: str, table: Table, columns: Columns, fasta: bool, faults: Faults, key_of: Callable[[str], str]
+) -> str | None:
     """The name of the column for one key of the config, if there is one."""
     name = getattr(columns, key)
     if name is None:
@@ -171,7 +174,7 @@ def _choose(key: str, table: Table, columns: Columns, fasta: bool, faults: Fault
     if declared:
         if name in names:
             return str(name)
-        faults.add(_absent(key, str(name), names))
+        faults.add(_absent(key, str(name), names, key_of(key)))
         return None
     candidates = likely(names, key)
     if key == "tm":
@@ -195,16 +198,17 @@ def _choose(key: str, table: Table, columns: Columns, fasta: bool, faults: Fault
 _WORDS = {"sequence": "sequence", "tm": "melting temperature", "split": "split"}
 
 
-def _absent(key: str, name: str, names: list[str]) -> str:
+def _absent(key: str, name: str, names: list[str], setting: str = "") -> str:
+    setting = setting or f"design.data.columns.{key}"
     alike = next((other for other in names if plain(other) == plain(name)), None)
     if alike is not None:
-        return f"no column {name}, but {alike}; set design.data.columns.{key}: {alike}"
+        return f"no column {name}, but {alike}; set {setting}: {alike}"
     near = [other for other in names if key == "tm" and re.search("tm|melt", plain(other))]
     if near and name == "tm":
         return (
             f"no column tm; {near[0]} may have another unit or be a difference: set design.data.columns.tm to °C values"
         )
-    return f"no column {name} (there are: {_listed(names)}); set design.data.columns.{key}"
+    return f"no column {name} (there are: {_listed(names)}); set {setting}"
 
 
 def _listed(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""A melting temperature as tables write it: a number, or a value with a range, a bound or an uncertainty.
+"""A label as tables write it: a number, or a value with a range, a bound or an uncertainty.
 
 | cell | kind | value |
 |---|---|---|
@@ -9,12 +9,15 @@
 | `> 95`, `>=95`, `≤ 40`, `95+` | censored | the bound |
 
 What is done with each kind is the config's `design.data.labels`. Two values in a cell, a reversed range, a unit other
-than °C and everything else is a fault.
+than the target's and everything else is a fault.
 """
 
 import math
 import re
+from functools import cache
 from typing import Any, NamedTuple
+
+from tmelt.target import TM
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "--", "–", "—", "nd", "n.d.", "n.a.", "?"}
 DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+", re.ASCII)
@@ -24,27 +27,33 @@ _UNSIGNED = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _NUMBER = rf"[+\-−]?{_UNSIGNED}"
 _CELSIUS = r"(?:\s*(?:°\s*C|º\s*C|˚\s*C|℃|° ?|deg\.?\s*C|degrees?\s*C(?:elsius)?|C))?"
 _OTHER_UNIT = re.compile(rf"({_NUMBER})\s*(?:°\s*)?(K|F|kelvin|fahrenheit)", re.ASCII | re.IGNORECASE)
-_FORMS = (
-    ("exact", re.compile(rf"({_NUMBER}){_CELSIUS}")),
-    ("approximate", re.compile(rf"(?:~|≈|∼|ca\.?|approx\.?|about)\s*({_UNSIGNED}){_CELSIUS}", re.IGNORECASE)),
-    ("uncertain", re.compile(rf"({_NUMBER}){_CELSIUS}\s*(?:±|\+/[-−]|\+-)\s*({_UNSIGNED}){_CELSIUS}")),
-    ("uncertain", re.compile(rf"({_NUMBER}){_CELSIUS}\s*\(\s*(?:±|\+/[-−])?\s*({_UNSIGNED}){_CELSIUS}\s*\)")),
-    ("ranged", re.compile(rf"({_UNSIGNED}){_CELSIUS}\s*(?:-|–|—|−|\.\.+|…|to)\s*({_UNSIGNED}){_CELSIUS}")),
-    ("censored", re.compile(rf"(?:>|<|>=|<=|=>|=<|≥|≤|⩾|⩽|＞|＜)\s*({_NUMBER}){_CELSIUS}")),
-    ("censored", re.compile(rf"({_UNSIGNED}){_CELSIUS}\s*\+")),
-)
+
+
+@cache
+def _forms(unit: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Kinds of cells and their forms, with or without the unit behind each number."""
+    behind = _CELSIUS if unit == TM.unit else rf"(?:\s*{re.escape(unit)})?"
+    return (
+        ("exact", re.compile(rf"({_NUMBER}){behind}")),
+        ("approximate", re.compile(rf"(?:~|≈|∼|ca\.?|approx\.?|about)\s*({_UNSIGNED}){behind}", re.IGNORECASE)),
+        ("uncertain", re.compile(rf"({_NUMBER}){behind}\s*(?:±|\+/[-−]|\+-)\s*({_UNSIGNED}){behind}")),
+        ("uncertain", re.compile(rf"({_NUMBER}){behind}\s*\(\s*(?:±|\+/[-−])?\s*({_UNSIGNED}){behind}\s*\)")),
+        ("ranged", re.compile(rf"({_UNSIGNED}){behind}\s*(?:-|–|—|−|\.\.+|…|to)\s*({_UNSIGNED}){behind}")),
+        ("censored", re.compile(rf"(?:>|<|>=|<=|=>|=<|≥|≤|⩾|⩽|＞|＜)\s*({_NUMBER}){behind}")),
+        ("censored", re.compile(rf"({_UNSIGNED}){behind}\s*\+")),
+    )
 
 
 class Label(NamedTuple):
     """What a cell says."""
 
-    value: float  # °C; of a range its midpoint, of a bound the bound
+    value: float  # in the target's unit; of a range its midpoint, of a bound the bound
     kind: str  # exact, approximate, uncertain, ranged or censored
-    width: float = 0.0  # °C, of a range
+    width: float = 0.0  # of a range, in the same unit
 
 
 class LabelError(ValueError):
-    """A cell that is no melting temperature; `kind` groups such cells, the text says what is wrong and what to do."""
+    """A cell that is no label; `kind` groups such cells, the text says what is wrong and what to do."""
 
     def __init__(self, kind: str, what: str):
         super().__init__(what)
@@ -58,12 +67,13 @@ def is_missing(cell: Any) -> bool:
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
-def parse_label(cell: Any, decimal_comma: bool = False) -> Label | None:
+def parse_label(cell: Any, decimal_comma: bool = False, unit: str = TM.unit) -> Label | None:
     """The label of a cell; None where it is missing.
 
     Args:
         cell: text, number or None.
         decimal_comma: a comma between digits is a decimal point.
+        unit: of the target, which may stand behind a number.
 
     Raises:
         LabelError: anything else.
@@ -81,10 +91,10 @@ def parse_label(cell: Any, decimal_comma: bool = False) -> Label | None:
             remedy = DECIMAL_COMMA.sub(lambda found: found.group().replace(",", "."), shown)
             raise LabelError("comma", f"{shown!r} has a decimal comma, other cells a decimal point; write {remedy}")
         text = DECIMAL_COMMA.sub(lambda found: found.group().replace(",", "."), text)
-    if other := _OTHER_UNIT.fullmatch(text):
-        unit = "Kelvin; subtract 273.15" if other.group(2)[0] in "kK" else "°F; convert it: (°F − 32) / 1.8"
-        raise LabelError("unit", f"{shown!r} is in {unit}")
-    for kind, form in _FORMS:
+    if unit == TM.unit and (other := _OTHER_UNIT.fullmatch(text)):
+        told = "Kelvin; subtract 273.15" if other.group(2)[0] in "kK" else "°F; convert it: (°F − 32) / 1.8"
+        raise LabelError("unit", f"{shown!r} is in {told}")
+    for kind, form in _forms(unit):
         if found := form.fullmatch(text):
             numbers = [_finite(float(number.replace("−", "-")), shown) for number in found.groups()]
             if kind != "ranged":
@@ -93,7 +103,8 @@ def parse_label(cell: Any, decimal_comma: bool = False) -> Label | None:
             if low >= high:
                 raise LabelError("range", f"{shown!r} is a range whose ends are reversed or equal; correct it")
             return Label((low + high) / 2, kind, high - low)
-    raise LabelError("text", f"{shown!r} is not a number; write the value in °C alone, or leave the cell empty")
+    alone = f"the value in {unit} alone" if unit else "the value alone"
+    raise LabelError("text", f"{shown!r} is not a number; write {alone}, or leave the cell empty")
 
 
 def _finite(number: float, shown: Any) -> float:

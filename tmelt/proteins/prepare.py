@@ -2,8 +2,8 @@
 
 | file | holds |
 |---|---|
-| `proteins.parquet` | sequences and splits; melting temperatures of fit and stop only |
-| `vault/{val,select,test}.parquet` | the melting temperatures that no candidate sees, and families |
+| `proteins.parquet` | sequences and splits; labels of fit and stop only |
+| `vault/{val,select,test}.parquet` | the labels that no candidate sees, and families |
 | `cleaning.parquet`, `cleaning_rows.parquet` | every cleaning step with its counts; every row it touched |
 | `audit.parquet` | the label audit, a row for each check; none for synthetic proteins |
 | `data.json` | source, counts, split, generator; written last, so where it is, the data set is complete |
@@ -31,7 +31,7 @@ from tmelt.proteins.table import Table
 from tmelt.records import to_json
 from tmelt.schema import AUDIT, CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
 
-OPEN = ("fit", "stop")  # splits whose melting temperatures a candidate may see
+OPEN = ("fit", "stop")  # splits whose labels a candidate may see
 
 
 def read_data_config(path: Path) -> Data:
@@ -155,18 +155,21 @@ def _rows(proteins: list[Protein], labels: list[str]) -> list[dict[str, Any]]:
 
 
 def _description(proteins: list[Protein], labels: list[str], data: Data) -> str:
-    """One line for people and prompts; of temperatures it tells those of fit alone."""
+    """One line for people and prompts; of labels it tells those of fit alone."""
     tms = sorted(protein.tm for protein, label in zip(proteins, labels, strict=True) if label == "fit")
     lengths = [len(protein.sequence) for protein in proteins]
     organisms = len({protein.organism for protein in proteins} - {None})
+    target = data.target.record
+    of = "" if data.group is None else f" of {organisms or 'unknown'} {data.groups.plural}"
     kind = (
         "synthetic proteins (made by the project's generator, not measured)"
         if data.source == "synthetic"
         else "proteins"
     )
     return (
-        f"{len(proteins)} {kind} of {organisms or 'unknown'} organisms, {min(lengths)} to {max(lengths)} residues; "
-        f"melting temperatures in fit {tms[0]:.1f} to {tms[-1]:.1f} °C, median {tms[len(tms) // 2]:.1f} °C"
+        f"{len(proteins)} {kind}{of}, {min(lengths)} to {max(lengths)} residues; "
+        f"{target.plural} in fit {target.amount(f'{tms[0]:.1f} to {tms[-1]:.1f}')}, "
+        f"median {target.amount(f'{tms[len(tms) // 2]:.1f}')}"
     )
 
 

@@ -30,11 +30,11 @@ class Record:
     row: int  # line of a text file, or row of a Parquet file, counted from 1
     protein_id: str
     sequence: str  # as it stands in the file; empty where missing
-    tm: float | None  # °C, where the table is what it should be
+    tm: float | None  # the label, in the target's unit where the table is what it should be
     organism: str | None = None
     split: str | None = None  # train, val, select, test; or fit, stop where the table says so
     label: str = "exact"  # exact, approximate, uncertain, ranged or censored: see tmelt.proteins.label
-    width: float = 0.0  # °C, of a ranged label
+    width: float = 0.0  # of a ranged label
     shown: str = ""  # the label as it is written, where it is not exact
     mutation: str = ""  # the mutation that the sequence carries, such as A123G
 
@@ -108,7 +108,7 @@ def _read_rows(data: Data, reading: Reading, faults: Faults, aside: dict[int, tu
     rows = [table.rows[at][0] for at in kept]
     ids = [names[at] for at in kept]
     cells = {key: [table.rows[at][1][place] for at in kept] for key, place in found.at.items()}
-    labels = _labels(rows, found.names["tm"], cells["tm"], faults, reading)
+    labels = _labels(rows, found.names["tm"], cells["tm"], faults, reading, data.target.unit)
     organisms = _texts(rows, found.names.get("organism", ""), cells.get("organism"), faults)
     splits = _splits(rows, found, cells, faults)
     unlabelled = {table.rows[at][0] for at in missing}
@@ -168,7 +168,7 @@ def _ids(table: Table, found: Found, faults: Faults, ignored: set[int]) -> list[
 
 
 def _labels(
-    rows: list[int], column: str, cells: list[Any], faults: Faults, reading: Reading
+    rows: list[int], column: str, cells: list[Any], faults: Faults, reading: Reading, unit: str
 ) -> list[tuple[Label | None, str]]:
     """The label of each cell, and the cell as it is written."""
     comma = has_decimal_commas(cells)
@@ -177,7 +177,7 @@ def _labels(
     labels: list[tuple[Label | None, str]] = []
     for row, cell in zip(rows, cells, strict=True):
         try:
-            labels.append((parse_label(cell, comma), str(cell).strip()[:60]))
+            labels.append((parse_label(cell, comma, unit), str(cell).strip()[:60]))
         except LabelError as error:
             labels.append((None, ""))
             faults.add_row(row, column, str(error), error.kind)

@@ -13,7 +13,7 @@ class DataRecord:
     """What the file holds; written by tmelt.proteins.prepare.
 
     Attributes:
-        description: one line for people and prompts; of melting temperatures it tells those of fit alone.
+        description: one line for people and prompts; of labels it tells those of fit alone.
         source: path of the table, or `synthetic`.
         files: SHA-256 of each source file by its path.
         rows: of the table.
@@ -44,7 +44,7 @@ class DataRecord:
 
     @property
     def bounds(self) -> Mapping[str, Mapping[str, float]]:
-        """MAE in °C that the generator knows to be reachable, by split and bound; empty where nothing is known."""
+        """MAE that the generator knows to be reachable, by split and bound; empty where nothing is known."""
         return (self.generator or {}).get("floors") or {}
 
 

@@ -1,4 +1,4 @@
-"""Shuffled labels: the impossible study, whose melting temperatures have nothing to do with the sequences."""
+"""Shuffled labels: the impossible study, whose labels have nothing to do with the sequences."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,9 +9,9 @@ from tmelt.proteins.clean import Protein
 
 
 def shuffled_within(proteins: Sequence[Protein], splits: Sequence[str], seed: int) -> list[Protein]:
-    """Return the proteins with their melting temperatures permuted within each split.
+    """Return the proteins with their labels permuted within each split.
 
-    Each split keeps the very same temperatures, so the error of a constant prediction stays what it was.
+    Each split keeps the very same labels, so the error of a constant prediction stays what it was.
     """
     generator = np.random.default_rng([seed, len(proteins)])
     tms = [protein.tm for protein in proteins]

@@ -29,7 +29,7 @@ def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
     yield (
         "warning",
         "Impossible study.",
-        "The melting temperatures were shuffled within each split: nothing can be learnt from a sequence, and every "
+        f"The {study.target.plural} were shuffled within each split: nothing can be learnt from a sequence, and every "
         "apparent success is an artefact.",
     )
     constant = study["floors"].filter(name="median").drop_nulls("val_mae")
@@ -49,7 +49,7 @@ def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
         )
     reached = trivial["val_mae"]
     lucky = [
-        f"{row['strategy']} ({row['search_val_mae']:.2f} °C)"
+        f"{row['strategy']} ({study.amount(row['search_val_mae'])})"
         for row in study["strategies"].drop_nulls("search_val_mae").sort(study.place()).to_dicts()
         if row["search_val_mae"] < reached
     ]
@@ -57,7 +57,7 @@ def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
         yield (
             "warning",
             "Validation was overfitted.",
-            f"The searches of {listing(lucky)} ended below the {reached:.2f} °C of a constant prediction on "
+            f"The searches of {listing(lucky)} ended below the {study.amount(reached)} of a constant prediction on "
             "validation, where nothing better can be known: that much is selection among trials.",
         )
 
@@ -80,7 +80,7 @@ def what_is_told(study: Study) -> str:
     parts = [
         f"{_searches_without_llm(study)} the ranges of the knobs, and of each trial its values and its validation "
         "error or failure.",
-        f"Agents ({listing(agents)}) are also told the meaning of each knob, that the task is melting temperature from "
+        f"Agents ({listing(agents)}) are also told the meaning of each knob, that the task is {study.target.name} from "
         "frozen ESM-2 embeddings, the data set's description and split sizes, the budget of a run, and of each trial "
         "the errors on fit and stop proteins, the margin, training seconds, decisions, failure messages and earlier "
         "reasons. Errors are told to them as means over seeds, rounded to about half the margin.",

@@ -52,7 +52,7 @@ def _nothing_kept(study: Study) -> list[str]:
     span = interval(rows["test_low"][0], rows["test_high"][0])
     return [
         f"No search kept a change: {'every winner' if len(rows) > 1 else 'the winner'} is the baseline itself, with a "
-        f"test MAE of {number(rows['test_mae'][0])} °C on fresh seeds"
+        f"test MAE of {study.amount(rows['test_mae'][0])} on fresh seeds"
         + (f" (95 % interval {span})." if span else ".")
         + (" Nothing tells the strategies apart." if len(study.strategies) > 1 else "")
     ]
@@ -63,7 +63,7 @@ def _winners(study: Study) -> list[str]:
     rows, name = study.confirmed, chosen_strategy(study["winners"])
     best = rows.filter(pl.col("strategy") == name).row(0, named=True)
     span = interval(best["test_low"], best["test_high"])
-    text = f"the winners of {name} reach a test MAE of {number(best['test_mae'])} °C on fresh seeds"
+    text = f"the winners of {name} reach a test MAE of {study.amount(best['test_mae'])} on fresh seeds"
     text += f" (95 % interval {span})" if span else ""
     if len(rows) == 1:
         return [f"{text[0].upper()}{text[1:]}."]
@@ -73,7 +73,7 @@ def _winners(study: Study) -> list[str]:
     if low == high == number(best["test_mae"]):
         ending = "all the others have the same" if len(others) > 1 else "the other has the same"
     else:
-        ending = f"the other{'s have' if len(others) > 1 else ' has'} {reach} °C"
+        ending = f"the other{'s have' if len(others) > 1 else ' has'} {study.target.amount(reach)}"
     return [f"Chosen on proteins that no search saw, {text}; {ending}."]
 
 
@@ -86,7 +86,7 @@ def _against_baseline(study: Study) -> list[str]:
     tested = rows.drop_nulls("p_adjusted")
     if not len(tested):
         return [
-            f"The baseline has {number(base)} °C; no gain over it can be tested (too few seeds, or no change kept)."
+            f"The baseline has {study.amount(base)}; no gain over it can be tested (too few seeds, or no change kept)."
         ]
     better = [name for name in study.strategies if name in tested.filter(verdict="a better")["a"].to_list()]
     worse = [name for name in study.strategies if name in tested.filter(verdict="b better")["a"].to_list()]
@@ -96,7 +96,7 @@ def _against_baseline(study: Study) -> list[str]:
         who = f"the winners of {listing(better)} are shown to improve on it"
     else:
         who = "no strategy's winners are shown to improve on it"
-    text = f"The baseline has {number(base)} °C; {who} (p < .05 after adjustment for all contrasts tested)"
+    text = f"The baseline has {study.amount(base)}; {who} (p < .05 after adjustment for all contrasts tested)"
     if worse:
         text += f"; the winners of {listing(worse)} are shown to be worse"
     idle = len(study["winners"].drop_nulls("test_mae")) - len(_changed(study))
@@ -124,25 +124,27 @@ def _against_reference(study: Study) -> list[str]:
         label = fair.sort("val_mae")["label"][0]
         span = interval(row["low"], row["high"], signed=True)
         sentences.append(
-            f"The strongest reference predictor by validation ({label}) has {number(row['mean_b'])} °C: "
-            f"{who or row['a']} {said} (difference {number(row['difference'], signed=True)} °C"
+            f"The strongest reference predictor by validation ({label}) has {study.amount(row['mean_b'])}: "
+            f"{who or row['a']} {said} (difference {study.amount(row['difference'], signed=True)}"
             + (f", 95 % interval {span})." if span else ").")
         )
+    one = study.group.one
     for row in rows.filter(metric="test_within_rho").to_dicts():
         said = {
-            "a better": "it is shown to rank proteins within an organism better than that predictor",
-            "b better": "it is shown to rank proteins within an organism worse than that predictor",
-        }.get(row["verdict"], "no difference in ranking within an organism is shown")
+            "a better": f"it is shown to rank proteins within {one} better than that predictor",
+            "b better": f"it is shown to rank proteins within {one} worse than that predictor",
+        }.get(row["verdict"], f"no difference in ranking within {one} is shown")
         if row["verdict"] == "undecided" and row["low"] is not None and row["low"] * row["high"] > 0:
             said += " after adjustment for all contrasts tested"
         span = interval(row["low"], row["high"], signed=True)
         sentences.append(
-            f"Within organisms, the rank correlation of {who or row['a']} is {number(row['mean_a'])}, that predictor's "
-            f"{number(row['mean_b'])}" + (f" (difference {span} with 95 %)" if span else "") + f": {said}."
+            f"Within {study.group.plural}, the rank correlation of {who or row['a']} is {number(row['mean_a'])}, that "
+            f"predictor's {number(row['mean_b'])}" + (f" (difference {span} with 95 %)" if span else "") + f": {said}."
         )
     oracle = study["floors"].filter(pl.col("name") == "best_reachable")["test_mae"].drop_nulls()
     if len(oracle):
-        sentences.append(f"The data generator, without the organism, reaches {number(oracle[0])} °C (for reference).")
+        reached = study.amount(oracle[0])
+        sentences.append(f"The data generator, without the organism, reaches {reached} (for reference).")
     return sentences
 
 
@@ -172,7 +174,7 @@ def _between(study: Study) -> list[str]:
         ahead, behind = (row["a"], row["b"]) if row["difference"] < 0 else (row["b"], row["a"])
         low, high = (row["low"], row["high"]) if row["difference"] < 0 else (-row["high"], -row["low"])
         claims.append(
-            f"{ahead} over {behind} by {number(abs(row['difference']))} °C ({interval(-high, -low)}; p = "
+            f"{ahead} over {behind} by {study.amount(abs(row['difference']))} ({interval(-high, -low)}; p = "
             f"{row['p_adjusted']:.2g})"
         )
     open_pairs = len(pairs) - len(decided)
@@ -201,8 +203,9 @@ def power(study: Study) -> str:
     found = known.drop_nulls("detectable")["detectable"]
     if len(found):
         low, high = number(float(found.min())), number(float(found.max()))
+        sizes = study.target.amount(low if low == high else f"{low} to {high}")
         text += (
-            f"the decision rule finds differences of {low if low == high else f'{low} to {high}'} °C (by pair) with a "
+            f"the decision rule finds differences of {sizes} (by pair) with a "
             "power of 80 %, at the spread between searches seen here; smaller ones mostly go unnoticed."
         )
     elif fewest < FEW:
@@ -216,7 +219,7 @@ def power(study: Study) -> str:
         most = f"more than {MOST}" if first["needed_80_high"] is None else str(first["needed_80_high"])
         text += (
             f" To find the clearest difference seen ({first['a']} and {first['b']}, "
-            f"{number(abs(first['difference']))} °C) with that power would take "
+            f"{study.amount(abs(first['difference']))}) with that power would take "
             f"{count(first['needed_80'], 'search', 'searches')} of each, or {most} at the upper end of the spread's "
             "95 % interval, if the difference is as seen."
         )
@@ -242,8 +245,8 @@ def _search_only(study: Study) -> list[str]:
         return ["No trial has a score, so there is nothing to compare; what failed is listed below."]
     return [
         "By the searches' own validation scores, which flatter every winner, the incumbents lie between "
-        f"{number(held.min())} and {number(held.max())} °C; without a confirmation on fresh seeds and test no result "
-        "is claimed."
+        f"{number(held.min())} and {study.amount(held.max())}; without a confirmation on fresh seeds and test no "
+        "result is claimed."
     ]
 
 
@@ -258,10 +261,10 @@ def _optimism(study: Study) -> list[str]:
     if number(max(mean, 0.0)) == number(0.0) and not len(shown):
         return [
             "On average the searches' gains in validation carry over to proteins that no search saw "
-            f"(optimism {number(mean, signed=True)} °C, {count(len(changed), 'search', 'searches')})."
+            f"(optimism {study.amount(mean, signed=True)}, {count(len(changed), 'search', 'searches')})."
         ]
     text = (
-        f"Of the searches' gains in validation, {number(mean)} °C on average did not carry over to proteins that no "
+        f"Of the searches' gains in validation, {study.amount(mean)} on average did not carry over to proteins that no "
         f"search saw ({count(len(changed), 'search', 'searches')}"
     )
     return [f"{text}; for {len(shown)} the 95 % interval lies above 0)." if len(shown) else f"{text})."]

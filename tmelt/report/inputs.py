@@ -15,13 +15,16 @@ from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.make import TABLES
 from tmelt.files import read_json
+from tmelt.group import Group
 from tmelt.proteins.record import DataRecord, read_data
 from tmelt.protocol import differences
 from tmelt.protocol_record import Protocol, read_protocol
 from tmelt.records import to_json
+from tmelt.report.words import number
 from tmelt.schema import AUDIT, CLEANING, SPLITS, as_frame, read_table
 from tmelt.strategies.kind import Kind
 from tmelt.strategies.registry import kind_of
+from tmelt.target import Target
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,28 @@ class Study:
     def longest(self) -> int:
         """Trials after the baseline in the longest search."""
         return int(self["trials"]["iteration"].max() or 0)
+
+    @property
+    def target(self) -> Target:
+        """What is predicted, and how it is written."""
+        return self.protocol.design.target
+
+    @property
+    def group(self) -> Group:
+        """What proteins are grouped by."""
+        return self.protocol.design.group
+
+    def amount(self, value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+        """A number with the target's unit."""
+        return self.target.amount(number(value, digits, signed=signed))
+
+    def axis(self, quantity: str) -> str:
+        """The title of an axis in the target's unit."""
+        return self.target.axis(quantity)
+
+    def head(self, quantity: str) -> str:
+        """The head of a column in the target's unit."""
+        return self.target.head(quantity)
 
     @property
     def synthetic(self) -> bool:

@@ -7,7 +7,7 @@ from tmelt.evidence.looks import Look, looks, registered_hypothesis, registered_
 from tmelt.evidence.verdict import ALPHA
 from tmelt.protocol_record import RegisteredHypothesis
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, listing, number
+from tmelt.report.words import count, interval, listing
 
 
 def registered(study: Study) -> list[str]:
@@ -24,7 +24,7 @@ def registered(study: Study) -> list[str]:
     )
     question = (
         f"Registered question: do {hypothesis.a} and {hypothesis.b} differ in test MAE, by "
-        f"{number(hypothesis.effect)} °C or more ({when})?"
+        f"{study.amount(hypothesis.effect)} or more ({when})?"
     )
     return [
         question,
@@ -42,44 +42,44 @@ def _answer(study: Study, hypothesis: RegisteredHypothesis, seen: list[Look]) ->
                 return f"Not answered: {side} was not tried."
         return "Not answered: one side has no confirmed winner."
     span = interval(row["low"], row["high"], signed=True)
-    seen_text = f"{row['a']} − {row['b']}: {number(row['difference'], signed=True)} °C" + (
+    seen_text = f"{row['a']} − {row['b']}: {study.amount(row['difference'], signed=True)}" + (
         f", 95 % interval {span}" if span else ""
     )
     if row["p_value"] is None:
         return f"Not answered: {row['note'] or 'it cannot be tested'} ({seen_text})."
     if row["verdict"] in ("a better", "b better"):
-        return f"Answer: {_established(row)}.{_size(row, hypothesis.effect)}"
+        return f"Answer: {_established(study, row)}.{_size(study, row, hypothesis.effect)}"
     for before in study.looks:
         if before["number"] < len(seen) and before["answer"]["verdict"] in ("a better", "b better"):
-            return f"Answer, from look {before['number']}: {_established(before['answer'])}; now {seen_text}."
+            return f"Answer, from look {before['number']}: {_established(study, before['answer'])}; now {seen_text}."
     if seen and seen[-1].alpha == 0:
         return (
             f"Answer: no difference was established within the error rate of {ALPHA:g}, which earlier looks used up; "
             f"now {seen_text}."
         )
     return f"Answer: no difference is established ({seen_text}; adjusted p = {row['p_adjusted']:.2g})." + _size(
-        row, hypothesis.effect
+        study, row, hypothesis.effect
     )
 
 
-def _established(row: Mapping[str, Any]) -> str:
+def _established(study: Study, row: Mapping[str, Any]) -> str:
     ahead, behind = (row["a"], row["b"]) if row["verdict"] == "a better" else (row["b"], row["a"])
     return (
         f"{ahead} is established to be better than {behind} ({row['a']} − {row['b']}: "
-        f"{number(row['difference'], signed=True)} °C, 95 % interval "
+        f"{study.amount(row['difference'], signed=True)}, 95 % interval "
         f"{interval(row['low'], row['high'], signed=True)}; adjusted p = {row['p_adjusted']:.2g})"
     )
 
 
-def _size(row: Mapping[str, Any], effect: float) -> str:
+def _size(study: Study, row: Mapping[str, Any], effect: float) -> str:
     """What the interval says about the smallest effect of interest."""
     if row["low"] is None:
         return ""
     if max(abs(row["low"]), abs(row["high"])) < effect:
-        return f" Differences of {number(effect)} °C or more lie outside the interval."
+        return f" Differences of {study.amount(effect)} or more lie outside the interval."
     if row["low"] > effect or row["high"] < -effect:
-        return f" The whole interval lies beyond {number(effect)} °C."
-    return f" The interval holds differences above and below {number(effect)} °C."
+        return f" The whole interval lies beyond {study.amount(effect)}."
+    return f" The interval holds differences above and below {study.amount(effect)}."
 
 
 def _deviations(study: Study, hypothesis: RegisteredHypothesis, seen: list[Look]) -> list[str]:

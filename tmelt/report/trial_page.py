@@ -127,8 +127,8 @@ def _section(
         kept=row["incumbent"] == iteration,
         summary=shortened(proposal.get("rationale") or (row["error"] if row["status"] == "refused" else ""), 150)
         or _origin(row),
-        mae=number(row["val_mae"]),
-        facts=_facts(row, behaved),
+        mae=study.amount(row["val_mae"]),
+        facts=_facts(study, row, behaved),
         rationale=(proposal.get("rationale") or "")[:_TEXT],
         hypothesis=(proposal.get("hypothesis") or "")[:_TEXT],
         parent=link if link in anchors else None,
@@ -137,7 +137,7 @@ def _section(
         diff=diff,
         script_note=note,
         curve=_curve(curve),
-        curve_note=_curve_note(curve),
+        curve_note=_curve_note(study, curve),
         predictions=predictions,
         error=_tail(row["error"]),
         transcripts=list(_transcripts(study.trial_folder(strategy, trajectory, iteration), proposal)),
@@ -151,22 +151,25 @@ def _origin(row: Mapping[str, Any]) -> str:
     }.get(row["origin"], row["origin"])
 
 
-def _facts(row: Mapping[str, Any], behaved: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def _facts(study: Study, row: Mapping[str, Any], behaved: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     by_seed = [f"{item:.2f}" for item in row["val_mae_by_seed"] or [] if item is not None]
     facts = []
     if row["val_mae"] is not None:
         seeds = f" (by seed: {', '.join(by_seed)})" if by_seed else ""
-        facts.append(("validation MAE", f"{number(row['val_mae'])} °C{seeds}"))
+        facts.append(("validation MAE", f"{study.amount(row['val_mae'])}{seeds}"))
     if behaved and behaved["effect"] is not None:
         facts.append(
-            ("against its parent", f"{number(behaved['effect'], signed=True)} °C (SE {number(behaved['effect_se'])})")
+            (
+                "against its parent",
+                f"{study.amount(behaved['effect'], signed=True)} (SE {number(behaved['effect_se'])})",
+            )
         )
     if behaved and behaved["expected_effect"] is not None:
-        facts.append(("expected", f"{number(behaved['expected_effect'], signed=True)} °C"))
+        facts.append(("expected", f"{study.amount(behaved['expected_effect'], signed=True)}"))
     if row["parameter_count"] is not None:
         facts.append(("parameters", f"{row['parameter_count']:,}"))
     facts += [("training", seconds(row["fit_s"])), ("origin", row["origin"])]
-    facts += _diagnostics(json.loads(row["diagnostics"] or "{}"))
+    facts += _diagnostics(study, json.loads(row["diagnostics"] or "{}"))
     if row["llm_calls"]:
         tokens = [row["prompt_tokens"], row["completion_tokens"]]
         used = "tokens unknown" if None in tokens else f"{tokens[0]:,} tokens in, {tokens[1]:,} out"
@@ -180,7 +183,7 @@ def _facts(row: Mapping[str, Any], behaved: Mapping[str, Any] | None) -> list[tu
     return facts
 
 
-def _diagnostics(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _diagnostics(study: Study, found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Epochs, errors on stop by group and what the script reported; means over seeds."""
     facts = []
     if "epochs" in found:
@@ -189,7 +192,7 @@ def _diagnostics(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     errors = found.get("stop_errors") or {}
     if errors.get("groups"):
         rows = [f"{name} {number(mae)} ({proteins})" for name, proteins, mae, _ in errors["groups"]]
-        facts.append(("MAE on stop by group, °C (proteins)", "; ".join(rows)))
+        facts.append((f"{study.head('MAE on stop by group')} (proteins)", "; ".join(rows)))
     if found.get("reports"):
         facts.append(("reported by the script", "; ".join(f"{k} {v:g}" for k, v in found["reports"].items())))
     return facts
@@ -258,7 +261,7 @@ def _transcripts(folder: Path, proposal: Mapping[str, Any]) -> Iterable[dict[str
 
 
 def validation_drawings(study: Study, shown: pl.DataFrame) -> tuple[dict[tuple[str, int, int], Markup], str]:
-    """Predicted against measured Tm on validation for each shown trial that ended ok, and a sentence about them.
+    """Predictions against measurements on validation for each shown trial that ended ok, and a sentence about them.
 
     Drawn once the searches are over and their labels opened; means over the search's seeds. Never on test: nobody
     should be tempted to pick a trial by it.
@@ -281,14 +284,15 @@ def validation_drawings(study: Study, shown: pl.DataFrame) -> tuple[dict[tuple[s
         rows.setdefault(where, []).append(place)
     drawings = {where: _scatter(tm, predictions[places][:, inside].mean(axis=0)) for where, places in rows.items()}
     total = int((labels["split"] == "val").sum())
+    name = study.target.symbol
     return drawings, (
-        "The small squares show predicted (up) against measured Tm (right) on validation, both axes from the least "
-        f"to the greatest measured Tm; {len(inside)} of {count(total, 'protein')}."
+        f"The small squares show predicted (up) against measured {name} (right) on validation, both axes from the "
+        f"least to the greatest measured {name}; {len(inside)} of {count(total, 'protein')}."
     )
 
 
 def _scatter(tm: np.ndarray, prediction: np.ndarray) -> Markup:
-    """Dots in a square whose both axes span the measured Tm; predictions beyond it lie on its edge."""
+    """Dots in a square whose both axes span the measurements; predictions beyond it lie on its edge."""
     low, high = float(tm.min()), float(tm.max())
     scale = (_SIDE - 6) / ((high - low) or 1)
     x = 3 + (tm - low) * scale
@@ -332,9 +336,9 @@ def _curve(curve: pl.DataFrame | None) -> Markup:
     )
 
 
-def _curve_note(curve: pl.DataFrame | None) -> str:
+def _curve_note(study: Study, curve: pl.DataFrame | None) -> str:
     points = _stop_errors(curve)
     if not len(points):
         return ""
     high, low, last = points["stop_mae"].max(), points["stop_mae"].min(), points["epoch"].max()
-    return f"stop MAE {number(high)} to {number(low)} °C, {count(last, 'epoch')}"
+    return f"stop MAE {number(high)} to {study.amount(low)}, {count(last, 'epoch')}"

@@ -60,6 +60,11 @@ def seconds(value: float | None) -> str:
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def count(value: int, noun: str, plural: str | None = None) -> str:
     """`1 trial`, `2 trials`."""
     return f"{value:,} {noun if value == 1 else plural or noun + 's'}"

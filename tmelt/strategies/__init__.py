@@ -18,6 +18,7 @@ from tmelt.errors import InputError
 from tmelt.history import History, Proposal
 from tmelt.knobs import Space
 from tmelt.strategies.seeds import seed_of
+from tmelt.target import TM, Target
 
 if TYPE_CHECKING:
     from tmelt.llm import Conversation
@@ -41,6 +42,7 @@ class Context:
     facts: Mapping[str, Any] | None = None  # what the protocol lets an agent know: data, budget, units
     bench: "ShortRuns | None" = None  # for agents with tools that run scripts
     iterations: int | None = None  # trials of the search after the baseline, as the config has it now
+    target: Target = TM  # what is predicted, and how it is written
 
     @property
     def seed(self) -> int:

@@ -25,6 +25,7 @@ from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, rememb
 from tmelt.strategies.options import read_options
 from tmelt.strategies.program import fill_program, program_path
 from tmelt.strategies.stop import UNUSABLE
+from tmelt.target import TM, Target
 
 if TYPE_CHECKING:
     from tmelt.llm import NoUsableReply
@@ -51,7 +52,7 @@ class Reply(BaseModel):
     hypothesis: str = Field(min_length=1, max_length=2000, description="what should happen, and why")
     rationale: str = Field(min_length=1, max_length=4000, description="what in the history speaks for it")
     expected_effect: float | None = Field(
-        None, ge=-1000, le=1000, description="expected change of the validation error in °C; negative is better"
+        None, ge=-1000, le=1000, description="expected change of the validation error; negative is better"
     )
     look_up: tuple[int, ...] = Field((), max_length=LOOK_UP_MAX, description="trials to see in full next time")
     start: int | None = Field(None, alias="from", description="the trial to start from; null: the agent's usual base")
@@ -157,6 +158,7 @@ def consult(
         tokens=options.memory_tokens,
         look_up=asked_for(history),
         script_of=(lambda number: base_of(history[number], context).script) if draft else None,
+        target=context.target,
     )
     toolbox = None
     if conversation.settings.tools is not None:
@@ -179,7 +181,7 @@ def consult(
         "left": left_in_force(context, conversation, getattr(options, "round", None)),
         "iteration": str(context.iteration),
     }
-    system, user = fill_program(program_path(context.kind), {**common, **values})
+    system, user = fill_program(program_path(context.kind), {**common, **values}, words_of(context.target))
     briefing = Briefing(
         asked=tuple(reply.model_fields),
         knobs={knob.name: knob for knob in space},
@@ -193,6 +195,7 @@ def consult(
         guidance=words,
         candidates=candidates,
         tools=tuple(spec.name for spec in toolbox.specs) if toolbox is not None else (),
+        unit=context.target.unit,
     )
     try:
         proposal = conversation.ask(
@@ -274,6 +277,13 @@ def asked_for(history: History) -> list[int]:
     last = next((trial for trial in reversed(history) if trial.origin == "agent"), None)
     wish = last.note(LookUp) if last else None
     return list(wish.trials) if wish else []
+
+
+def words_of(target: Target) -> dict[str, str]:
+    """The target in a program's words: what is predicted, and in which unit."""
+    short = f"{target.key}, " if target.symbol != target.name else ""
+    unit = f"in {target.unit}" if target.unit else "without a unit"
+    return {"target": f"{target.name} ({short}{unit})", "unit": target.unit or "the unit of the labels"}
 
 
 def task_text(facts: Mapping[str, Any]) -> str:
@@ -359,7 +369,7 @@ def apply_changes(
     return changed
 
 
-def refuse_repeat(history: History, knobs: Mapping[str, Value], script: str) -> None:
+def refuse_repeat(history: History, knobs: Mapping[str, Value], script: str, target: Target = TM) -> None:
     """Raise ReplyError if this script with these knobs was tried, or vetoed, before."""
     from tmelt.llm import ReplyError
 
@@ -369,7 +379,8 @@ def refuse_repeat(history: History, knobs: Mapping[str, Value], script: str) -> 
             continue
         if trial.status in NOT_RUN and trial.error != VETOED:
             continue  # no proposal of its own: it carries its base's knobs
-        outcome = f"{told_mae(trial):.2f} °C" if trial.ok else trial.error if trial.error == VETOED else trial.status
+        told = trial.error if trial.error == VETOED else trial.status
+        outcome = target.amount(f"{told_mae(trial):.2f}") if trial.ok else told
         raise ReplyError(f"this is trial {trial.iteration} again ({outcome}); propose what has not been tried")
 
 

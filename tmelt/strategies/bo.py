@@ -48,6 +48,7 @@ from tmelt.strategies.local import drawn_names, moved, open_knobs
 from tmelt.strategies.named_sampler import build_sampler, code_of, is_name
 from tmelt.strategies.optuna_space import ask, inside, measured, study_of
 from tmelt.strategies.random import DRAWS, USED_UP, configuration, draw, tried, value_at
+from tmelt.target import TM, Target
 
 # What a sampler's answer is, for the rationale.
 _WORDS = {
@@ -166,7 +167,15 @@ def propose(history: History, context: Context) -> Proposal:
     """
     options = bo_options(context.options, context.strategy)
     script = sha256_text(context.reference)
-    suggestion = suggest(history, context.space, script, options, seed=context.seed, search_seed=context.search_seed)
+    suggestion = suggest(
+        history,
+        context.space,
+        script,
+        options,
+        seed=context.seed,
+        search_seed=context.search_seed,
+        target=context.target,
+    )
     return proposal_of(suggestion, context)
 
 
@@ -191,6 +200,7 @@ def suggest(
     *,
     seed: int,
     search_seed: int,
+    target: Target = TM,
 ) -> Suggestion | None:
     """A configuration of this script in this space that no trial has run; None if none was found.
 
@@ -207,6 +217,7 @@ def suggest(
         options: of the sampler, see `bo_options`.
         seed: of this trial alone.
         search_seed: of the whole search, the same for all its trials.
+        target: what is predicted, for the words.
     """
     used = tried(trials, script_sha256)
     known = inside(trials, space, script_sha256)
@@ -240,7 +251,7 @@ def suggest(
         if moves:
             knobs = moved(centre, _only(knobs, drawn_names(centre, space, moves, generator)), space)
         if configuration(knobs) not in used:
-            return Suggestion(knobs, "sampler", f"{words}; {closest(good, knobs, space)}", state)
+            return Suggestion(knobs, "sampler", f"{words}; {closest(good, knobs, space, target)}", state)
     return _redrawn(knobs, space, generator, used, words)
 
 

@@ -12,6 +12,7 @@ from tmelt.history import History, Trial
 from tmelt.knobs import Knob, Space, Value, knobs_from_table
 from tmelt.strategies.coarse import coarse, told_mae
 from tmelt.strategies.memory import changes_between, format_value
+from tmelt.target import TM
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Attempt:
     """An earlier trial."""
 
     number: int
-    val: float | None  # °C; None if it failed
-    gap: float | None  # val − fit, °C
+    val: float | None  # in the target's unit; None if it failed
+    gap: float | None  # val − fit
     parent: int | None
     changes: tuple[str, ...]  # against its parent: `knob=value` as tables of trials print it, and `script`
     idea: str
@@ -42,6 +43,7 @@ class Briefing:
     guidance: str = ""
     candidates: int = 1  # how many are asked for in one reply
     tools: tuple[str, ...] = ()  # names of those that it may call
+    unit: str = TM.unit  # of the target
 
     @property
     def base_attempt(self) -> Attempt | None:
@@ -50,7 +52,7 @@ class Briefing:
 
     @property
     def gap(self) -> float | None:
-        """Generalisation gap of the trial to start from, in °C, if known."""
+        """Generalisation gap of the trial to start from, if known."""
         return self.base_attempt.gap if self.base_attempt else None
 
     def to_json(self) -> dict[str, Any]:

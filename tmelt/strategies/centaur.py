@@ -65,7 +65,15 @@ def propose(history: History, context: Context) -> Proposal:
     options = options_of(CentaurOptions, context)
     script = sha256_text(context.reference)
     sampler = Cmaes(startup=1, population=options.population)
-    sample = suggest(history, context.space, script, sampler, seed=context.seed, search_seed=context.search_seed)
+    sample = suggest(
+        history,
+        context.space,
+        script,
+        sampler,
+        seed=context.seed,
+        search_seed=context.search_seed,
+        target=context.target,
+    )
     if sample is None or not overrides(context, options.override):
         return proposal_of(sample, context)
     cma = restored(history, context.space, script, options.population)
@@ -76,7 +84,7 @@ def propose(history: History, context: Context) -> Proposal:
         start = chosen_base(reply, base, history, context)
         values, name = (start.knobs, start.name) if reply.base == "incumbent" else (sample.knobs, "CMA-ES's candidate")
         knobs = apply_changes(values, reply.changes, context.space, of=name)
-        refuse_repeat(history, knobs, start.script)
+        refuse_repeat(history, knobs, start.script, context.target)
         return agent_proposal(reply, start, knobs, script=start.script, state=(injected(cma, knobs),))
 
     candidate = "\n".join(f"| {name} | {value} |" for name, value in sample.knobs.items())

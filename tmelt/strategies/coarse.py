@@ -10,29 +10,29 @@ an LLM are no adversaries and keep hundredths of the mean.
 
 from tmelt.history import Trial
 
-FINEST = 5  # hundredths of °C; the step where nothing was compared, as for the baseline
+FINEST = 5  # hundredths of the target's unit; the step where nothing was compared, as for the baseline
 _GRID = [mantissa * 10**exponent for exponent in range(7) for mantissa in (1, 2, 5)]  # hundredths
 
 
 def step_of(margin: float | None) -> int:
-    """Hundredths of °C to which the errors of a trial with this margin are rounded."""
+    """Hundredths of the target's unit to which the errors of a trial with this margin are rounded."""
     least = max(FINEST, 0.0 if margin is None else 50 * margin - 1e-9)
     return next((step for step in _GRID if step >= least), _GRID[-1])
 
 
 def coarse(value: float, margin: float | None) -> float:
-    """An error in °C, rounded to the step of a trial with this margin."""
+    """An error, rounded to the step of a trial with this margin."""
     step = step_of(margin)
     return round(round(100 * value / step) * step / 100, 2)
 
 
 def told_mae(trial: Trial) -> float:
-    """The validation MAE in °C of a successful trial as an agent is told it."""
+    """The validation MAE of a successful trial as an agent is told it."""
     return coarse(trial.val_mae, trial.margin)
 
 
 def told_margin(trial: Trial) -> float | None:
-    """A trial's margin in °C as an agent is told it, rounded up to the step; None if nothing was compared."""
+    """A trial's margin as an agent is told it, rounded up to the step; None if nothing was compared."""
     if trial.margin is None:
         return None
     step = step_of(trial.margin)

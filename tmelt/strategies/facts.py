@@ -8,6 +8,7 @@ import polars as pl
 
 from tmelt.protocol_record import Protocol
 from tmelt.schema import PROTEINS, read_table
+from tmelt.target import TM, Target
 
 GROUPS_MAX = 8  # the largest groups are named
 _SPLIT = {
@@ -27,7 +28,8 @@ def facts_of(protocol: Protocol, proteins: Path) -> dict[str, Any]:
     """
     data, embedding, design = protocol.data, protocol.measured.embedding, protocol.design
     return {
-        "objective": "mean over training seeds of the validation MAE in °C; lower is better",
+        "objective": f"mean over training seeds of the validation MAE{design.target.in_unit}; lower is better",
+        **({"a higher label": design.target.higher_is} if design.target.higher_is else {}),
         "proteins": data.splits,
         "data": data.description,
         "split": _SPLIT.get(str(data.split.get("method")), "not known"),
@@ -38,15 +40,16 @@ def facts_of(protocol: Protocol, proteins: Path) -> dict[str, Any]:
         "sequences": design.sequences,
         "precision": design.precision,
         "device": design.device,
-        **open_labels(read_table(proteins, PROTEINS)),
+        **open_labels(read_table(proteins, PROTEINS), design.target),
     }
 
 
-def open_labels(proteins: pl.DataFrame) -> dict[str, Any]:
+def open_labels(proteins: pl.DataFrame, target: Target = TM) -> dict[str, Any]:
     """Labels of fit and stop by split and group, and the errors of reference predictors on stop.
 
     Args:
         proteins: tmelt.schema.PROTEINS.
+        target: what is predicted.
     """
     known = proteins.filter(pl.col("split").is_in(["fit", "stop"])).drop_nulls("tm").sort("protein_id")
     facts = {}
@@ -55,8 +58,8 @@ def open_labels(proteins: pl.DataFrame) -> dict[str, Any]:
         if len(tm):
             low, first, middle, third, high = np.quantile(tm, [0, 0.25, 0.5, 0.75, 1])
             facts[f"labels of {part}"] = (
-                f"mean {tm.mean():.1f} °C, standard deviation {tm.std():.1f}, quartiles {first:.1f}, {middle:.1f} and"
-                f" {third:.1f}, from {low:.1f} to {high:.1f}"
+                f"mean {target.amount(f'{tm.mean():.1f}')}, standard deviation {tm.std():.1f}, quartiles {first:.1f},"
+                f" {middle:.1f} and {third:.1f}, from {low:.1f} to {high:.1f}"
             )
     counted = (
         known.filter(pl.col("organism").is_not_null())
@@ -70,18 +73,21 @@ def open_labels(proteins: pl.DataFrame) -> dict[str, Any]:
     )
     if len(counted):
         rows = [
-            f"{name}: {fit} in fit, {stop} in stop{'' if tm is None else f', mean of fit {tm:.1f} °C'}"
+            f"{name}: {fit} in fit, {stop} in stop"
+            + ("" if tm is None else f", mean of fit {target.amount(f'{tm:.1f}')}")
             for name, fit, stop, tm in counted.head(GROUPS_MAX).iter_rows()
         ]
         more = [f"{len(counted) - GROUPS_MAX} more"] if len(counted) > GROUPS_MAX else []
         facts["groups, which no candidate is told"] = "; ".join([*rows, *more])
     if errors := reference_errors(known):
-        facts["reference predictors, MAE on stop"] = "; ".join(f"{name} {mae:.2f} °C" for name, mae in errors.items())
+        facts["reference predictors, MAE on stop"] = "; ".join(
+            f"{name} {target.amount(f'{mae:.2f}')}" for name, mae in errors.items()
+        )
     return facts
 
 
 def reference_errors(known: pl.DataFrame) -> dict[str, float]:
-    """MAE in °C on stop of predictors fitted on fit: its median, its means by group, a ridge regression.
+    """MAE on stop of predictors fitted on fit: its median, its means by group, a ridge regression.
 
     Args:
         known: protein_id, sequence, organism, split and tm of the proteins of fit and stop.
@@ -100,7 +106,7 @@ def reference_errors(known: pl.DataFrame) -> dict[str, float]:
 
 
 def _ridge(sequences: list[str], tm: np.ndarray, fit: np.ndarray) -> np.ndarray:
-    """Predictions (n,) in °C of a ridge regression with a penalty of one standard deviation."""
+    """Predictions (n,) of a ridge regression with a penalty of one standard deviation."""
     counts = np.array([[sequence.count(letter) for letter in "ACDEFGHIKLMNPQRSTVWY"] for sequence in sequences], float)
     lengths = np.array([[len(sequence)] for sequence in sequences], float)
     features = np.hstack([counts / lengths, np.log(lengths)])  # (n, 21)

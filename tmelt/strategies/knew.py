@@ -9,6 +9,7 @@ from tmelt.history import Trial
 from tmelt.knobs import Knob, Space, Value
 from tmelt.strategies.cma import to_unit
 from tmelt.strategies.coarse import told_mae
+from tmelt.target import TM, Target
 
 CLOSEST = 2  # trials that are named
 NAMED = 4  # knobs in which they differ that are named
@@ -22,7 +23,7 @@ def told(good: int, failed: int, left_out: int) -> str:
     return ", ".join(parts)
 
 
-def closest(trials: Sequence[Trial], knobs: Mapping[str, Value], space: Space) -> str:
+def closest(trials: Sequence[Trial], knobs: Mapping[str, Value], space: Space, target: Target = TM) -> str:
     """The measured trials nearest to a configuration, with their errors and what differs; empty without any."""
     ranked = sorted(trials, key=lambda trial: (sum(_apart(trial, knobs, space).values()), trial.iteration))
     named = []
@@ -30,7 +31,7 @@ def closest(trials: Sequence[Trial], knobs: Mapping[str, Value], space: Space) -
         apart = sorted(_apart(trial, knobs, space).items(), key=lambda item: -item[1])
         names = ", ".join(name for name, _ in apart[:NAMED])
         more = f" and {len(apart) - NAMED} more" if len(apart) > NAMED else ""
-        named.append(f"trial {trial.iteration} ({told_mae(trial):.2f} °C, other {names}{more})")
+        named.append(f"trial {trial.iteration} ({target.amount(f'{told_mae(trial):.2f}')}, other {names}{more})")
     return f"closest: {' and '.join(named)}" if named else ""
 
 

@@ -71,6 +71,7 @@ def propose(history: History, context: Context) -> Proposal:
         bo_options(options.bo, f"{context.strategy}.bo"),
         seed=context.seed,
         search_seed=context.search_seed,
+        target=context.target,
     )
     return proposal_of(suggestion, context)
 
@@ -93,7 +94,7 @@ def _ask(history: History, context: Context, options: SeededOptions) -> Proposal
         start = chosen_base(reply, base, history, context)
         drawn = [apply_changes(start.knobs, changes, context.space, of=start.name) for changes in reply.candidates]
         for knobs in drawn:
-            refuse_repeat(history, knobs, start.script)
+            refuse_repeat(history, knobs, start.script, context.target)
         if len({canonical_json(knobs) for knobs in drawn}) < len(drawn):
             raise ReplyError("candidates: two of them are the same; propose distinct ones")
         return agent_proposal(reply, start, drawn[0], script=start.script, state=(Candidates(knobs=tuple(drawn)),))

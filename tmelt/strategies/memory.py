@@ -28,6 +28,7 @@ from tmelt.strategies.outcomes import (
     stop_text,
 )
 from tmelt.strategies.tokens import estimate_tokens
+from tmelt.target import TM, Target
 from tmelt.text_diff import unified_lines
 
 TOKENS_MIN = 6000
@@ -46,6 +47,7 @@ def remember(
     tokens: int,
     look_up: Sequence[int] = (),
     script_of: Callable[[int], str] | None = None,
+    target: Target = TM,
 ) -> str:
     """The history as Markdown of at most `tokens` tokens by `estimate_tokens`.
 
@@ -57,23 +59,28 @@ def remember(
         look_up: trials to show in full; unknown numbers are an error of the caller.
         script_of: source text of a trial's script; given for agents that may write scripts, it adds the scripts'
             identities, the errors of the latest crashes, and to a looked-up trial its difference from the incumbent's.
+        target: what is predicted; its unit stands beside the errors.
     """
     if tokens < TOKENS_MIN:
         raise ValueError(f"memory of {tokens} tokens; at least {TOKENS_MIN}")
     script = script_of(base) if script_of is not None else None
-    stands = [_summary(history), shorten(decisions_text(history), tokens // 20), expectations_text(history)]
+    stands = [
+        _summary(history, target),
+        shorten(decisions_text(history, target), tokens // 20),
+        expectations_text(history, target),
+    ]
     parts = ["\n\n".join(filter(None, stands)), shorten(_knobs(history[base], script), tokens // 5)]
-    parts += [shorten(_stop(history), tokens // 8), shorten(_reports(history, base), tokens // 20)]
+    parts += [shorten(_stop(history, target), tokens // 8), shorten(_reports(history, base), tokens // 20)]
     share = tokens // 2 // max(1, len(look_up))
-    parts += [shorten(_in_full(history, number, script_of), share) for number in look_up]
+    parts += [shorten(_in_full(history, number, script_of, target), share) for number in look_up]
     if script_of is not None:
         parts.append(_latest_errors(history, tokens // 10))
     parts.append(_failures(history, tokens // 10))
     rest = tokens - sum(estimate_tokens(part) + 1 for part in parts)
-    parts.append(_statistics(history, space, rest // 2))
+    parts.append(_statistics(history, space, rest // 2, target))
     rest -= estimate_tokens(parts[-1]) + 1
     # First what changes least from one question to the next: the start of an equal prompt is cheaper.
-    parts.insert(0, _table(history, rest, scripts=script_of is not None))
+    parts.insert(0, _table(history, rest, target, scripts=script_of is not None))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -96,7 +103,7 @@ def changes_between(before: dict[str, Value], after: dict[str, Value]) -> dict[s
     return {name: value for name, value in after.items() if name not in before or before[name] != value}
 
 
-def _summary(history: History) -> str:
+def _summary(history: History, target: Target) -> str:
     statuses = Counter(trial.status for trial in history)
     decisions = Counter(trial.decision for trial in history if trial.decision)
     lines = [
@@ -106,13 +113,13 @@ def _summary(history: History) -> str:
     ]
     best, first = history.incumbent, history[0]
     if first.ok:
-        lines.append(f"Baseline: trial 0 with {_error(first)} °C.")
+        lines.append(f"Baseline: trial 0 with {target.amount(_error(first))}.")
     else:
         lines.append(f"Baseline: trial 0 failed ({first.status}).")
     if best is None:
         lines.append("Incumbent: none yet, no trial has worked.")
     else:
-        lines.append(f"Incumbent, the one to beat: trial {best.iteration} with {_error(best)} °C.")
+        lines.append(f"Incumbent, the one to beat: trial {best.iteration} with {target.amount(_error(best))}.")
     return "\n".join(lines)
 
 
@@ -139,13 +146,16 @@ def _knobs(base: Trial, script: str | None) -> str:
     return "\n".join(lines)
 
 
-def _stop(history: History) -> str:
+def _stop(history: History, target: Target) -> str:
     """Errors on stop of the incumbent and of the latest trial that worked."""
     best, last = history.incumbent, next((trial for trial in reversed(history) if trial.ok), None)
-    found = {trial.iteration: text for trial in (best, last) if trial is not None and (text := stop_text(trial))}
+    found = {
+        trial.iteration: text for trial in (best, last) if trial is not None and (text := stop_text(trial, target))
+    }
     if not found:
         return ""
-    lines = ["### Errors on early-stopping proteins", "Measured by the harness, in °C, with the number of proteins."]
+    told = f"Measured by the harness,{target.in_unit}{',' if target.unit else ''} with the number of proteins."
+    lines = ["### Errors on early-stopping proteins", told]
     for number, text in found.items():
         lines += [f"Trial {number}{', the incumbent' if best is not None and number == best.iteration else ''}:", text]
         if curve := curve_text(history[number]):
@@ -167,7 +177,7 @@ def format_value(value: Value, exact: bool = False) -> str:
     return str(value)
 
 
-def _table(history: History, tokens: int, *, scripts: bool) -> str:
+def _table(history: History, tokens: int, target: Target, *, scripts: bool) -> str:
     """All trials, or as many of the best and of the most recent in turn as there is room for."""
     columns = ["trial", "val", "margin", "fit", "stop", "val-fit", "s", "cut"]
     epochs = any(epochs_text(trial) for trial in history)
@@ -177,12 +187,13 @@ def _table(history: History, tokens: int, *, scripts: bool) -> str:
         columns.insert(columns.index("changes"), "script")
     header = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
     legend = (
-        "val, fit, stop: mean absolute error in °C on validation, training and early-stopping proteins (val: the"
-        " status where the trial failed), rounded to about half the margin; margin: the difference in °C from the"
+        f"val, fit, stop: mean absolute error{target.in_unit} on validation, training and early-stopping proteins (val:"
+        f" the status where the trial failed), rounded to about half the margin; margin: the difference{target.in_unit}"
+        " from the"
         " incumbent before that is more than noise of seeds and proteins; val-fit: the generalisation gap; s: seconds"
         " of training per seed, by the clock of the time budget; cut: seeds whose training ended for lack of time;"
-        " expected, got: change in °C against trial `from`, as its proposer foretold it and as measured; changes:"
-        " against trial `from`, or against trial 0."
+        f" expected, got: change{target.in_unit} against trial `from`, as its proposer foretold it and as measured;"
+        " changes: against trial `from`, or against trial 0."
     )
     if epochs:
         legend += " epochs: as the script logged them, and the best of them by its error on stop."
@@ -254,7 +265,7 @@ def _one_line(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _statistics(history: History, space: Space, tokens: int) -> str:
+def _statistics(history: History, space: Space, tokens: int, target: Target) -> str:
     """Per knob and value (or quarter of the range): how many trials worked and failed, median and best error.
 
     Exact counts of every trial but refused and stopped ones, which were never run. A knob that never moved is left out;
@@ -283,7 +294,8 @@ def _statistics(history: History, space: Space, tokens: int) -> str:
         return ""
     title = (
         f"### Per knob, over all {len(tried)} trials that ran\n"
-        "For each value or range tried: trials that worked, trials that failed, median and best val error in °C."
+        "For each value or range tried: trials that worked, trials that failed, median and best val error"
+        f"{target.in_unit}."
     )
     used = estimate_tokens(title) + 40
     kept = []
@@ -370,12 +382,12 @@ def _tail(error: str, length: int = 1500) -> str:
     return error.strip()[-length:].replace("```", "'''")
 
 
-def _in_full(history: History, number: int, script_of: Callable[[int], str] | None) -> str:
+def _in_full(history: History, number: int, script_of: Callable[[int], str] | None, target: Target) -> str:
     """A looked-up trial."""
-    return f"### Trial {number} in full, as you asked\n{trial_text(history, number, script_of)}"
+    return f"### Trial {number} in full, as you asked\n{trial_text(history, number, script_of, target)}"
 
 
-def trial_text(history: History, number: int, script_of: Callable[[int], str] | None) -> str:
+def trial_text(history: History, number: int, script_of: Callable[[int], str] | None, target: Target = TM) -> str:
     """Everything about one trial that an agent may know.
 
     Args:
@@ -383,6 +395,7 @@ def trial_text(history: History, number: int, script_of: Callable[[int], str] | 
         number: of the trial.
         script_of: source text of a trial's script, for agents that may write scripts: adds the difference from the
             incumbent's, and which knobs are dead.
+        target: what is predicted.
     """
     trial = history[number]
     proposal = trial.proposal
@@ -397,13 +410,14 @@ def trial_text(history: History, number: int, script_of: Callable[[int], str] | 
         margin = told_margin(trial)
         compared = "" if margin is None else f" (margin {margin:.2f})"
         fit, stop = (_rounded(trial, error) for error in (trial.fit_mae, trial.stop_mae))
-        lines.append(f"val {told_mae(trial):.2f} °C{compared}, seeds {trial.seeds}, fit {fit}, stop {stop}")
+        val = target.amount(f"{told_mae(trial):.2f}")
+        lines.append(f"val {val}{compared}, seeds {trial.seeds}, fit {fit}, stop {stop}")
     lines.append(f"knobs: {json.dumps(trial.knobs)}")
     if script_of is not None and (dead := sorted(dead_knobs(script_of(number), trial.knobs))):
         lines.append(f"dead knobs, which its script does not read: {', '.join(dead)}")
     lines += [f"{key}: {proposal[key]}" for key in ("hypothesis", "rationale", "expected_effect") if proposal[key]]
     if (got := observed_effect(history, trial)) is not None:
-        lines.append(f"observed effect against trial {trial.parent or 0}: {got:+.2f} °C")
+        lines.append(f"observed effect against trial {trial.parent or 0}: {target.amount(f'{got:+.2f}')}")
     if proposal["subspace"]:
         lines.append(f"subspace: {json.dumps(proposal['subspace'])}")
     account = {
@@ -415,8 +429,8 @@ def trial_text(history: History, number: int, script_of: Callable[[int], str] | 
     for name, text in ((name, tell(trial)) for name, tell in account.items()):
         if text:
             lines.append(f"{name}: {text}")
-    if text := stop_text(trial):
-        lines += ["errors on early-stopping proteins in °C:", text]
+    if text := stop_text(trial, target):
+        lines += [f"errors on early-stopping proteins{target.in_unit}:", text]
     if trial.error:
         lines.append(f"end of the log:\n```\n{_tail(trial.error)}\n```")
     best = history.incumbent or history[0]

@@ -19,11 +19,15 @@ from tmelt.strategies.cma import from_unit, to_unit
 from tmelt.strategies.guidance import VETOED
 from tmelt.strategies.kind import Kind
 from tmelt.strategies.program import PROMPTS
+from tmelt.target import Target
 
 DIGITS = 6  # of a position
 # Words of the common texts that would give the task away, and what stands in their place.
 _WORDS = (
-    ("mean absolute error in °C on validation, training and early-stopping proteins", "errors on three sets of cases"),
+    (
+        "mean absolute error in points on validation, training and early-stopping proteins",
+        "errors on three sets of cases",
+    ),
     ("seconds of training", "seconds of work"),
     ("training seeds", "seeds"),
     ("training", "work"),
@@ -31,8 +35,10 @@ _WORDS = (
     ("early-stopping", "inner"),
     ("proteins", "cases"),
     ("protein", "case"),
-    ("°C", "points"),
 )
+
+
+_POINTS = Target("score", "score", "points")
 
 
 class ObfuscatedOptions(BaseModel):
@@ -46,7 +52,9 @@ def propose(history: History, context: Context) -> Proposal:
     """What the agent proposes in its own terms, mapped back."""
     view = View(context.space)
     rest = {name: value for name, value in context.options.items() if name != "agent"}
-    hidden = replace(context, options=rest, space=view.space, facts={}, conversation=_Plain(context.conversation))
+    hidden = replace(
+        context, options=rest, space=view.space, facts={}, conversation=_Plain(context.conversation), target=_POINTS
+    )
     proposal = ra.propose(view.history(history), hidden)
     return replace(proposal, knobs=view.real(proposal.knobs, history[proposal.parent].knobs))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from tmelt.history import History, Trial
 from tmelt.strategies.coarse import coarse, told_mae, told_margin
+from tmelt.target import TM, Target
 
 EXPLAINED = 3  # latest trials whose decision is explained
 
@@ -32,14 +33,14 @@ def epochs_text(trial: Trial) -> str:
 
 
 def observed_effect(history: History, trial: Trial) -> float | None:
-    """Change of the validation error in °C against the trial it was changed from; None where one of them failed."""
+    """Change of the validation error against the trial it was changed from; None where one of them failed."""
     parent = history[trial.parent if trial.parent is not None else 0]
     if not trial.ok or not parent.ok or trial.iteration == parent.iteration:
         return None
     return round(told_mae(trial) - told_mae(parent), 2)
 
 
-def decisions_text(history: History) -> str:
+def decisions_text(history: History, target: Target = TM) -> str:
     """What counts as a difference, in the numbers of the latest trials."""
     # A placebo's trial may be shown a margin before there is an incumbent to compare it with.
     begun = next((trial.iteration for trial in history if trial.incumbent is not None), len(history))
@@ -47,23 +48,24 @@ def decisions_text(history: History) -> str:
     if not compared:
         return ""
     margins = [told_margin(trial) for trial in compared[-10:]]
+    span = f"{min(margins):.2f} to {max(margins):.2f}"
     lines = [
         "### Decisions",
-        f"Margins of the last {len(margins)} comparisons: {min(margins):.2f} to {max(margins):.2f} °C. They hold the"
+        f"Margins of the last {len(margins)} comparisons: {target.amount(span)}. They hold the"
         " noise of the training seeds and that of the choice of validation proteins, so a script without any noise of"
         " seeds has one as well. A difference within it is luck as far as can be told.",
-        *(_explained(history, trial) for trial in compared[-EXPLAINED:]),
+        *(_explained(history, trial, target) for trial in compared[-EXPLAINED:]),
     ]
     return "\n".join(lines)
 
 
-def _explained(history: History, trial: Trial) -> str:
+def _explained(history: History, trial: Trial, target: Target) -> str:
     """Why a trial was kept, discarded or left open."""
     before = history[history[trial.iteration - 1].incumbent]
     change = told_mae(trial) - told_mae(before)
     text = (
-        f"- Trial {trial.iteration}: {change:+.2f} °C against trial {before.iteration}, the incumbent then; margin"
-        f" {told_margin(trial):.2f}: {trial.decision}"
+        f"- Trial {trial.iteration}: {target.amount(f'{change:+.2f}')} against trial {before.iteration}, the incumbent"
+        f" then; margin {told_margin(trial):.2f}: {trial.decision}"
     )
     if trial.decision != "inconclusive":
         return f"{text}."
@@ -72,7 +74,7 @@ def _explained(history: History, trial: Trial) -> str:
     return f"{text}. Trial {before.iteration} stays."
 
 
-def expectations_text(history: History) -> str:
+def expectations_text(history: History, target: Target = TM) -> str:
     """Expected against observed effects of the agent's own trials."""
     pairs = []
     for trial in history:
@@ -82,10 +84,11 @@ def expectations_text(history: History) -> str:
     if not pairs:
         return ""
     met = sum(expected * observed > 0 for expected, observed in pairs)
+    expected, observed = (target.amount(f"{statistics.fmean(side):+.2f}") for side in zip(*pairs, strict=True))
     return (
         "### Your expectations\n"
-        f"Over {len(pairs)} of your trials that worked: expected {statistics.fmean(e for e, _ in pairs):+.2f} °C on"
-        f" average, observed {statistics.fmean(o for _, o in pairs):+.2f} °C; the sign was right in {met}."
+        f"Over {len(pairs)} of your trials that worked: expected {expected} on"
+        f" average, observed {observed}; the sign was right in {met}."
     )
 
 
@@ -106,12 +109,12 @@ def reports_text(trial: Trial) -> str:
     return "; ".join(f"{name}={value:g}" for name, value in diagnostics(trial).get("reports", {}).items())
 
 
-def stop_text(trial: Trial) -> str:
+def stop_text(trial: Trial, target: Target = TM) -> str:
     """Errors of a trial on the early-stopping proteins, measured by the harness; empty where they are not known."""
-    return stop_errors_text(diagnostics(trial).get("stop_errors"), trial.margin)
+    return stop_errors_text(diagnostics(trial).get("stop_errors"), trial.margin, target)
 
 
-def stop_errors_text(errors: Mapping[str, Any] | None, margin: float | None) -> str:
+def stop_errors_text(errors: Mapping[str, Any] | None, margin: float | None, target: Target = TM) -> str:
     """The same for errors as tmelt.diagnostics.stop_errors gives them."""
     if not errors:
         return ""
@@ -123,18 +126,19 @@ def stop_errors_text(errors: Mapping[str, Any] | None, margin: float | None) -> 
         )
 
     fit = errors["calibration"]
+    predicted, measured = (target.amount(f"{fit[key]:.0f}") for key in ("sd_predicted", "sd_measured"))
     slope = "not defined" if fit["slope"] is None else f"{fit['slope']:.1f}"
     worst = "; ".join(
-        f"{name} ({group}, {length} residues, {tm:.0f} °C): {error:+d}"
+        f"{name} ({group}, {length} residues, {target.amount(f'{tm:.0f}')}): {error:+d}"
         for name, group, length, tm, error in errors["worst"]
     )
     lines = [
         f"all: {coarse(errors['mae'], margin):.2f}, bias {coarse(errors['bias'], margin):+.2f}",
         f"by group: {rows(errors['groups'])}" if errors["groups"] else "",
-        f"by tm: {rows(errors['tm'])}",
+        f"by {target.key}: {rows(errors['tm'])}",
         f"by length: {rows(errors['length'])}",
         f"calibration: slope of measured on predicted {slope}; standard deviation of predictions"
-        f" {fit['sd_predicted']:.0f} °C, of labels {fit['sd_measured']:.0f} °C",
+        f" {predicted}, of labels {measured}",
         f"worst (predicted minus measured): {worst}",
     ]
     return "\n".join(f"- {line}" for line in lines if line)

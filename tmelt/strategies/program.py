@@ -24,10 +24,11 @@ def program_path(kind: str) -> Path:
     return kind_of(kind).program or PROMPTS / f"{kind}.md"
 
 
-def fill_program(path: Path, values: Mapping[str, str]) -> tuple[str, str]:
+def fill_program(path: Path, values: Mapping[str, str], words: Mapping[str, str] | None = None) -> tuple[str, str]:
     """(system, user) messages of a program with its placeholders filled in.
 
-    What is filled in is not searched for placeholders again, so a script may hold `{{…}}` itself.
+    What is filled in is not searched for placeholders again, so a script may hold `{{…}}` itself. The placeholders of
+    `words`, the names of the target, may be left out.
 
     Raises:
         InputError: a missing file, no divider, an unknown placeholder, or one that the agent cannot do without.
@@ -37,14 +38,15 @@ def fill_program(path: Path, values: Mapping[str, str]) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from None
     found = set(_PLACEHOLDER.findall(text)) | {name for name, _ in _SECTION.findall(text)}
-    if unknown := sorted(found - set(values)):
-        raise InputError(f"{path}: unknown placeholder {{{{{unknown[0]}}}}}; there are {', '.join(sorted(values))}")
+    filled = {**values, **(words or {})}
+    if unknown := sorted(found - set(filled)):
+        raise InputError(f"{path}: unknown placeholder {{{{{unknown[0]}}}}}; there are {', '.join(sorted(filled))}")
     if missing := sorted(set(values) - found):
         raise InputError(f"{path}: the placeholder {{{{{missing[0]}}}}} is missing; put it back where it shall appear")
     system, divider, user = text.partition(f"\n{DIVIDER}\n")
     if not divider:
         raise InputError(f"{path}: needs the line {DIVIDER} between what is said once and what is sent for each trial")
-    return _fill(system, values), _fill(user, values)
+    return _fill(system, filled), _fill(user, filled)
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:

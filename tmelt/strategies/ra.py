@@ -41,7 +41,7 @@ def propose(history: History, context: Context) -> Proposal:
         reply = read_reply(Changes, extract_json(text), history)
         start = chosen_base(reply, base, history, context)
         knobs = apply_changes(start.knobs, reply.changes, context.space, of=start.name, most=CHANGES_MAX)
-        refuse_repeat(history, knobs, start.script)
+        refuse_repeat(history, knobs, start.script, context.target)
         return agent_proposal(reply, start, knobs, script=start.script)
 
     return consult(history, context, options=options, base=base, values={}, parse=parse, reply=Changes)

@@ -26,6 +26,7 @@ from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.rounds import Round, current_round, narrowed, next_round_number
+from tmelt.target import TM, Target
 
 INNER_STARTUP = 2
 
@@ -87,11 +88,11 @@ def propose(history: History, context: Context) -> Proposal:
         start = chosen_base(reply, base, history, context)
         knobs = apply_changes(start.knobs, reply.changes, context.space, of=start.name)
         check_subspace(context.space, knobs, reply.subspace)
-        refuse_repeat(history, knobs, start.script)
+        refuse_repeat(history, knobs, start.script, context.target)
         state = (InRound(number=number, subspace_reason=reply.subspace_reason),)
         return agent_proposal(reply, start, knobs, script=start.script, state=state, subspace=reply.subspace)
 
-    values = {"round": round_text(under_way, history, options.round)}
+    values = {"round": round_text(under_way, history, options.round, context.target)}
     return consult(
         history,
         context,
@@ -123,6 +124,7 @@ def search_round(
         bo_options(options, f"{context.strategy}.bo"),
         seed=context.seed,
         search_seed=context.search_seed,
+        target=context.target,
     )
     if suggestion is None:
         return None
@@ -149,7 +151,7 @@ def check_subspace(space: Space, knobs: Mapping[str, Value], subspace: Mapping[s
         raise ReplyError(f"subspace: {error}") from None
 
 
-def round_text(last: Round | None, history: History, length: int) -> str:
+def round_text(last: Round | None, history: History, length: int, target: Target = TM) -> str:
     """What the agent is told about rounds: how long the next is, and what came of the last."""
     if last is None:
         return f"No round has been completed. After your trial BO has {length} trials inside your subspace."
@@ -163,8 +165,8 @@ def round_text(last: Round | None, history: History, length: int) -> str:
     if last.start.ok and len(worked) > 1:
         best = min(worked, key=lambda trial: (told_mae(trial), trial.iteration))
         lines.append(
-            f"Your own trial reached {told_mae(last.start):.2f} °C, the round's best, trial {best.iteration}"
-            f" (by {best.origin}), {told_mae(best):.2f} °C."
+            f"Your own trial reached {target.amount(f'{told_mae(last.start):.2f}')}, the round's best, trial"
+            f" {best.iteration} (by {best.origin}), {target.amount(f'{told_mae(best):.2f}')}."
         )
     lines.append(f"After your next trial BO has {length} trials inside your next subspace.")
     return "\n".join(lines)

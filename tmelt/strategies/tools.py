@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tmelt.files import canonical_json, sha256_text
-from tmelt.history import History, Proposal
+from tmelt.history import History, Proposal, Trial
 from tmelt.knobs import Space, Value
 from tmelt.llm.errors import ReplyError
 from tmelt.llm.tools import ToolCall, ToolLimits, ToolResult, ToolSpec, without_calls
@@ -19,6 +19,7 @@ from tmelt.strategies.coarse import coarse, told_mae
 from tmelt.strategies.memory import changes_between, format_value, shorten, trial_text
 from tmelt.strategies.outcomes import curve_text, dead_knobs, epochs_text, stop_errors_text, stop_text
 from tmelt.strategies.tokens import estimate_tokens
+from tmelt.target import Target
 from tmelt.text_diff import unified_lines
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ LOOK = (
     ToolSpec("compare", "two trials side by side: knobs, outcomes, difference of scripts",
              {"a": _TRIAL, "b": _TRIAL}, ("a", "b")),
     ToolSpec("curve", "a trial's error on stop by epoch", {"n": _TRIAL}, ("n",)),
-    ToolSpec("errors", "a trial's errors on early-stopping proteins by group, tm and length, and the worst of them",
+    ToolSpec("errors", "a trial's errors on early-stopping proteins by group, label and length, and the worst of them",
              {"n": _TRIAL}, ("n",)),
     ToolSpec("knob", "a knob's range, and every trial's value and outcome", {"name": {"type": "string"}}, ("name",)),
     ToolSpec("find", "trials whose ideas, reasons, logs or scripts hold a text", {"text": {"type": "string"}},
@@ -166,6 +167,13 @@ class AgentTools:
             raise _BadArgument(f"{name}: a trial's number from 0 to {len(self.history) - 1}")
         return number
 
+    @property
+    def _target(self) -> Target:
+        return self._context.target
+
+    def _error(self, trial: Trial) -> str:
+        return self._target.amount(f"{told_mae(trial):.2f}")
+
     def _source(self, number: int) -> str:
         return base_of(self.history[number], self._context).script
 
@@ -175,11 +183,11 @@ class AgentTools:
 
     def _trial(self, arguments: Mapping[str, Any], text: str) -> ToolResult:
         number = self._number(arguments)
-        return ToolResult(f"Trial {number}\n{trial_text(self.history, number, self._scripts)}")
+        return ToolResult(f"Trial {number}\n{trial_text(self.history, number, self._scripts, self._target)}")
 
     def _compare(self, arguments: Mapping[str, Any], text: str) -> ToolResult:
         a, b = (self.history[self._number(arguments, name)] for name in ("a", "b"))
-        outcomes = [f"{told_mae(t):.2f} °C on val" if t.ok else t.status for t in (a, b)]
+        outcomes = [f"{self._error(t)} on val" if t.ok else t.status for t in (a, b)]
         lines = [f"Trial {a.iteration}: {outcomes[0]}; trial {b.iteration}: {outcomes[1]}"]
         names = [*a.knobs, *(name for name in b.knobs if name not in a.knobs)]
         differing = changes_between(a.knobs, b.knobs).keys() | (a.knobs.keys() - b.knobs.keys())
@@ -191,7 +199,7 @@ class AgentTools:
         ]
         lines += ["knobs:", *rows] if rows else ["the same knobs"]
         for trial in (a, b):
-            if told := stop_text(trial):
+            if told := stop_text(trial, self._target):
                 lines += [f"trial {trial.iteration} on early-stopping proteins:", told]
         if a.script == b.script:
             return ToolResult("\n".join([*lines, "the same script"]))
@@ -213,7 +221,7 @@ class AgentTools:
     def _errors(self, arguments: Mapping[str, Any], text: str) -> ToolResult:
         trial = self.history[self._number(arguments)]
         missing = f"no errors on early-stopping proteins are known of trial {trial.iteration}"
-        return ToolResult(stop_text(trial) or missing)
+        return ToolResult(stop_text(trial, self._target) or missing)
 
     def _knob(self, arguments: Mapping[str, Any], text: str) -> ToolResult:
         name = arguments.get("name")
@@ -245,7 +253,7 @@ class AgentTools:
                 places["script"] = self._source(trial.iteration)
             where = [key for key, place in places.items() if wanted in place.lower()]
             if where:
-                outcome = f"{told_mae(trial):.2f} °C" if trial.ok else trial.status
+                outcome = self._error(trial) if trial.ok else trial.status
                 idea = " ".join(places["hypothesis"].split())[:90]
                 lines.append(f"- trial {trial.iteration} ({outcome}) in {', '.join(where)}: {idea}")
         more = [f"and {len(lines) - FOUND_MAX} earlier ones"] if len(lines) > FOUND_MAX else []
@@ -309,11 +317,12 @@ class AgentTools:
         if tried.stop_errors:
             best = self.history.incumbent
             known = best is not None and best.stop_mae is not None
+            reached = self._target.amount(f"{coarse(best.stop_mae, best.margin):.2f}") if known else ""
             lines.append(
                 "error on stop as the harness measured it:"
-                + (f" (the incumbent, trained in full: {coarse(best.stop_mae, best.margin):.2f} °C)" if known else "")
+                + (f" (the incumbent, trained in full: {reached})" if known else "")
             )
-            lines.append(stop_errors_text(tried.stop_errors, margin))
+            lines.append(stop_errors_text(tried.stop_errors, margin, self._target))
         if tried.reports:
             lines.append("reported: " + "; ".join(f"{name}={value:.4g}" for name, value in tried.reports.items()))
         if tried.status == "ok" and tried.log.strip():

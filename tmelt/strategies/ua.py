@@ -82,7 +82,7 @@ def propose(history: History, context: Context) -> Proposal:
         reply = read_reply(Header, extract_json(text), history)
         start = chosen_base(reply, task.base, history, context)
         script, declared, knobs = candidate(text, reply.changes, start, context, options.boundaries)
-        refuse_repeat(history, knobs, script)
+        refuse_repeat(history, knobs, script, context.target)
         return agent_proposal(reply, start, knobs, script=script, declared=declared, state=task.state)
 
     values = script_values(task, options.boundaries)

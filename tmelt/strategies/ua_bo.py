@@ -60,13 +60,16 @@ def propose(history: History, context: Context) -> Proposal:
         script, declared, knobs = candidate(text, reply.changes, start, context, options.boundaries)
         space = context.space.extended(knobs_from_table(declared))
         check_subspace(space, knobs, reply.subspace)
-        refuse_repeat(history, knobs, script)
+        refuse_repeat(history, knobs, script, context.target)
         state = (*task.state, InRound(number=number, subspace_reason=reply.subspace_reason))
         return agent_proposal(
             reply, start, knobs, script=script, declared=declared, state=state, subspace=reply.subspace
         )
 
-    values = {**script_values(task, options.boundaries), "round": round_text(under_way, history, options.round)}
+    values = {
+        **script_values(task, options.boundaries),
+        "round": round_text(under_way, history, options.round, context.target),
+    }
     return consult(
         history,
         context,

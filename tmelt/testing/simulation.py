@@ -34,7 +34,7 @@ REFERENCE = "def fit(task, knobs, checkpoint): ...\n\n\ndef predict(task, checkp
 
 @dataclass(frozen=True)
 class Landscape:
-    """A validation MAE in °C for every configuration, known in closed form.
+    """A validation MAE in target units for every configuration, known in closed form.
 
     Each active knob costs w·(u − t)², u its position in its range, t its best position; a choice costs what its value
     is assigned. Weights are log-normal: few knobs matter much, most hardly, as in real searches. The two costliest
@@ -43,8 +43,8 @@ class Landscape:
 
     space: Space
     seed: int = 0
-    floor: float = 5.0  # °C, the best there is
-    noise: float = 0.1  # °C, standard deviation between training seeds
+    floor: float = 5.0  # target units, the best there is
+    noise: float = 0.1  # target units, standard deviation between training seeds
     failing: float = 0.0  # share of configurations that crash, always the same ones
 
     def mae(self, knobs: Mapping[str, Value]) -> float:

@@ -9,12 +9,13 @@ from markupsafe import Markup
 from tmelt.front.feed import Search
 from tmelt.report.figures.theme import Figure, scale_of_names
 from tmelt.report.render import inline, svg_of
+from tmelt.target import Target
 
 _WIDTH, _HEIGHT = 440, 230  # on a phone it shrinks to about 360, with type of 9 pixels
 _TITLE = "Validation error of the incumbent, search by search"
 
 
-def incumbents(searches: Sequence[Search]) -> Markup | None:
+def incumbents(searches: Sequence[Search], target: Target) -> Markup | None:
     """Return the drawing; None before a trial has a score."""
     rows = [
         {"strategy": search.strategy, "search": search.name, "trial": row["iteration"], "mae": mae}
@@ -27,7 +28,7 @@ def incumbents(searches: Sequence[Search]) -> Markup | None:
     scale = scale_of_names(list(dict.fromkeys(search.strategy for search in searches)))
     base = alt.Chart(pl.DataFrame(rows)).encode(
         x=alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d")),
-        y=alt.Y("mae:Q", title="validation MAE (°C)", scale=alt.Scale(zero=False)),
+        y=alt.Y("mae:Q", title=target.axis("validation MAE"), scale=alt.Scale(zero=False)),
         color=scale["color"],
         detail="search:N",
     )

@@ -23,12 +23,14 @@ _TEXT = 4000  # characters of a rationale
 
 def render(state: State) -> str:
     """Return the page."""
+    target = state.config.design.data.target.record
     return _template().render(
         state=state,
         title=state.config.title or state.config.study,
         style=Markup(_style()),
         script=Markup(_script()),
-        figure=incumbents([arm.search for arm in state.arms]),
+        figure=incumbents([arm.search for arm in state.arms], target),
+        target=target,
         diff=_diff(state.latest) if state.latest else None,
         text_limit=_TEXT,
         clock=lambda moment: time.strftime("%H:%M:%S", time.localtime(moment)),

@@ -14,5 +14,6 @@ def make(proteins: pl.DataFrame, labels: pl.DataFrame, protocol: Path) -> dict[s
     from tmelt.evidence.floors import floors
     from tmelt.protocol_record import read_protocol
 
-    found, predictions = floors(proteins, labels, read_protocol(protocol).data)
+    fixed = read_protocol(protocol)
+    found, predictions = floors(proteins, labels, fixed.data, fixed.design.group)
     return {"floors": found, "floor_predictions": predictions}

@@ -13,9 +13,9 @@ _AUDITED = {
     "values": "few different labels",
     "tied": "tied labels",
     "censored": "censored labels",
-    "organism_labels": "labels of organisms",
+    "organism_labels": "labels of {groups}",
     "lengths": "sequences of one length",
-    "organisms": "spellings of organisms",
+    "organisms": "spellings of {groups}",
     "conditions": "mixed conditions",
     "leak": "homologues across the split",
 }
@@ -63,9 +63,10 @@ def data(study: Study) -> Iterator[Caution]:
         )
     for row in study.audit.to_dicts():
         if row["level"] in ("caution", "accepted"):
+            check = _AUDITED.get(row["check"], row["check"])
             accepted = " The config accepts what would stop a study." if row["level"] == "accepted" else ""
             text = f"{row['text'][:1].upper()}{row['text'][1:]}.{accepted}"
-            yield _caution(title=f"Label audit: {_AUDITED.get(row['check'], row['check'])}.", text=text)
+            yield _caution(title=f"Label audit: {check.format(groups=study.group.plural)}.", text=text)
 
 
 def _known(study: Study) -> str:

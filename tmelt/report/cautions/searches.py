@@ -7,7 +7,7 @@ import polars as pl
 
 from tmelt.report.cautions.caution import Caution
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, listing, number
+from tmelt.report.words import count, listing
 
 _NAMED = 6  # short searches that are named one by one
 _MODEL_FREE = ("qmc",)  # samplers of `bo` that fit no model
@@ -100,7 +100,7 @@ def _not_carried_over(study: Study) -> Iterator[Caution]:
     """Gains in validation that proteins which no search saw do not show."""
     shown = study["strategies"].filter(pl.col("optimism_low") > 0).sort(study.place())
     if len(shown):
-        told = listing([f"{row['strategy']} ({number(row['optimism'])} °C)" for row in shown.to_dicts()])
+        told = listing([f"{row['strategy']} ({study.amount(row['optimism'])})" for row in shown.to_dicts()])
         yield _caution(
             level="warning",
             title="Gains that do not carry over.",

@@ -39,13 +39,13 @@ def figure_agreement(study: Study) -> Figure | None:
     ends = span_of(inside["test_mae"])
     x = alt.X(
         "val_mae:Q",
-        title="validation MAE (°C)",
+        title=study.axis("validation MAE"),
         scale=alt.Scale(domain=[low, high], nice=False, zero=False),
         axis=alt.Axis(tickCount=4, grid=False),
     )
     y = alt.Y(
         "test_mae:Q",
-        title="test MAE (°C)",
+        title=study.axis("test MAE"),
         scale=alt.Scale(domain=ends, nice=False, zero=False),
         axis=alt.Axis(tickCount=4),
     )
@@ -91,7 +91,8 @@ def trial_errors(study: Study) -> pl.DataFrame:
     kept = study["trials"].select(*key, kept=(pl.col("incumbent") == pl.col("iteration")).fill_null(False))
     frame = kept.join(means.drop_nulls(), on=key, how="inner").sort(study.place(), *key)
     return described(
-        frame, lambda row: f"{trial_name(row)}: validation {number(row['val_mae'])}, test {number(row['test_mae'])} °C"
+        frame,
+        lambda row: f"{trial_name(row)}: validation {number(row['val_mae'])}, test {study.amount(row['test_mae'])}",
     )
 
 
@@ -109,7 +110,7 @@ def figure_gap(study: Study) -> Figure | None:
     )
     medians = medians.with_columns(part=pl.col("part").replace_strict(_PARTS)).sort(study.place(), "part", "iteration")
     medians = described(
-        medians, lambda row: f"{row['strategy']}, trial {row['iteration']} · {row['part']}: {number(row['mae'])} °C"
+        medians, lambda row: f"{row['strategy']}, trial {row['iteration']} · {row['part']}: {study.amount(row['mae'])}"
     )
     parts = [name for name in _PARTS.values() if name in medians["part"].to_list()]
     places = [list(_PARTS.values()).index(name) for name in parts]
@@ -123,7 +124,7 @@ def figure_gap(study: Study) -> Figure | None:
             x=alt.X("iteration:Q", title="trials after the baseline", axis=trial_axis(int(medians["iteration"].max()))),
             y=alt.Y(
                 "mae:Q",
-                title="MAE of the incumbent (°C)",
+                title=study.axis("MAE of the incumbent"),
                 scale=alt.Scale(domain=span_of(medians["mae"]), zero=False),
                 axis=alt.Axis(tickCount=5),
             ),

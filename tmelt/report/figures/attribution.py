@@ -22,7 +22,7 @@ from tmelt.report.figures.theme import (
     zero_line,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, number, pair_text, search_name, shortened, tidied, trial_name
+from tmelt.report.words import count, interval, pair_text, search_name, shortened, tidied, trial_name
 
 # Colour and shape of a kind of change by its label.
 KINDS = {
@@ -79,12 +79,12 @@ def figure_attribution(study: Study) -> Figure | None:
     shown = {kind: tint for kind, tint in SPLIT.items() if kind in long["kind"].to_list()}
     bars = (
         alt.Chart(
-            described(long, lambda row: f"{row['label']} · {row['kind']}: {number(row['gain'])} °C, {row['source']}")
+            described(long, lambda row: f"{row['label']} · {row['kind']}: {study.amount(row['gain'])}, {row['source']}")
         )
         .mark_bar(height=12)
         .encode(
             y=names_axis("label", labels, grid=False),
-            x=alt.X("gain:Q", title="gain in validation MAE over the baseline (°C)", axis=alt.Axis(tickCount=4)),
+            x=alt.X("gain:Q", title=study.axis("gain in validation MAE over the baseline"), axis=alt.Axis(tickCount=4)),
             color=_colour("kind", shown),
             opacity=alt.Opacity("solid:Q", scale=None, legend=None),
             order=alt.Order("place:Q"),
@@ -114,7 +114,7 @@ def figure_attribution(study: Study) -> Figure | None:
 
 
 def split_gains(rows: pl.DataFrame) -> pl.DataFrame:
-    """The parts of each search's gain: strategy, trajectory, source, kind (of SPLIT), gain in °C (positive: better).
+    """The parts of each search's gain: strategy, trajectory, source, kind (of SPLIT), gain (positive: better).
 
     Args:
         rows: of the table `attribution`.
@@ -223,7 +223,7 @@ def figure_changes(study: Study) -> Figure | None:
     drawn = described(
         linked(rows),
         lambda row: (
-            f"{trial_name(row)}: {number(row['effect'], signed=True)} °C, {row['kind'].replace('_', ' ')}, "
+            f"{trial_name(row)}: {study.amount(row['effect'], signed=True)}, {row['kind'].replace('_', ' ')}, "
             f"{row['source']}"
         ),
     )
@@ -238,7 +238,7 @@ def figure_changes(study: Study) -> Figure | None:
     columns = columns_for(len(names))
     last = int(study["trials"]["iteration"].max())
     x = alt.X("iteration:Q", title="trial", scale=alt.Scale(domain=[0, last]), axis=trial_axis(last))
-    y = alt.Y("effect:Q", title="change (°C)", axis=alt.Axis(tickCount=4))
+    y = alt.Y("effect:Q", title=study.axis("change"), axis=alt.Axis(tickCount=4))
     shown = {kind: look for kind, look in KINDS.items() if kind != _KIND_OF["none"] or kind in drawn["kind"].to_list()}
     colour = _colour("kind", {kind: tint for kind, (tint, _) in shown.items()})
     shape = alt.Shape(
@@ -270,10 +270,16 @@ def figure_changes(study: Study) -> Figure | None:
     )
 
 
-def _effects(rows: pl.DataFrame, labels: list[str], colour: alt.Color, shape: alt.Shape) -> alt.LayerChart:
+def _effects(
+    study: Study, rows: pl.DataFrame, labels: list[str], colour: alt.Color, shape: alt.Shape
+) -> alt.LayerChart:
     """Effects on test MAE with their 95 % intervals, one row per label."""
     y = names_axis("label", labels)
-    x = alt.X("effect:Q", title="effect on test MAE (°C); below 0: it helps", axis=alt.Axis(grid=False, tickCount=5))
+    x = alt.X(
+        "effect:Q",
+        title=f"{study.axis('effect on test MAE')}; below 0: it helps",
+        axis=alt.Axis(grid=False, tickCount=5),
+    )
     base = alt.Chart(rows)
     zero = zero_line("effect", x=x)
     bars = base.mark_rule(strokeWidth=2.2, aria=False).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
@@ -293,7 +299,7 @@ def figure_improvements(study: Study) -> Figure | None:
     top = described(
         linked(top.drop("diff")).with_columns(label=pl.Series(labels)),
         lambda row: (
-            f"{search_name(row)}: {shortened(tidied(row['change']), 80)}: {number(row['effect'], signed=True)} °C "
+            f"{search_name(row)}: {shortened(tidied(row['change']), 80)}: {study.amount(row['effect'], signed=True)} "
             f"({interval(row['low'], row['high'], signed=True) or 'no interval'})"
         ),
     )
@@ -301,7 +307,7 @@ def figure_improvements(study: Study) -> Figure | None:
     shape = alt.Shape(
         "kind:N", scale=alt.Scale(domain=["in_space", "out_of_space"], range=["circle", "diamond"]), legend=None
     )
-    chart = _effects(top, labels, colour, shape)
+    chart = _effects(study, top, labels, colour, shape)
     caption = (
         "Test MAE of a winner minus that of the winner without the one change, both on fresh seeds; bars: 95 % "
         "interval. Ranked by level of evidence, then by the cautious end of the interval. Confirmed: still below 0 "
@@ -339,7 +345,7 @@ def figure_interactions(study: Study) -> Figure | None:
             label=pl.Series(labels), role=pl.col("term").replace_strict({"change": _VALUE, "pair": _PAIR})
         ),
         lambda row: (
-            f"{search_name(row)}: {_change_text(row, 80)}: {number(row['effect'], signed=True)} °C "
+            f"{search_name(row)}: {_change_text(row, 80)}: {study.amount(row['effect'], signed=True)} "
             f"({interval(row['low'], row['high'], signed=True) or 'no interval'}), {row['role']}"
         ),
     )
@@ -347,7 +353,7 @@ def figure_interactions(study: Study) -> Figure | None:
     shape = alt.Shape(
         "role:N", scale=alt.Scale(domain=[_VALUE, _PAIR], range=["circle", "diamond"]), legend=colour["legend"]
     )
-    chart = _effects(shown, labels, colour, shape)
+    chart = _effects(study, shown, labels, colour, shape)
     caption = (
         "Shapley values: what a change adds to test MAE on average over the orders in which the changes of a winner "
         "can be added; those of a winner add up to its gain over the baseline. Of two changes that do the same, or "

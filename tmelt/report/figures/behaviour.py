@@ -130,7 +130,7 @@ def figure_expectations(study: Study) -> Figure | None:
         linked(rows),
         lambda row: (
             f"{trial_name(row)}: expected {number(row['expected_effect'], signed=True)}, observed "
-            f"{number(row['effect'], signed=True)} °C"
+            f"{study.amount(row['effect'], signed=True)}"
         ),
     )
     limit = float(drawn["effect"].abs().quantile(0.95) or 1) + 0.2
@@ -139,11 +139,11 @@ def figure_expectations(study: Study) -> Figure | None:
     scale = scale_of(study)
     x = alt.X(
         "expected_effect:Q",
-        title="expected change of validation MAE (°C)",
+        title=study.axis("expected change of validation MAE"),
         scale=alt.Scale(zero=True, padding=12),
         axis=alt.Axis(tickCount=5),
     )
-    y = alt.Y("effect:Q", title="observed change (°C)", scale=alt.Scale(domain=[-limit, limit]))
+    y = alt.Y("effect:Q", title=study.axis("observed change"), scale=alt.Scale(domain=[-limit, limit]))
     ends = [float(min(shown["expected_effect"].min(), 0)), float(max(shown["expected_effect"].max(), 0))]
     diagonal = pl.DataFrame({"expected_effect": ends, "effect": ends})
     line = (
@@ -184,7 +184,7 @@ def figure_pareto(study: Study) -> Figure | None:
     drawn = described(
         linked(rows),
         lambda row: (
-            f"{trial_name(row)}: {number(row['val_mae'])} °C, {row['parameter_count']:,} parameters, "
+            f"{trial_name(row)}: {study.amount(row['val_mae'])}, {row['parameter_count']:,} parameters, "
             f"{number(row['predict_s'])} s to predict"
         ),
     )
@@ -194,7 +194,7 @@ def figure_pareto(study: Study) -> Figure | None:
     few = len(drawn) <= MANY
     y = alt.Y(
         "val_mae:Q",
-        title="validation MAE (°C)",
+        title=study.axis("validation MAE"),
         scale=alt.Scale(domain=span_of(shown["val_mae"]), nice=True, zero=False),
     )
     panels = []

@@ -7,7 +7,7 @@ from tmelt.evidence.comparison import BASELINE, REFERENCE
 from tmelt.evidence.verdict import FEW, least_p
 from tmelt.report.figures.theme import INK, MUTED, Figure, described, in_rows, names_axis, zero_line
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, number
+from tmelt.report.words import count, interval
 
 _DECIDED = ("a better", "b better")
 
@@ -24,7 +24,7 @@ def figure_comparison(study: Study) -> Figure | None:
             colour=pl.when(pl.col("verdict").is_in(_DECIDED)).then(pl.lit(INK)).otherwise(pl.lit(MUTED)),
         ),
         lambda row: (
-            f"{row['label']}: {number(row['difference'], signed=True)} °C"
+            f"{row['label']}: {study.amount(row['difference'], signed=True)}"
             + (f" ({interval(row['low'], row['high'], signed=True)})" if row["low"] is not None else "")
         ),
     )
@@ -32,7 +32,7 @@ def figure_comparison(study: Study) -> Figure | None:
     y = names_axis("label", rows["label"].to_list())
     x = alt.X(
         "difference:Q",
-        title="difference in test MAE (°C); left of 0: the first is better",
+        title=f"{study.axis('difference in test MAE')}; left of 0: the first is better",
         axis=alt.Axis(grid=False, tickCount=5),
     )
     zero = zero_line("difference", x=x)

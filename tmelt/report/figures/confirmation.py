@@ -5,7 +5,7 @@ import polars as pl
 
 from tmelt.report.figures.theme import INK, Figure, described, in_rows, own_colour, zero_line
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, interval, number, search_name
+from tmelt.report.words import count, interval, search_name
 
 
 def figure_optimism(study: Study) -> Figure | None:
@@ -18,7 +18,7 @@ def figure_optimism(study: Study) -> Figure | None:
     rows = described(
         rows,
         lambda row: (
-            f"{search_name(row)}: {number(row['optimism'], signed=True)} °C "
+            f"{search_name(row)}: {study.amount(row['optimism'], signed=True)} "
             f"({interval(row['optimism_low'], row['optimism_high'], signed=True) or 'no interval'})"
         ),
     )
@@ -26,7 +26,7 @@ def figure_optimism(study: Study) -> Figure | None:
     y = alt.Y(
         "strategy:N", sort=names, title=None, scale=alt.Scale(domain=names), axis=alt.Axis(grid=True, labelColor=INK)
     )
-    x = alt.X("optimism:Q", title="optimism of the search score (°C)", axis=alt.Axis(grid=False, tickCount=5))
+    x = alt.X("optimism:Q", title=study.axis("optimism of the search score"), axis=alt.Axis(grid=False, tickCount=5))
     colour = own_colour(study)
     zero = zero_line("optimism", x=x)
     bars = alt.Chart(rows).mark_rule(strokeWidth=1.2, opacity=0.5, aria=False)

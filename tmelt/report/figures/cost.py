@@ -43,7 +43,7 @@ def figure_cost(study: Study) -> Figure | None:
     x = _money_axis(shown["usd"], 3 if len(kept) > 1 else 4)
     y = alt.Y(
         "median_val_mae:Q",
-        title="validation MAE (°C)",
+        title=study.axis("validation MAE"),
         scale=alt.Scale(domain=span_of(shown["median_val_mae"]), nice=True, zero=False),
         axis=alt.Axis(tickCount=4),
     )

@@ -32,7 +32,7 @@ def figure_levels(study: Study) -> Figure | None:
     means = study["horizons"].drop_nulls("test_mae").sort("kind", "strategy", "level")
     if not len(means):
         return None
-    means = described(means, _level_words)
+    means = described(means, lambda row: _level_words(study, row))
     scale = scale_of(study)
     titles = {"budget": "training budget (× the search's)", "fraction": "share of the training proteins"}
     kinds = [kind for kind in titles if kind in means["kind"].to_list()]
@@ -40,7 +40,7 @@ def figure_levels(study: Study) -> Figure | None:
     room = max(0.3, float(values.max() - values.min()))
     y = alt.Y(
         "test_mae:Q",
-        title="test MAE (°C)",
+        title=study.axis("test MAE"),
         scale=alt.Scale(domain=[max(0.0, float(values.min()) - room), float(values.max()) + room], zero=False),
     )
     charts = []
@@ -86,9 +86,9 @@ def figure_levels(study: Study) -> Figure | None:
     )
 
 
-def _level_words(row: dict[str, Any]) -> str:
+def _level_words(study: Study, row: dict[str, Any]) -> str:
     """What a mark of `figure_levels` says."""
-    words = f"{row['strategy']} · {row['level']:g}×: {number(row['test_mae'])} °C"
+    words = f"{row['strategy']} · {row['level']:g}×: {study.amount(row['test_mae'])}"
     if row["difference"] is not None:
         span = interval(row["difference_low"], row["difference_high"], signed=True)
         words += f", {number(row['difference'], signed=True)} against 1×" + (f" ({span})" if span else "")
@@ -108,8 +108,8 @@ def figure_left_out(study: Study) -> Figure | None:
     means = described(
         means,
         lambda row: (
-            f"{row['strategy']} · {row['organism']}: {number(row['test_mae'])} °C left out, "
-            f"{number(row['reference_mae'])} °C otherwise"
+            f"{row['strategy']} · {row['organism']}: {study.amount(row['test_mae'])} left out, "
+            f"{study.amount(row['reference_mae'])} otherwise"
         ),
     )
     scale = scale_of(study)
@@ -118,7 +118,7 @@ def figure_left_out(study: Study) -> Figure | None:
     base = alt.Chart(means)
     x = alt.X(
         "test_mae:Q",
-        title="MAE on this organism (°C)",
+        title=study.axis(f"MAE on this {study.group.name}"),
         scale=alt.Scale(zero=False),
         axis=alt.Axis(grid=False, tickCount=7),
     )
@@ -138,15 +138,15 @@ def figure_left_out(study: Study) -> Figure | None:
     chart = alt.layer(lines, there, gone).properties(width=WIDTH - NAMES - 30, height=alt.Step(9))
     note = rows["note"].drop_nulls().unique().sort().to_list()
     caption = (
-        "Marks: MAE on all validation and test proteins of an organism when the winner was trained without it; "
+        f"Marks: MAE on all validation and test proteins of {study.group.one} when the winner was trained without it; "
         "ticks: the same proteins with all training data. Mean over the winners of a strategy. "
         + (f"Note: {note[0]}. " if note else "")
-        + f"n = {count(means['organism'].n_unique(), 'organism')}, "
+        + f"n = {count(means['organism'].n_unique(), study.group.name, study.group.plural)}, "
         f"{count(rows.select('strategy', 'trajectory').n_unique(), 'winner')}."
     )
     return Figure(
         "left_out",
-        "Generalisation to an organism left out of training",
+        f"Generalisation to {study.group.one} left out of training",
         caption,
         chart,
         {"left_out": means.drop("words")},
@@ -161,7 +161,7 @@ def figure_calibration(study: Study) -> Figure | None:
         return None
     scale = scale_of(study)
     kinds = [kind for kind in _KINDS if kind in whole["kind"].to_list()]
-    panels = {"error by spread": _error_by_spread(bins, scale)} if len(bins) else {}
+    panels = {"error by spread": _error_by_spread(study, bins, scale)} if len(bins) else {}
     shares = (
         whole.group_by("strategy", "kind", "level")
         .agg(pl.col("coverage", "half_width").mean())
@@ -169,7 +169,7 @@ def figure_calibration(study: Study) -> Figure | None:
     )
     lowest = min(0.45, float(shares["coverage"].min()) - 0.03)
     for kind in kinds:
-        panels[_KINDS[kind]] = _held_against_promised(shares.filter(pl.col("kind") == kind), lowest, scale)
+        panels[_KINDS[kind]] = _held_against_promised(study, shares.filter(pl.col("kind") == kind), lowest, scale)
     charts = [
         panel.properties(width=panel_width(len(panels), 40 * len(panels)), height=200, title=title)
         for title, panel in panels.items()
@@ -203,21 +203,24 @@ def figure_calibration(study: Study) -> Figure | None:
     )
 
 
-def _error_by_spread(bins: pl.DataFrame, scale: dict[str, Any]) -> alt.LayerChart:
+def _error_by_spread(study: Study, bins: pl.DataFrame, scale: dict[str, Any]) -> alt.LayerChart:
     """Error of the test proteins in fifths by how much the fresh seeds disagree."""
     means = bins.group_by("strategy", "bin").agg(pl.col("sd", "mae").mean()).sort("strategy", "bin")
-    x = alt.X("sd:Q", title="spread over fresh seeds (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(grid=False))
-    y = alt.Y("mae:Q", title="test MAE (°C)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
-    means = described(means, lambda row: f"{row['strategy']}: spread {number(row['sd'])}, MAE {number(row['mae'])} °C")
+    spread = study.axis("spread over fresh seeds")
+    x = alt.X("sd:Q", title=spread, scale=alt.Scale(zero=False), axis=alt.Axis(grid=False))
+    y = alt.Y("mae:Q", title=study.axis("test MAE"), scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    means = described(
+        means, lambda row: f"{row['strategy']}: spread {number(row['sd'])}, MAE {study.amount(row['mae'])}"
+    )
     return _curve(means, x, y, scale)
 
 
-def _held_against_promised(shares: pl.DataFrame, lowest: float, scale: dict[str, Any]) -> alt.LayerChart:
+def _held_against_promised(study: Study, shares: pl.DataFrame, lowest: float, scale: dict[str, Any]) -> alt.LayerChart:
     """How often intervals of one kind hold on test, by what they promise; the axis begins at `lowest`."""
     shares = described(
         shares,
         lambda row: (
-            f"{row['strategy']}: {100 * row['coverage']:.0f} % within ±{number(row['half_width'])} °C, should "
+            f"{row['strategy']}: {100 * row['coverage']:.0f} % within ±{study.amount(row['half_width'])}, should "
             f"be {100 * row['level']:.0f} %"
         ),
     )
@@ -279,15 +282,16 @@ def figure_coverage(study: Study) -> Figure | None:
     chart = alt.layer(luck.encode(x=alt.X("chance_low:Q"), x2="chance_high:Q", y=y), aim.encode(x=x), marks)
     widths = means.filter(pl.col("group") == ALL)
     said = ", ".join(f"{row['strategy']} ±{number(row['half_width'], 1)}" for row in widths.to_dicts())
+    name = study.group.name
     caption = (
-        f"Conformal intervals of {100 * LEVEL:.0f} %, in each organism (test proteins in brackets; fewer than 8 are "
-        "left out). They promise this share over all proteins, not within one organism: an organism to the left is "
+        f"Conformal intervals of {100 * LEVEL:.0f} %, in each {name} (test proteins in brackets; fewer than 8 are left "
+        f"out). They promise this share over all proteins, not within one {name}: {study.group.one} to the left is "
         "predicted with less certainty than the interval says. Grey: what chance alone allows for independent "
-        f"proteins. Half widths in °C: {said}. Mean over the winners of a strategy."
+        f"proteins. Half widths{study.target.in_unit}: {said}. Mean over the winners of a strategy."
     )
     return Figure(
         "coverage_by_organism",
-        "Interval calibration by organism",
+        f"Interval calibration by {study.group.name}",
         caption,
         in_rows(chart, labels),
         {"coverage_by_organism": means},

@@ -21,7 +21,7 @@ from tmelt.report.figures.theme import (
     trial_axis,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, number, trial_name
+from tmelt.report.words import count, trial_name
 
 AXES = {
     "trials": ("trials", "trials after the baseline"),
@@ -51,16 +51,16 @@ def figure_incumbents(study: Study, axis: str = "trials") -> Figure | None:
     lines = lines.filter(pl.col("mae").is_between(low, high))
     name, title = AXES[axis]
     x = alt.X("x:Q", title=title, axis=_axis(axis, bands["x"]))
-    y = alt.Y("median:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False))
+    y = alt.Y("median:Q", title=study.axis("MAE"), scale=alt.Scale(domain=[low, high], zero=False))
     scale = scale_of(study)
-    bands = described(bands, lambda row: f"{row['strategy']}: {number(row['median'])} °C")
+    bands = described(bands, lambda row: f"{row['strategy']}: {study.amount(row['median'])}")
     panels = []
     for split, label in _SPLITS.items():
         own = alt.Chart(bands.filter(pl.col("split") == split))
         layers = [_references(lines.filter(pl.col("split") == split)), *_median_and_end(own, x, y, scale)]
         if spread:
             area = own.mark_area(interpolate="step-after", opacity=0.08, clip=True, aria=False)
-            lower = alt.Y("lower:Q", title="MAE (°C)", scale=alt.Scale(domain=[low, high], zero=False))
+            lower = alt.Y("lower:Q", title=study.axis("MAE"), scale=alt.Scale(domain=[low, high], zero=False))
             layers.insert(0, area.encode(x=x, y=lower, y2="upper:Q", color=scale["color"]))
         panels.append(alt.layer(*layers).properties(width=panel_width(2), height=240, title=label))
     searches = study["trials"].select("strategy", "trajectory").n_unique()
@@ -120,7 +120,7 @@ def figure_trials(study: Study) -> Figure | None:
     colour = own_colour(study)
     x = alt.X("x:Q", title="trials after the baseline", axis=_axis("trials", points["x"]))
     scale = alt.Scale(domain=[low, high], zero=False)
-    y = alt.Y("val_mae:Q", title="validation MAE (°C)", scale=scale, axis=alt.Axis(tickCount=5))
+    y = alt.Y("val_mae:Q", title=study.axis("validation MAE"), scale=scale, axis=alt.Axis(tickCount=5))
 
     def points_of(layer: str, **mark) -> alt.Chart:
         drawn = alt.Chart().transform_filter(f"datum.layer == '{layer}'").mark_point(aria=linked_ones, **mark)
@@ -172,7 +172,7 @@ def trial_points(study: Study) -> pl.DataFrame:
     )
     words = [
         f"{trial_name(row)}: "
-        + (f"{number(row['val_mae'])} °C, {row['decision']}" if row["val_mae"] is not None else row["status"])
+        + (f"{study.amount(row['val_mae'])}, {row['decision']}" if row["val_mae"] is not None else row["status"])
         for row in frame.iter_rows(named=True)
     ]
     return linked(frame.with_columns(kept=pl.col("kept").fill_null(False), label=pl.Series(words, dtype=pl.String)))

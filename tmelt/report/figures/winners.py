@@ -1,5 +1,6 @@
 """The winners on fresh seeds: their error beside what anybody can reach, and where they err."""
 
+import math
 from collections.abc import Iterable
 
 import altair as alt
@@ -22,14 +23,15 @@ from tmelt.report.figures.theme import (
     scale_of,
 )
 from tmelt.report.inputs import Study
-from tmelt.report.words import count, counts, interval, number, search_name
+from tmelt.report.words import capital, count, counts, interval, number, search_name
+from tmelt.target import Target
 
 DENSE = 400  # proteins per panel beyond which they are counted in squares
-BIN = 2.0  # °C, side of such a square
+BINS = 55  # about so many of such squares span the plausible values
 EXTERNAL = "external"  # kind of a result from the config's `references`
 _DIMENSIONS = {
-    "organism": "by organism",
-    "tm_band": "by measured Tm",
+    "organism": "by {group}",
+    "tm_band": "by measured {symbol}",
     "length_band": "by length",
     "distance_band": "by identity to the nearest training protein",
 }
@@ -44,11 +46,11 @@ def figure_ranking(study: Study) -> Figure | None:
     order = shown["label"].to_list()
     winners = study["winners"].drop_nulls("test_mae").select("strategy", "trajectory", mae="test_mae")
     winners = winners.with_columns(label=pl.col("strategy")).filter(pl.col("label").is_in(order))
-    winners = described(winners, lambda row: f"{search_name(row)}: {number(row['mae'])} °C")
+    winners = described(winners, lambda row: f"{search_name(row)}: {study.amount(row['mae'])}")
     values = pl.concat([shown["mae"], shown["low"], shown["high"], winners["mae"]]).drop_nulls()
     x_scale = alt.Scale(domain=[max(0.0, float(values.min()) - 0.3), float(values.max()) + 0.3], nice=True, zero=False)
     y = names_axis("label", order)
-    x = alt.X("mae:Q", title="test MAE (°C)", scale=x_scale, axis=alt.Axis(grid=False, tickCount=7))
+    x = alt.X("mae:Q", title=study.axis("test MAE"), scale=x_scale, axis=alt.Axis(grid=False, tickCount=7))
     colour = alt.Color("colour:N", scale=None)
     shape = alt.Shape("shape:N", scale=None)
     filled = shown.with_columns(
@@ -139,7 +141,7 @@ def ranking_rows(study: Study) -> pl.DataFrame:
     ]
     for row in rows:
         span = interval(row["low"], row["high"])
-        row["words"] = f"{row['label']}: {number(row['mae'])} °C" + (f" ({span})" if span else "")
+        row["words"] = f"{row['label']}: {study.amount(row['mae'])}" + (f" ({span})" if span else "")
     kinds = {
         "label": pl.String,
         "kind": pl.String,
@@ -159,12 +161,12 @@ def test_proteins(study: Study) -> int:
 
 
 def figure_predicted(study: Study) -> Figure | None:
-    """Predicted against measured Tm on test: the baseline and each strategy's winner."""
+    """Predicted against measured values on test: the baseline and each strategy's winner."""
     shown = shown_predictions(study)
     if len(shown) < 2:  # the baseline alone tells nothing about winners
         return None
     heads = {
-        name: f"{name}: MAE {number((frame['prediction'] - frame['tm']).abs().mean())} °C" for name, frame in shown
+        name: f"{name}: MAE {study.amount((frame['prediction'] - frame['tm']).abs().mean())}" for name, frame in shown
     }
     points = pl.concat(
         [
@@ -175,8 +177,10 @@ def figure_predicted(study: Study) -> Figure | None:
     proteins = len(shown[0][1])
     ends = [min(points["tm"].min(), points["prediction"].min()), max(points["tm"].max(), points["prediction"].max())]
     scale = alt.Scale(domain=[ends[0] - 1, ends[1] + 1], nice=False, zero=False)
-    x = alt.X("tm:Q", title="measured Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4))
-    y = alt.Y("prediction:Q", title="predicted Tm (°C)", scale=scale, axis=alt.Axis(tickCount=4))
+    x = alt.X("tm:Q", title=study.axis(f"measured {study.target.symbol}"), scale=scale, axis=alt.Axis(tickCount=4))
+    y = alt.Y(
+        "prediction:Q", title=study.axis(f"predicted {study.target.symbol}"), scale=scale, axis=alt.Axis(tickCount=4)
+    )
     colour = alt.Color(
         "strategy:N",
         scale=alt.Scale(domain=[BASELINE, *study.strategies], range=[MUTED, *_colours(study).values()]),
@@ -184,7 +188,8 @@ def figure_predicted(study: Study) -> Figure | None:
     )
     marks = alt.Chart().transform_filter("datum.kind == 'mark'")
     if proteins > DENSE:
-        drawn, how = _counted(points), f"darker squares of {BIN:g} °C hold more proteins"
+        side = square_side(study.target)
+        drawn, how = _counted(points, side), f"darker squares of {study.target.amount(f'{side:g}')} hold more proteins"
         opacity = alt.Opacity("proteins:Q", scale=alt.Scale(type="sqrt", range=[0.12, 1]), legend=None)
         layer = marks.mark_rect(aria=False).encode(
             x=x, x2="tm_end:Q", y=y, y2="prediction_end:Q", color=colour, opacity=opacity
@@ -233,36 +238,44 @@ def shown_predictions(study: Study) -> list[tuple[str, pl.DataFrame]]:
     return [(name, frame) for name, frame in found if len(frame)]
 
 
-def _counted(points: pl.DataFrame) -> pl.DataFrame:
-    """Proteins per square of BIN °C."""
-    floor = {name: (pl.col(name) / BIN).floor() * BIN for name in ("tm", "prediction")}
+def square_side(target: Target) -> float:
+    """Side of the squares in which proteins are counted, in the target's unit: 1, 2 or 5 times a power of ten."""
+    wanted = (target.plausible[1] - target.plausible[0]) / BINS
+    steps = [mantissa * 10.0**exponent for exponent in range(-3, 3) for mantissa in (1, 2, 5)]
+    return min(steps, key=lambda step: abs(math.log(step / wanted)))
+
+
+def _counted(points: pl.DataFrame, side: float) -> pl.DataFrame:
+    """Proteins per square."""
+    floor = {name: (pl.col(name) / side).floor() * side for name in ("tm", "prediction")}
     counted = points.with_columns(**floor).group_by(
         "panel", "strategy", "kind", "tm", "prediction", maintain_order=True
     )
-    ends = {f"{name}_end": pl.col(name) + BIN for name in ("tm", "prediction")}
+    ends = {f"{name}_end": pl.col(name) + side for name in ("tm", "prediction")}
     return counted.agg(proteins=pl.len()).with_columns(**ends, proteins=pl.col("proteins").cast(pl.Int64))
 
 
 def figure_within(study: Study) -> Figure | None:
-    """Rank correlation between predicted and measured Tm inside each organism."""
-    frame = group_means(study, "organism", "spearman")
+    """Rank correlation between predicted and measured values inside each organism."""
+    frame, name = group_means(study, "organism", "spearman"), study.group.name
+    plural = capital(study.group.plural)
     if not len(frame):
         return None
     return _groups(
         study,
         frame,
         "within",
-        "Rank correlation within organisms",
-        "Spearman ρ within the organism",
-        "Rank correlation of predicted and measured Tm among the proteins of one organism; 0 means that a model "
-        "knows the organism and nothing more. Organisms with fewer than 8 test proteins are left out. Mean over the "
-        "winners of a strategy.",
+        f"Rank correlation within {study.group.plural}",
+        f"Spearman ρ within the {study.group.name}",
+        f"Rank correlation of predicted and measured {study.target.symbol} among the proteins of one {name}; 0 means "
+        f"that a model knows the {name} and nothing more. {plural} with fewer than 8 test proteins are left out. "
+        "Mean over the winners of a strategy.",
         zero=True,
     )
 
 
 def figure_errors(study: Study) -> Figure | None:
-    """Test MAE by organism, Tm band, length and distance to training."""
+    """Test MAE by organism, band of the target, length and distance to training."""
     frames = {name: group_means(study, name, "mae") for name in _DIMENSIONS}
     small = sum(frame.filter(pl.col("proteins") < ORGANISM_MIN)["group"].n_unique() for frame in frames.values())
     frames = {name: frame.filter(pl.col("proteins") >= ORGANISM_MIN) for name, frame in frames.items()}
@@ -270,14 +283,22 @@ def figure_errors(study: Study) -> Figure | None:
     if not frames:
         return None
     charts = [
-        _group_chart(study, frame, "MAE (°C)", _DIMENSIONS[name], zero=False, last=place == len(frames) - 1)
+        _group_chart(
+            study,
+            frame,
+            study.axis("MAE"),
+            _DIMENSIONS[name].format(symbol=study.target.symbol, group=study.group.name),
+            zero=False,
+            last=place == len(frames) - 1,
+        )
         for place, (name, frame) in enumerate(frames.items())
     ]
     chart = alt.vconcat(*charts).resolve_scale(x="shared", color="shared", shape="shared")
+    plural = capital(study.group.plural)
     caption = (
         "Test MAE of the winners' mean predictions in groups of proteins (number of proteins in brackets); mean over "
         "the winners of a strategy; bars: 95 % interval of the baseline over protein families. "
-        f"Organisms of fewer than {ORGANISM_MIN} proteins are pooled; other groups of fewer are left out ({small})."
+        f"{plural} of fewer than {ORGANISM_MIN} proteins are pooled; other groups of fewer are left out ({small})."
     )
     joined = pl.concat([frame.with_columns(dimension=pl.lit(name)) for name, frame in frames.items()])
     return Figure("errors_by_group", "Error by group of proteins", caption, chart, {"errors_by_group": joined})
@@ -298,7 +319,7 @@ def _groups(study: Study, frame: pl.DataFrame, name: str, title: str, axis: str,
     return Figure(
         name,
         title,
-        caption + f" n = {count(frame['group'].n_unique(), 'organism')}.",
+        caption + f" n = {count(frame['group'].n_unique(), study.group.name, study.group.plural)}.",
         chart,
         {name: frame.drop("low", "high")},
     )

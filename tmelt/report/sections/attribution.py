@@ -83,12 +83,12 @@ def attribution_table(study: Study) -> Table:
         study["attribution"].sort(study.place(), "trajectory").to_dicts(),
         ("", of_search),
         ("kept changes", "kept"),
-        ("gain by the search, °C", decimal("search_gain", signed=True)),
+        (study.head("gain by the search"), decimal("search_gain", signed=True)),
         ("by knobs", lambda row: percent(row["in_space_share"])),
-        ("by other constants, °C", decimal("hyperparameters", signed=True)),
-        ("by structure, °C", decimal("structure", signed=True)),
-        ("gain confirmed, °C", decimal("confirmed_gain", signed=True)),
-        ("knobs alone, re-run, °C", decimal("projected_gain", signed=True)),
+        (study.head("by other constants"), decimal("hyperparameters", signed=True)),
+        (study.head("by structure"), decimal("structure", signed=True)),
+        (study.head("gain confirmed"), decimal("confirmed_gain", signed=True)),
+        (study.head("knobs alone, re-run"), decimal("projected_gain", signed=True)),
         ("split by", "source"),
         ("script first changed", lambda row: "never" if row["switch"] is None else f"trial {row['switch']}"),
         words=["split by", "script first changed"],
@@ -102,7 +102,7 @@ def interactions_table(study: Study) -> Table:
         study["interactions"].sort(study.place(), "trajectory", "term", "effect").to_dicts(),
         ("", of_search),
         ("change", lambda row: pair_text(row["change"], 60) if row["term"] == "pair" else tidied(row["change"])),
-        ("effect on test MAE, °C", decimal("effect", signed=True)),
+        (study.head("effect on test MAE"), decimal("effect", signed=True)),
         ("95 % interval", ends(signed=True)),
         ("orders", orders_text),
         ("seeds", "seeds"),
@@ -124,7 +124,7 @@ def improvements_table(study: Study) -> Table:
         study["improvements"].sort("rank").head(_TOP).to_dicts(),
         ("", lambda row: shortened(tidied(row["change"]), 60)),
         ("found by", lambda row: f"{of_search(row)}, trial {row['iteration']}"),
-        ("effect on test MAE, °C", decimal("effect", signed=True)),
+        (study.head("effect on test MAE"), decimal("effect", signed=True)),
         ("95 % interval", ends(signed=True)),
         ("evidence", "evidence"),
         ("seeds", lambda row: str(row["seeds"] or 0)),
@@ -142,7 +142,7 @@ def improvement_diffs(study: Study) -> list[Fold]:
         diff = shown_diff(row["diff"], _DIFF_ROWS)
         where = f"{row['strategy']}, search {row['trajectory']}, trial {row['iteration']}"
         effect = (
-            f"{number(row['effect'], signed=True)} °C, {row['evidence']}" if row["effect"] is not None else "not run"
+            f"{study.amount(row['effect'], signed=True)}, {row['evidence']}" if row["effect"] is not None else "not run"
         )
         note = f"{where}; {effect}; {diff.added} lines added, {diff.removed} removed"
         href = f"#{anchor(row['strategy'], row['trajectory'], row['iteration'])}"

@@ -61,13 +61,13 @@ def power_table(study: Study) -> Table:
     return table_of(
         study["power"].to_dicts(),
         ("", _pair),
-        ("difference, °C", decimal("difference", signed=True)),
-        ("SD between searches, °C", spread),
+        (study.head("difference"), decimal("difference", signed=True)),
+        (study.head("SD between searches"), spread),
         ("searches now", "trajectories"),
         ("least adjusted p now", lambda row: p_text(row["attainable"])),
         ("needed, power 80 %", needed),
         ("needed, power 90 %", lambda row: _needed(row, "needed_90")),
-        ("detectable now, °C", decimal("detectable")),
+        (study.head("detectable now"), decimal("detectable")),
         note=lambda row: own_note(row) if row["sd"] is None else "",
     )
 
@@ -99,12 +99,12 @@ def comparison_table(study: Study) -> Table:
         pairs.to_dicts(),
         ("", _pair),
         ("searches", lambda row: f"{_searches(row, 'a')}, {_searches(row, 'b')}"),
-        ("test MAE, °C", difference),
+        (study.head("test MAE"), difference),
         ("95 % interval", ends(signed=True)),
         ("P(first better)", probability),
         ("adjusted p", lambda row: p_text(row["p_adjusted"])),
         ("verdict", lambda row: row["verdict"] or "not tested"),
-        ("area under the curve, °C", area(decimal("difference", signed=True))),
+        (study.head("area under the curve"), area(decimal("difference", signed=True))),
         ("95 % interval", area(ends(signed=True))),
         words=["verdict"],
         note=own_note,
@@ -124,7 +124,8 @@ def spread_text(study: Study) -> str:
         return ""
     known = rows.drop_nulls("test_sd").sort(study.place())
     said = listing([f"{row['strategy']} {number(row['test_sd'])}" for row in known.to_dicts()])
-    text = f"Standard deviation of the confirmed test MAE between distinct searches, °C: {said}. " if said else ""
+    about = study.head("Standard deviation of the confirmed test MAE between distinct searches")
+    text = f"{about}: {said}. " if said else ""
     tested = rows.drop_nulls("p_value")
     if not len(tested):
         return text + (

@@ -11,7 +11,7 @@ from tmelt.report.words import count
 def content(study: Study) -> Iterator[Block | None]:
     """What the study was made with."""
     yield Text(f"{study.facts.description}.", small=False)
-    yield organism_table(study).labelled("Proteins per organism and split", heading="Splits")
+    yield organism_table(study).labelled(f"Proteins per {study.group.name} and split", heading="Splits")
     yield cleaning_table(study).labelled("Cleaning", kind="words", heading="Cleaning")
     if not study.cleaning.height:
         yield "No cleaning table was written."
@@ -59,7 +59,7 @@ def organism_table(study: Study) -> Table:
     splits = list(study.splits)
     rows = [[name, *(f"{counts.get(split, 0):,}" for split in splits)] for name, counts in organisms.items()]
     rows.append(["all", *(f"{study.splits[split]:,}" for split in splits)])
-    return Table(["organism", *splits], rows)
+    return Table([study.group.name, *splits], rows)
 
 
 def vault_table(study: Study) -> Table:

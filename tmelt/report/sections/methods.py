@@ -10,7 +10,7 @@ from tmelt.report.blocks import Block, Table, Terms, Text
 from tmelt.report.controls import what_is_told
 from tmelt.report.inputs import Study
 from tmelt.report.sections.section import Section
-from tmelt.report.words import count, listing, seconds, value
+from tmelt.report.words import capital, count, listing, seconds, value
 
 
 def content(study: Study) -> Iterator[Block | None]:
@@ -21,7 +21,7 @@ def content(study: Study) -> Iterator[Block | None]:
 
 
 SECTION = Section("methods", "Methods", content)
-_QUESTION = "On the same budget, which way of searching finds the best predictor of melting temperature from sequence?"
+_QUESTION = "On the same budget, which way of searching finds the best predictor of {target} from sequence?"
 
 
 def methods_paragraph(study: Study) -> str:
@@ -49,8 +49,8 @@ def _told_data(study: Study) -> list[str]:
     weights = " with random weights" if study.untrained else ""
     embeddings = f"residue embeddings of {study.embedding.backbone}{weights}, which was not trained further"
     return [
-        f"Melting temperatures of {sum(study.splits.values()):,} proteins ({_splits(study)}) were predicted from "
-        f"{embeddings}."
+        f"{capital(study.target.plural)} of {sum(study.splits.values()):,} proteins ({_splits(study)}) were "
+        f"predicted from {embeddings}."
     ]
 
 
@@ -95,7 +95,7 @@ def command_of(study: Study) -> str:
 def methods(study: Study) -> list[tuple[str, str]]:
     """(what, how): everything that it takes to judge or repeat the study."""
     rows = [
-        ("Question", _QUESTION),
+        ("Question", _QUESTION.format(target=study.target.name)),
         ("Data", _data(study)),
         ("Backbone", _backbone(study)),
         ("Budget of a run", _budget(study)),
@@ -198,7 +198,7 @@ def _seeds(study: Study) -> str:
 def _decision(study: Study) -> str:
     rule = study.protocol.design.decision
     margins = study["trials"]["margin"].drop_nulls()
-    typical = f" (here {margins.median():.2f} °C in the median)" if len(margins) else ""
+    typical = f" (here {study.target.amount(f'{margins.median():.2f}')} in the median)" if len(margins) else ""
     return (
         "A candidate replaces the incumbent if its mean validation MAE over the training seeds is lower by more than "
         f"{rule.z} standard errors of the difference{typical}, which hold the noise between training seeds "

@@ -34,10 +34,12 @@ def content(study: Study) -> Iterator[Block | None]:
 SECTION = Section("result", "Result", content, "no winner was confirmed and no reference predictor measured.")
 
 
-_FINAL_COLUMNS = (
-    "", "test MAE, °C", "95 % interval", "gain over baseline, °C", "95 % interval", "val MAE, °C",
-    "ρ within organisms", "optimism, °C", "trials ok / failed", "training per search", "LLM cost per search",
-)  # fmt: skip
+def _final_columns(study: Study) -> list[str]:
+    return [
+        "", study.head("test MAE"), "95 % interval", study.head("gain over baseline"), "95 % interval",
+        study.head("val MAE"), f"ρ within {study.group.plural}", study.head("optimism"), "trials ok / failed",
+        "training per search", "LLM cost per search",
+    ]  # fmt: skip
 
 
 def final_table(study: Study) -> Table:
@@ -57,8 +59,9 @@ def final_table(study: Study) -> Table:
         ]
         rows.append(("baseline", cells))
     rows += [(row["kind"], _floor_cells(row, held["test_mae"])) for row in study["floors"].to_dicts()]
-    filled = [[*cells, *[""] * (len(_FINAL_COLUMNS) - len(cells))] for _, cells in rows]
-    return Table(_FINAL_COLUMNS, filled, [group for group, _ in rows])
+    columns = _final_columns(study)
+    filled = [[*cells, *[""] * (len(columns) - len(cells))] for _, cells in rows]
+    return Table(columns, filled, [group for group, _ in rows])
 
 
 def references_table(study: Study) -> Table:
@@ -66,7 +69,7 @@ def references_table(study: Study) -> Table:
     return table_of(
         study.references,
         ("", "name"),
-        ("test MAE, °C", decimal("mae")),
+        (study.head("test MAE"), decimal("mae")),
         ("trainable parameters", lambda row: DASH if row["parameters"] is None else f"{row['parameters']:,}"),
         ("source", "source"),
         words=["source"],

@@ -59,7 +59,7 @@ def efficiency_table(study: Study) -> Table:
         cells.append(row)
     columns = [""]
     for axis in axes:
-        columns += [f"mean error {_AXES[axis]}, °C", "reached target"]
+        columns += [study.head(f"mean error {_AXES[axis]}"), "reached target"]
     return Table(columns, cells)
 
 
@@ -73,7 +73,8 @@ def target_text(study: Study) -> str:
     said = ", ".join(ends[axis] for axis in _AXES if axis in ends)
     return (
         "Area under the curve: the incumbent's validation MAE averaged from the start to where the shortest search "
-        f"ended ({said}); mean over the searches of a strategy. Target: {number(rows['target'][0])} °C in validation, "
-        "the median over all searches of where they ended; in how many searches it was reached, and the median search's"
-        " time (of an even number the earlier of the two; searches that never got there count as later than all)."
+        f"ended ({said}); mean over the searches of a strategy. Target: {study.amount(rows['target'][0])} in "
+        "validation, the median over all searches of where they ended; in how many searches it was reached, and "
+        "the median search's time (of an even number the earlier of the two; searches that never got there count as "
+        "later than all)."
     )

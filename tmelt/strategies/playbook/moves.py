@@ -22,7 +22,9 @@ from tmelt.strategies.playbook.repair import repairs
 from tmelt.strategies.playbook.situation import Situation, typed
 from tmelt.strategies.playbook.variation import Variation
 
-WIDE_GAP = 1.0  # °C between validation and fit error, beyond which regularisation comes before capacity
+WIDE_GAP = (
+    1.0  # units of the target between validation and fit error, beyond which regularisation comes before capacity
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Step:
     title: str
     knobs: Mapping[str, Any]
     why: str
-    effect: float  # expected change of the validation error in °C
+    effect: float  # expected change of the validation error
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Move:
 
 FIRST = (
     Step("Attention pooling", {"pooling": "attention"},
-         "a learnt weight per residue finds the parts that decide about stability, which a mean dilutes", -0.3),
+         "a learnt weight per residue finds the parts that decide about the label, which a mean dilutes", -0.3),
     Step("Patience and Huber loss", {"patience": 15, "loss": "huber"},
          "the stop error is noisy, so training ends too early; a robust loss keeps outliers from steering", -0.2),
     Step("More heads", {"heads": "up"}, "more heads look at more kinds of residue contacts at once", -0.05),
@@ -81,7 +83,7 @@ CAPACITY = (
     Step("Less dropout in the blocks", {"dropout": 0.0}, "nothing to regularise while it underfits", -0.03),
 )
 LATER = (
-    Step("Robust target scaling", {"target_scaling": "robust"}, "organisms with extreme tm stretch the scale", -0.03),
+    Step("Robust target scaling", {"target_scaling": "robust"}, "groups with extreme labels stretch the scale", -0.03),
     Step("SiLU", {"activation": "silu"}, "a smoother non-linearity", -0.02),
     Step("Learnt residual scale", {"residual": "scaled"}, "blocks start near the identity", -0.03),
     Step("Mean absolute error as loss", {"loss": "mae"}, "train on what is measured", -0.05),
@@ -89,7 +91,7 @@ LATER = (
     Step("Faster second moment", {"beta2": 0.98}, "the scale of gradients changes quickly in short runs", -0.02),
     Step("Looser clipping", {"gradient_clip": "*3"}, "clipping to a small norm hides the learning rate", -0.02),
     Step("Longer windows", {"crop": "up"}, "training sees whole proteins, as prediction does", -0.03),
-    Step("Max pooling", {"pooling": "max"}, "one strongly stabilising motif may be enough", -0.02),
+    Step("Max pooling", {"pooling": "max"}, "one motif of great effect may be enough", -0.02),
     Step("Post-norm", {"norm": "post"}, "keeps the blocks' outputs at one scale", -0.01),
 )
 # What a hybrid's rounds set and open, in order.
@@ -265,7 +267,9 @@ def _tried(situation: Situation, changes: Mapping[str, Value]) -> bool:
 
 
 def _grounds(situation: Situation) -> str:
-    gap = "" if situation.gap is None else f"; its gap between validation and fit error is {situation.gap:.2f} °C"
+    gap = ""
+    if situation.gap is not None:
+        gap = f"; its gap between validation and fit error is {situation.gap:.2f} {situation.unit}".rstrip()
     return f"next in the book after {len(situation.attempts)} trials shown, from trial {situation.base_number}{gap}."
 
 

@@ -24,7 +24,7 @@ class Idea:
 
     title: str
     why: str
-    effect: float  # expected change of the validation error in °C
+    effect: float  # expected change of the validation error
     knobs: tuple[dict[str, Any], ...]  # that the script then declares
     edits: tuple[Edit, ...]
 
