@@ -6,7 +6,7 @@ import time
 import hypothesis
 import pytest
 
-CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 4, 3
+CHAOS_SEEDS, CHAOS_SEEDS_SLURM = 3, 2
 SLOW_S = 3600  # a backstop: slow tests have limits of their own, which a busy machine does not use up (patience.py)
 SANDBOXED = ("tmelt.harness.run", "tmelt.bundle.ensemble")  # what opens sandboxes
 # Files whose tests take minutes, longest first, and those whose tests go to any process.

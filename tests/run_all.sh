@@ -10,7 +10,7 @@ slurm=$!
 trap 'kill "$slurm" 2>/dev/null; wait; exit 130' INT TERM
 echo "tests: 20 to 30 minutes; SLURM's tests run beside the others, see $output"
 # One process more than two cores have work for: many tests wait, for a time limit or for a server.
-pytest -m "not slurm" --numprocesses 3 --dist loadgroup --no-loadscope-reorder | tee results/logs/test.txt
+pytest -m "not slurm" --numprocesses 3 --dist loadgroup --no-loadscope-reorder --durations 40 | tee results/logs/test.txt
 others=$?
 wait "$slurm"
 slurm=$?

@@ -34,6 +34,7 @@ def predict(
     precision: str | None = None,
     threads: int | None = None,
     seconds: float = 3600.0,
+    reference: bool = False,
 ) -> None:
     """Predict the study's target, such as the melting temperature, of new proteins with a study's bundle.
 
@@ -58,6 +59,8 @@ def predict(
         threads: of torch; the study's by default
         seconds: the most that the bundle's script may take for some hundred thousand residues, whatever the bundle
             asks for; 3600 by default
+        reference: predict by the study's best reference predictor instead, which needs no embedding: where the bundle's
+            verdict says that it is as good
     """
     from tmelt.bundle.predict import predict_file
 
@@ -75,6 +78,7 @@ def predict(
             precision=precision,
             threads=threads,
             seconds=seconds,
+            reference=reference,
         )
     )
 
@@ -148,23 +152,22 @@ def compare(studies: list[Path], *, output: Path = Path("results/compare")) -> N
 
 
 def export(form: str, study: Path, *, output: Path | None = None) -> None:
-    """Write a study in another form, also while it runs.
+    """Write a study's searches in another form, also while it runs. No test error is in any of them.
 
     git: each search as a repository, one commit per trial with its script, knobs, hypothesis and outcome. `main` is
     what was kept; every trial is a branch trial/N from the trial that it was built on.
+    csv: all trials so far as one table, each knob a column.
+    optuna: all trials so far as an Optuna storage, for optuna-dashboard.
 
     Args:
-        form: git
+        form: git, csv or optuna
         study: the study's folder, results/{study}
-        output: folder to write to; {study}/export/git by default
+        output: folder to write to; {study}/export/git by default, for csv and optuna {study}/export/interim
     """
-    from tmelt.errors import InputError
-    from tmelt.export.git_history import export_git
+    from tmelt.export.forms import export_form
 
-    if form != "git":
-        raise InputError(f"export: no form {form!r}; there is: git (Optuna storage and CSV are in {study}/export)")
-    for repository in export_git(study, output or study / "export" / "git"):
-        print(repository)
+    for path in export_form(form, study, output):
+        print(path)
 
 
 def check(

@@ -17,6 +17,7 @@ from tmelt.bundle.archive import ABOUT, CARD, RESIDUALS, SCRIPT, open_bundle, wr
 from tmelt.bundle.facts import SYNTHETIC
 from tmelt.bundle.front_matter import without_front_matter
 from tmelt.bundle.predict import predict_file, predicted_schema
+from tmelt.bundle.reference import FITTED
 from tmelt.errors import InputError
 from tmelt.evidence.conformal import half_width
 from tmelt.schema import HIDDEN, read_table
@@ -122,9 +123,23 @@ def test_the_command_says_what_it_did_and_what_to_beware_of(predicted):
     output, complaints = predicted[1]
     assert "proteins, Tm" in output
     assert "0.9 interval ±" in output
-    assert complaints.startswith("Do not use it for real proteins: synthetic data and untrained backbone.\n")
+    assert complaints.startswith(
+        "Do not use it for real proteins: synthetic data and untrained backbone. --reference predicts by"
+    )
     assert "SYNTHETIC DATA" in complaints
     assert "UNTRAINED BACKBONE" in complaints
+
+
+def test_the_reference_predictor_goes_along(finished, bundle, hidden, tmp_path):
+    """Its numbers are those of the study's tables, without embeddings, sandbox or the script."""
+    output, complaints = tmelt("predict", hidden, "--bundle", bundle, "--output", tmp_path / "p.parquet", "--reference")
+    assert "Predicted by the reference predictor of the study: " in complaints and "0.9 interval ±" in output
+    floors = pl.read_parquet(finished.study / "tables" / "floors.parquet").filter(pl.col("name").is_in(FITTED))
+    best = floors.sort("val_mae")["name"][0]
+    made = pl.read_parquet(finished.study / "tables" / "floor_predictions.parquet")
+    means = made.filter(pl.col("strategy") == best).group_by("protein_id").agg(expected=pl.col("prediction").mean())
+    both = read_table(tmp_path / "p.parquet", predicted_schema(TM)).join(means, on="protein_id")
+    assert len(both) > 20 and both["tm"].to_list() == pytest.approx(both["expected"].to_list(), abs=1e-6)
 
 
 def test_the_winner_is_the_best_by_select(finished, bundle):

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from patience import wait_for
-from survival import SIGNALS, MadeOnce, below_trainings, kill_when_there, same_as, trainings
+from survival import SIGNALS, STRATEGIES, MadeOnce, below_trainings, kill_when_there, same_as, trainings
 from workflow import Workspace, end_processes_in, wait_until
 
 from tmelt.config import parse_config
@@ -24,9 +24,9 @@ def ended_well(process: subprocess.Popen, space: Workspace) -> str:
     return space.said()
 
 
-def test_killed_at_random(prepared, undisturbed, space_like, chaos_seed):
+def test_killed_at_random(prepared, undisturbed_pair, space_like, chaos_seed):
     draw = random.Random(chaos_seed)
-    space = space_like(prepared)
+    space = space_like(prepared, strategies=STRATEGIES)
     watch = MadeOnce(space)
     for _ in range(2):
         chosen = SIGNALS[(chaos_seed + draw.randrange(3)) % 3]
@@ -39,7 +39,7 @@ def test_killed_at_random(prepared, undisturbed, space_like, chaos_seed):
         watch.check()
     space.run()
     watch.check()
-    same_as(undisturbed, space)
+    same_as(undisturbed_pair, space)
 
 
 def test_everything_killed_in_the_second_seed_keeps_the_first(prepared, space_like):

@@ -11,13 +11,13 @@ import pytest
 from small_data import RIDGE, small_harness
 
 from tmelt.config import Budget
-from tmelt.harness import cores
 from tmelt.harness.clock import Clock
-from tmelt.harness.cores import granted_cores
 from tmelt.harness.run import train_runs
 from tmelt.harness.sandbox import Outcome
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
+from tmelt.host import locks
+from tmelt.host.cores import granted_cores
 from tmelt.knobs import Space
 from tmelt.protocol import REFERENCE
 
@@ -194,7 +194,7 @@ def test_cpu_time_beyond_the_grant_is_tampering():
 @pytest.fixture
 def eight_cores(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 3, 4, 5, 8, 9, 10, 11})
-    monkeypatch.setattr(cores.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(locks.tempfile, "gettempdir", lambda: str(tmp_path))
 
 
 def test_runs_side_by_side_hold_different_cores(eight_cores):

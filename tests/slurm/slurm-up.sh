@@ -46,7 +46,7 @@ for name in slurm.conf slurmdbd.conf; do
 done
 chmod 600 "$CLUSTER/slurmdbd.conf"
 # slurmd believes only in GPUs that have a device file; jobs then see CUDA_VISIBLE_DEVICES as on a real node.
-for gpu in 0 1; do
+for gpu in 0 1 2 3; do
   ln -s /dev/null "$CLUSTER/run/gpu$gpu"
   echo "NodeName=$host Name=gpu Type=fake File=$CLUSTER/run/gpu$gpu" >>"$CLUSTER/gres.conf"
 done

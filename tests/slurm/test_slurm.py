@@ -38,8 +38,11 @@ def test_queue_waits_of_each_way_of_grouping(make_space, prepared, seeds_per_job
 def test_gpu_jobs_get_a_gpu_each_and_not_more_than_there_are(cluster):
     """What the profile asks for in a study with `device: cuda`; the GPUs are fake, so nothing is trained."""
     request = ["srun", "--quiet", "--partition=gpu", "--gpus=1", "--mem=50", "-n1", "--chdir=/"]
-    jobs = [
-        subprocess.Popen([*request, "sh", "-c", "echo $CUDA_VISIBLE_DEVICES; sleep 3"], stdout=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    assert sorted(job.communicate(timeout=60)[0].strip() for job in jobs) == [b"0", b"1"]
+    command = "date +%s; echo $CUDA_VISIBLE_DEVICES; sleep 5; date +%s"
+    jobs = [subprocess.Popen([*request, "sh", "-c", command], stdout=subprocess.PIPE, text=True) for _ in range(5)]
+    said = sorted(tuple(map(int, job.communicate(timeout=120)[0].split())) for job in jobs)
+    four, (began, gpu, _) = said[:4], said[4]
+    assert sorted(held for _, held, _ in four) == [0, 1, 2, 3]
+    assert max(start for start, _, _ in four) < min(end for _, _, end in four), "they did not run side by side"
+    assert began >= min(end for _, _, end in four), "five jobs had GPUs at once"
+    assert gpu in range(4)

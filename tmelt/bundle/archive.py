@@ -8,6 +8,7 @@
 | `checkpoints/s{seed}/…` | what the script's `fit` left, one folder per seed |
 | `residuals.json` | absolute residuals on the proteins of select, ascending: the intervals come from them |
 | `training_sequences.txt` | SHA-256 of each sequence of fit and stop, ascending |
+| `reference.json` | the study's best reference predictor, as numbers; bundles of before lack it |
 
 The hashes show damage and careless edits. They are no signature: the script is code to be run in a sandbox, and what
 bundle.json says is believed only within the bounds of tmelt.bundle.about.
@@ -21,18 +22,28 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tmelt.bundle.about import check_about
 from tmelt.errors import InputError
 from tmelt.files import atomic_path, sha256_json
 
+if TYPE_CHECKING:
+    from tmelt.bundle.reference import Reference
+
 FORMAT = 1
 ABOUT, CARD, SCRIPT = "bundle.json", "model_card.md", "train.py"
-RESIDUALS, SEQUENCES = "residuals.json", "training_sequences.txt"
+RESIDUALS, SEQUENCES, REFERENCE = "residuals.json", "training_sequences.txt", "reference.json"
 _NEEDED = {CARD, SCRIPT, RESIDUALS, SEQUENCES}
 # Larger ones are not read into memory. A million training proteins have 65 MB of hashes.
-_MOST_BYTES = {ABOUT: 32 << 20, CARD: 32 << 20, SCRIPT: 4 << 20, RESIDUALS: 256 << 20, SEQUENCES: 1 << 30}
+_MOST_BYTES = {
+    ABOUT: 32 << 20,
+    CARD: 32 << 20,
+    SCRIPT: 4 << 20,
+    RESIDUALS: 256 << 20,
+    SEQUENCES: 1 << 30,
+    REFERENCE: 32 << 20,
+}
 _MOST_MEMBERS = 100_000
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # one time for all members: the same contents are the same file
 
@@ -108,6 +119,18 @@ class Bundle:
             )
         return [float(one) for one in found]
 
+    def reference(self) -> "Reference":
+        """The study's best reference predictor.
+
+        Raises:
+            InputError: there is none, or it is something else.
+        """
+        from tmelt.bundle.reference import read_reference
+
+        if REFERENCE not in self.about["members"]:
+            raise InputError(f"{self.path}: holds no reference predictor; make the bundle again with this tmelt")
+        return read_reference(self.text(REFERENCE), self.path)
+
     def unpack_checkpoints(self, folder: Path) -> None:
         """Write checkpoints/ below `folder`, readable for everybody."""
         with zipfile.ZipFile(self.path) as archive:
@@ -159,7 +182,7 @@ def _checked(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
         raise InputError(tampered.format("members are missing, added or doubled"))
     places = tuple(f"checkpoints/s{seed}/" for seed in about["seeds"])
     for name, sha256 in about["members"].items():
-        if _reaches_out(name) or not (name in _NEEDED or name.startswith(places)):
+        if _reaches_out(name) or not (name in {*_NEEDED, REFERENCE} or name.startswith(places)):
             raise InputError(tampered.format(f"{name!a} is no member that a bundle has"))
         with archive.open(name) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:

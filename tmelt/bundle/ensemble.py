@@ -22,6 +22,7 @@ from tmelt.harness.confined import Sandbox
 from tmelt.harness.predictions import Invalid, read_predictions
 from tmelt.harness.run import PRELOAD
 from tmelt.harness.sandbox import Limits, Phase
+from tmelt.host.gpus import hold_a_gpu
 from tmelt.safe_text import one_line
 
 
@@ -63,6 +64,8 @@ class Ensemble:
         self._most_s = math.inf if most_s is None else most_s
         self._pool_residues = harness["pool_residues"]
         self._sequences = harness["sequences"] == "all"
+        if device == "cuda":
+            hold_a_gpu()
         self._sandbox = Sandbox(sandbox, gpu=device == "cuda", image=image, preload=PRELOAD, threads=threads)
 
     def __enter__(self) -> "Ensemble":

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import torch
 
-from tmelt.bundle.archive import SCRIPT, SEQUENCES, Bundle, open_bundle
+from tmelt.bundle.archive import REFERENCE, SCRIPT, SEQUENCES, Bundle, open_bundle
 from tmelt.bundle.card import target_of
 from tmelt.bundle.sequences import Query, read_queries
 from tmelt.bundle.verdict import verdict
@@ -64,6 +64,7 @@ def predict_file(
     precision: str | None,
     threads: int | None,
     seconds: float,
+    reference: bool = False,
 ) -> str:
     """Predict the proteins of a file with a bundle, and write `output`; see `tmelt.cli.predict`.
 
@@ -77,25 +78,30 @@ def predict_file(
     if output.suffix not in FORMATS:
         raise InputError(f"--output: {output}: the name should end in {' or '.join(FORMATS)}")
     opened = open_bundle(bundle)
-    half = half_width(opened.residuals(), level)
+    simple = opened.reference() if reference else None
+    half = half_width(list(simple.residuals) if simple else opened.residuals(), level)
     training = opened.about["training"]
     queries = read_queries(proteins, training, set(opened.text(SEQUENCES).split()))
-    print(one_line(verdict(opened.about).text, 1000), file=sys.stderr)
+    _say_verdict(opened, simple.label if simple else None)
     for label in opened.about["labels"]:
         print(f"warning: {label}", file=sys.stderr)
     answered = [query for query in queries if query.masked is not None]
     harness = opened.about["harness"]
-    values = predict_queries(
-        opened,
-        answered,
-        weights=weights,
-        embeddings=embeddings,
-        sandbox=sandbox,
-        sandbox_image=sandbox_image,
-        device=device or harness["device"],
-        precision=precision,
-        threads=min(threads or harness["threads"], os.cpu_count() or 1),
-        seconds=seconds,
+    values = (
+        simple.predict([query.masked or "" for query in answered])[None]
+        if simple
+        else predict_queries(
+            opened,
+            answered,
+            weights=weights,
+            embeddings=embeddings,
+            sandbox=sandbox,
+            sandbox_image=sandbox_image,
+            device=device or harness["device"],
+            precision=precision,
+            threads=min(threads or harness["threads"], os.cpu_count() or 1),
+            seconds=seconds,
+        )
     )
     by_name = dict(zip((query.protein_id for query in answered), values.T, strict=True))  # names are distinct
     target = target_of(opened.about)
@@ -106,6 +112,17 @@ def predict_file(
     except OSError as error:
         raise InputError(f"--output: {output}: cannot be written ({error.strerror or error})") from None
     return _summary(output, rows, half, level, target)
+
+
+def _say_verdict(bundle: Bundle, simple: str | None) -> None:
+    """Say on stderr which predictor predicts, and what it is good for."""
+    if simple is not None:
+        print(one_line(f"Predicted by the reference predictor of the study: {simple}."), file=sys.stderr)
+        return
+    found = verdict(bundle.about)
+    instead = " --reference predicts by the study's best simple predictor instead."
+    more = instead if found.kind != "use" and REFERENCE in bundle.about["members"] else ""
+    print(one_line(found.text, 1000) + more, file=sys.stderr)
 
 
 def _list_skipped(queries: Sequence[Query]) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.bundle.archive import CARD, RESIDUALS, SCRIPT, SEQUENCES, write_archive
+from tmelt.bundle.archive import CARD, REFERENCE, RESIDUALS, SCRIPT, SEQUENCES, write_archive
 from tmelt.bundle.card import write_card
 from tmelt.bundle.choose import Chosen, rank_winners
 from tmelt.bundle.ensemble import Ensemble
 from tmelt.bundle.facts import backbone_facts, labels_of, measured_facts, training_facts, winner_facts
+from tmelt.bundle.reference import fit_reference
 from tmelt.config import Backbone
 from tmelt.embed.view import View
 from tmelt.errors import InputError
@@ -96,6 +97,7 @@ def write_bundle(
         CARD: text.encode(),
         SCRIPT: proposal.script.encode(),
         RESIDUALS: (json.dumps(residuals) + "\n").encode(),
+        REFERENCE: fit_reference(frame, floors, confirmed).to_json().encode(),
         SEQUENCES: "".join(f"{key}\n" for key in sorted(map(sha256_text, seen))).encode(),
     }
     for seed, (place, hashes) in checkpoints.items():

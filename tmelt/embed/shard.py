@@ -21,6 +21,7 @@ from tmelt.embed.record import Key
 from tmelt.embed.view import FLOAT16
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.files import sha256_text
+from tmelt.host.gpus import hold_a_gpu
 from tmelt.schema import PROTEINS, read_table
 
 REPORT_EVERY_S = 10.0
@@ -253,6 +254,8 @@ def choose_device(name: str) -> torch.device:
     """
     if name not in ("cpu", "cuda"):
         raise InputError(f"device {name!r}: cpu or cuda")
+    if name == "cuda":
+        hold_a_gpu()
     if name == "cuda" and not torch.cuda.is_available():
         raise InfrastructureError("device cuda: torch finds no GPU here; set design.device to cpu or use another node")
     return torch.device(name)

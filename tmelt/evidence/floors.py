@@ -69,17 +69,29 @@ def ridge(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarra
         tm: (proteins,); NaN outside fit and stop.
         fit, stop: (proteins,) bool.
     """
+    return fit_ridge(features, tm, fit, stop).predict(features)
+
+
+def fit_ridge(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray) -> Any:
+    """Return the fitted model of `ridge`, which has the same arguments."""
     known = fit | stop
     model: Any = make_pipeline(StandardScaler(), Ridge())
     if stop.any():
         held_out = PredefinedSplit(np.where(stop, 0, -1)[known])
         strengths = {"ridge__alpha": RIDGE_STRENGTHS}
         model = GridSearchCV(model, strengths, scoring="neg_mean_absolute_error", cv=held_out, error_score="raise")
-    return model.fit(features[known], tm[known]).predict(features)
+    return model.fit(features[known], tm[known])
 
 
 def small_mlp(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray, seed: int) -> np.ndarray:
     """A multilayer perceptron (64-64, ReLU), stopped early on a tenth of fit and stop: (proteins,) in target units."""
+    model = fit_small_mlp(features, tm, fit, stop, seed)
+    with threadpool_limits(1):  # sums of several threads differ in their last digits
+        return model.predict(features)
+
+
+def fit_small_mlp(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.ndarray, seed: int) -> Any:
+    """Return the fitted model of `small_mlp`, which has the same arguments."""
     known = fit | stop
     rows = int(known.sum())
     network = MLPRegressor(
@@ -92,9 +104,9 @@ def small_mlp(features: np.ndarray, tm: np.ndarray, fit: np.ndarray, stop: np.nd
         random_state=seed,
     )
     model = TransformedTargetRegressor(make_pipeline(StandardScaler(), network), transformer=StandardScaler())
-    with threadpool_limits(1), warnings.catch_warnings():  # sums of several threads differ in their last digits
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(features[known], tm[known]).predict(features)
+        return model.fit(features[known], tm[known])
 
 
 def organism_means(proteins: pl.DataFrame) -> np.ndarray:

@@ -27,13 +27,14 @@ from tmelt.full_disk import full_temporary, machine_to_blame
 from tmelt.harness import journal
 from tmelt.harness.clock import NEARLY_OVER_NOTE, USED_UP, Clock
 from tmelt.harness.confined import Sandbox, refuse_exposed
-from tmelt.harness.cores import granted_cores
 from tmelt.harness.machine import blame, remedy
 from tmelt.harness.precision import ask_gpu, precision_in_use
 from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_parameter_count, read_predictions
 from tmelt.harness.sandbox import Limits, Outcome, Phase
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
+from tmelt.host.cores import granted_cores
+from tmelt.host.gpus import hold_a_gpu
 from tmelt.knobs import Space, knobs_from_table
 from tmelt.protocol import REFERENCE, check_inputs, processor
 from tmelt.protocol_record import Protocol
@@ -116,6 +117,8 @@ class Harness:
         """
         if said := full_temporary():
             raise InfrastructureError(f"sandbox: {said}")
+        if self.device == "cuda":
+            hold_a_gpu()
         return Sandbox(
             self.sandbox,
             gpu=self.device == "cuda",

@@ -1,12 +1,11 @@
 """Cores of this machine for one run: of those that this process may use, some that no other run holds."""
 
-import fcntl
 import os
-import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from tmelt.host.locks import lock_folder, lock_if_free
 
 
 @contextmanager
@@ -23,7 +22,7 @@ def granted_cores(count: int) -> Iterator[tuple[int, ...]]:
         yield tuple(allowed)
         return
     with ExitStack() as held:
-        folder = _lock_folder()
+        folder = lock_folder("cores")
         free: list[int] = []
         for core in allowed:
             if len(free) < count and folder is not None and _lock(folder / f"core{core}", held):
@@ -38,27 +37,9 @@ def _from(cores: list[int], number: int) -> list[int]:
     return [*cores[first:], *cores[:first]]
 
 
-def _lock_folder() -> Path | None:
-    """This user's folder of locks, on this machine; None where another user's file has its name."""
-    folder = Path(tempfile.gettempdir()) / f"tmelt-cores-{os.getuid()}"
-    with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        about = folder.lstat()
-        if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid():
-            return folder
-    return None
-
-
 def _lock(path: Path, held: ExitStack) -> bool:
     """Whether the file's lock was free; it is then held until `held` closes."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return False
-    held.callback(os.close, descriptor)
-    return True
+    descriptor = lock_if_free(path)
+    if descriptor is not None:
+        held.callback(os.close, descriptor)
+    return descriptor is not None

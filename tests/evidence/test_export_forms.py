@@ -1,9 +1,11 @@
-"""A search as a git repository: its commits are its trials, its main branch is what was kept."""
+"""`tmelt export`: searches as git repositories, whose commits are trials; trials so far as a table and for Optuna."""
 
 import json
 import shutil
 import subprocess
 
+import optuna
+import polars as pl
 import pytest
 from simulated_study import write_study
 
@@ -86,4 +88,26 @@ def test_what_cannot_be_exported_is_one_line(searches, tmp_path, capsys, spoil, 
 def test_other_forms_are_named(searches, capsys):
     with pytest.raises(SystemExit):
         main(["export", "hg", str(searches)])
-    assert "no form 'hg'; there is: git" in capsys.readouterr().err
+    assert "no form 'hg'; expected one of git, csv, optuna" in capsys.readouterr().err
+
+
+def test_all_trials_so_far_as_a_table_and_for_optuna(searches, tmp_path, capsys):
+    study = shutil.copytree(searches, tmp_path / "study")
+    for path in study.glob("*/t0/i1[0-2]/history.parquet"):  # as while it runs: the last trials are not scored yet
+        path.unlink()
+    main(["export", "csv", str(study)])
+    main(["export", "optuna", str(study), "--output", str(tmp_path / "out")])
+    assert capsys.readouterr().out.split() == [f"{study}/export/interim/trials.csv", f"{tmp_path}/out/optuna.db"]
+    table = pl.read_csv(study / "export" / "interim" / "trials.csv")
+    assert len(table) == 2 * 10 and "knob_learning_rate" in table.columns
+    found = optuna.load_study(study_name="ua/t0", storage=f"sqlite:///{tmp_path}/out/optuna.db")
+    expected = table.filter(pl.col("strategy") == "ua")["val_mae"].to_list()
+    assert [trial.value for trial in found.trials] == expected
+
+
+def test_an_export_before_the_first_trial_is_one_line(searches, tmp_path, capsys):
+    (tmp_path / "study").mkdir()
+    shutil.copy(searches / "protocol.json", tmp_path / "study")
+    with pytest.raises(SystemExit):
+        main(["export", "csv", str(tmp_path / "study")])
+    assert "no trial yet" in capsys.readouterr().err
