@@ -57,7 +57,9 @@ def test_groups_with_other_names_are_other_groups(tmp_path):
 
 
 def test_a_study_may_have_no_groups(tmp_path):
-    prepare(data(write(tmp_path, rows(60)), group=None), tmp_path / "out")
+    settings = data(write(tmp_path, rows(60)), group=None)
+    prepare(settings, tmp_path / "out")
+    assert settings.groups == Group("group", "groups")
     assert read_table(tmp_path / "out" / "proteins.parquet", PROTEINS)["organism"].null_count() == 60
     assert read_data(tmp_path / "out").description.startswith("60 proteins, ")
 

@@ -15,6 +15,11 @@ from tmelt.files import sha256_text
 from tmelt.proteins.synthesize import synthesize
 from tmelt.schema import read_table
 from tmelt.target import TM
+from tmelt.verify.bundle import check_bundle
+from tmelt.verify.group import Group
+from tmelt.verify.place import Place
+from tmelt.verify.replay import check_proposals
+from tmelt.verify.trials import check_trials
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +89,10 @@ def test_a_study_on_imported_embeddings(tmp_path, whole):
         told += [path.read_text() for path in space.study.glob("ua/**/llm/*.json")]
         assert len(told) > 2 and not any(words_of_tm(text) or words_of_organisms(text) for text in told)
         assert "measured solubility (%)" in page
+        again, place = Group("again", space.study.parent), Place.of(space.study)
+        for check in (check_trials, check_proposals, check_bundle):
+            check(again, place)
+        assert again.checked > 100 and not again.differences and not again.missing
     other = write_embeddings(tmp_path / "other.h5", new, not whole)
     with pytest.raises(InputError, match=r"^--embeddings: .*other.h5: \(.*and the study had"):
         predict_file(tmp_path / "new.fasta", embeddings=other, **asked)

@@ -272,8 +272,8 @@ class Data(Part):
 
     @property
     def groups(self) -> Group:
-        """What the proteins are grouped by."""
-        return (self.group or GroupSettings()).record
+        """What the proteins are grouped by; without groups a word for what there is none of."""
+        return Group("group", "groups") if self.group is None else self.group.record
 
     def column_key(self, key: str) -> str:
         """The config's key that names a column, for messages."""

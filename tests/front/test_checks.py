@@ -1,8 +1,10 @@
 """What is checked before a study starts: each fault in its own line, all of them, and nothing written."""
 
 import copy
+import dataclasses
 import platform
 import sys
+import types
 from pathlib import Path
 from unittest import mock
 
@@ -13,9 +15,10 @@ from workflow import SMALLEST
 
 from tmelt.cli import main
 from tmelt.config import parse_config
-from tmelt.front import checks
+from tmelt.front import checks, price
 from tmelt.front.checks import CHECKS, Subject, run_checks
 from tmelt.front.price import most_usd
+from tmelt.strategies.registry import kind_of
 from tmelt.study_lock import hold
 
 
@@ -121,6 +124,8 @@ def test_another_system_is_named(monkeypatch):
 def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(checks, "requires", lambda name: ["numpy", "no-such-package>=2", 'x; extra == "dev"'])
     assert "no-such-package>=2 is missing; pip install" in found(SMALLEST, "packages")["packages"]
+    monkeypatch.setattr(checks, "requires", mock.Mock(side_effect=checks.PackageNotFoundError))
+    assert found(SMALLEST, "packages")["packages"].startswith("not compared")
     monkeypatch.setattr(checks, "requires", lambda name: ["numpy>=99"])
     assert "is installed; pip install 'numpy>=99'" in found(SMALLEST, "packages")["packages"]
 
@@ -134,3 +139,16 @@ def test_an_impossible_sandbox_is_a_fault_here_and_left_to_other_machines():
 def test_a_full_disk_is_told(monkeypatch):
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda place: type("Disk", (), {"free": 1_000_000})())
     assert "1 MB free" in found(SMALLEST, "disk")["disk"]
+
+
+def test_a_command_of_the_user_counts_with_its_own_limit(monkeypatch):
+    """A kind that is an agent without a model of the config: a program that asks one."""
+    program = dataclasses.replace(kind_of("ra"), name="program", options=dict)
+    monkeypatch.setattr(price, "kind_of", lambda name: program if name == "program" else kind_of(name))
+    config = parse_config(agent(budget={"usd": 2.0}))
+    for budget, total in (({"usd": 3.0}, 5.0), (None, None)):
+        options = {"command": ["x"], "budget": budget}
+        program_arm = types.SimpleNamespace(kind="program", options=options)
+        both = types.SimpleNamespace(strategies=config.extent.strategies | {"p": program_arm}, trajectories=1)
+        assert most_usd(types.SimpleNamespace(extent=both)) == total
+        assert price.commands(types.SimpleNamespace(extent=both)) == ["p"]

@@ -18,7 +18,7 @@ from tmelt import protocol, study_lock
 from tmelt.config import Config
 from tmelt.embed.settings import ARCHITECTURES
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.front.price import models, most_usd, training_hours
+from tmelt.front.price import commands, limits_usd, models, most_usd, training_hours
 from tmelt.stage import Stages
 from tmelt.strategies.check_options import check_options
 
@@ -85,7 +85,11 @@ def _platform(subject: Subject) -> Iterator[str]:
 def _packages(subject: Subject) -> Iterator[str]:
     from packaging.requirements import Requirement
 
-    needed = [Requirement(text) for text in requires("tmelt") or () if "extra ==" not in text]
+    try:
+        needed = [Requirement(text) for text in requires("tmelt") or () if "extra ==" not in text]
+    except PackageNotFoundError:  # a checkout on PYTHONPATH
+        yield "not compared: tmelt is not installed here, only found"
+        return
     for requirement in needed:
         try:
             found = version(requirement.name)
@@ -194,9 +198,13 @@ def _sandbox(subject: Subject) -> Iterator[str]:
 
 def _models(subject: Subject) -> Iterator[str]:
     config = subject.config
-    asked = models(config)
-    if not asked:
+    asked, own = models(config), commands(config)
+    if not asked and not own:
         yield "no LLM is asked"
+    for name in own:
+        limit = limits_usd(config)[name]
+        told = "NO LIMIT in dollars" if limit is None else f"each search at most ${limit:g}"
+        yield f"{name}: a command of yours, which calls its own model; {told}"
     for name, settings in asked.items():
         if config.runtime.replay == "strict":
             yield f"{name}: {settings.model}, from recorded replies alone"

@@ -92,7 +92,8 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.JOB_ERROR:
             say(_failed_job(record.__dict__))
         elif event == LogEvent.GROUP_ERROR or record.levelno >= logging.WARNING:
-            say(self.format(record))
+            if "CalledProcessError in file" not in record.getMessage():  # the same once more, with the whole command
+                say(self.format(record))
         elif record.getMessage().startswith(("Nothing to be done", "Terminating processes", "Will exit after")):
             say(record.getMessage())
 

@@ -74,6 +74,7 @@ def _recomputed(
                 history=history,
                 rule=rule,
                 proteins=place.data / "proteins.parquet",
+                unit=place.protocol.design.target.unit,
             )
         except (InputError, OSError) as error:
             group.checked += 1

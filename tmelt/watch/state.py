@@ -11,7 +11,7 @@ from typing import Any
 from tmelt.config import Config
 from tmelt.errors import InputError
 from tmelt.front.feed import Arrival, Feed, Search, Spent
-from tmelt.front.price import models, most_usd
+from tmelt.front.price import limits_usd, most_usd
 from tmelt.history import Proposal
 from tmelt.stage import Stage, Stages
 from tmelt.status import begun_jobs
@@ -118,15 +118,14 @@ class Reader:
         )
 
     def _arms(self) -> Iterator[Arm]:
-        asked = models(self._config)
+        limits = limits_usd(self._config)
         for search in self._feed.searches:
             running: list[str] = []
             failed: list[str] = []
             if search.left:
                 last = self._config.extent.iterations
                 running, failed = begun_jobs(search.folder, len(search.rows), last, self._results.parent)
-            settings = asked.get(search.strategy)
-            limit = settings.budget.usd if settings and settings.budget else None
+            limit = limits.get(search.strategy)
             yield Arm(search, tuple(running), tuple(failed), Spent.of(search.rows), limit)
 
 
