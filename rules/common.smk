@@ -196,6 +196,19 @@ def bundle_of_study(wildcards):
     return [f"{STUDY}/bundle/{CONFIG.study}.zip"] if confirmed else []
 
 
+def results_of_study(wildcards):
+    """The files that RO-Crate metadata describe."""
+    bundle = bundle_of_study(wildcards)
+    return [
+        f"{STUDY}/report/report.html",
+        f"{STUDY}/export/optuna.db",
+        *(f"{TABLES}/{name}.parquet" for name in TABLE_NAMES),
+        *(f"{STUDY}/export/{name}.csv" for name in TABLE_NAMES),
+        *bundle,
+        *([f"{STUDY}/bundle/model_card.md"] if bundle else []),
+    ]
+
+
 def frozen_all(*paths):
     """`frozen` for paths with wildcards, as an input function. Each one is called for each job, at 0.3 ms."""
     return lambda wildcards: [frozen(path.format(**wildcards)) for path in paths]

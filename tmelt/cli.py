@@ -90,9 +90,10 @@ def card(bundle: Path) -> None:
         bundle: the bundle, results/{study}/bundle/{study}.zip
     """
     from tmelt.bundle.archive import CARD, open_bundle
+    from tmelt.bundle.front_matter import without_front_matter
     from tmelt.safe_text import for_terminal
 
-    print(for_terminal(open_bundle(bundle).text(CARD)), end="")
+    print(for_terminal(without_front_matter(open_bundle(bundle).text(CARD))), end="")
 
 
 def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None, proteins: int = 0) -> None:
