@@ -63,3 +63,4 @@ rule all:
         f"{STUDY}/export/optuna.db",
         [f"{STUDY}/export/{name}.csv" for name in TABLE_NAMES],
         bundle_of_study,
+        f"{STUDY}/ro-crate-metadata.json",

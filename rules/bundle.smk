@@ -1,7 +1,8 @@
 """What a lab takes home: the winner as one file that predicts, and the searches and tables for other tools.
 
 In   tables/, evidence/, confirm/ with the checkpoints that the journal kept
-Out  results/{study}/bundle/: {study}.zip (the model bundle), model_card.md; export/: optuna.db, *.csv
+Out  results/{study}/bundle/: {study}.zip (the model bundle), model_card.md; export/: optuna.db, *.csv;
+     ro-crate-metadata.json: what these files are
 """
 
 
@@ -52,3 +53,15 @@ use rule choose_winners as export_csv with:
         f"{STUDY}/logs/export_csv.log",
     params:
         command=script("export_csv", folder=folder_of_output),
+
+
+use rule choose_winners as export_crate with:
+    input:
+        protocol=frozen_all(f"{STUDY}/protocol.json"),
+        files=results_of_study,
+    output:
+        f"{STUDY}/ro-crate-metadata.json",
+    log:
+        f"{STUDY}/logs/export_crate.log",
+    params:
+        command=script("export_crate", study=STUDY),

@@ -31,6 +31,7 @@ from tmelt.jobs.command_line import script_command
 from tmelt.jobs.known_files import know_files
 from tmelt.llm.model_id import longest_prompt, model_id
 from tmelt.orphans import job_name, refuse_orphans
+from tmelt.replay_from import check_replay_from
 from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.registry import kind_of
@@ -54,6 +55,7 @@ try:
     STUDY = f"results/{CONFIG.study}"
     if workflow.is_main_process and not VERIFIED:
         protocol.guard(CONFIG, Path(STUDY), record=False)
+        check_replay_from(CONFIG, Path(STUDY))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -192,6 +194,19 @@ def bundle_of_study(wildcards):
     return [f"{STUDY}/bundle/{CONFIG.study}.zip"] if confirmed else []
 
 
+def results_of_study(wildcards):
+    """The files that RO-Crate metadata describe."""
+    bundle = bundle_of_study(wildcards)
+    return [
+        f"{STUDY}/report/report.html",
+        f"{STUDY}/export/optuna.db",
+        *(f"{TABLES}/{name}.parquet" for name in TABLE_NAMES),
+        *(f"{STUDY}/export/{name}.csv" for name in TABLE_NAMES),
+        *bundle,
+        *([f"{STUDY}/bundle/model_card.md"] if bundle else []),
+    ]
+
+
 def frozen_all(*paths):
     """`frozen` for paths with wildcards, as an input function. Each one is called for each job, at 0.3 ms."""
     return lambda wildcards: [frozen(path.format(**wildcards)) for path in paths]
@@ -278,7 +293,13 @@ def confirmation_minutes(wildcards, attempt, threads):
 
 def runs_scripts(wildcards):
     """Whether an agent's proposal may run scripts, because it has tools."""
-    return CONFIG.extent.strategies[wildcards.strategy].options.get("tools") not in (None, "none")
+    return options_in_force(wildcards.strategy).get("tools") not in (None, "none")
+
+
+def options_in_force(strategy):
+    """The options of a strategy, with those that count where the config is silent."""
+    chosen = CONFIG.extent.strategies[strategy]
+    return {**kind_of(chosen.kind).defaults, **chosen.options}
 
 
 def proposal_threads(wildcards):
@@ -292,8 +313,9 @@ def proposal_gpus(wildcards):
 
 
 def proposal_megabytes(wildcards, attempt):
-    """Memory of a proposal, and of the script that its tools run."""
-    return (2000 + (CONFIG.design.budget.memory_mb if runs_scripts(wildcards) else 0)) * attempt
+    """Memory of a proposal, of the script that its tools run, and of a program of the user's."""
+    program = options_in_force(wildcards.strategy).get("memory_mb", 0)
+    return (2000 + program + (CONFIG.design.budget.memory_mb if runs_scripts(wildcards) else 0)) * attempt
 
 
 def training_megabytes(wildcards, attempt, threads):

@@ -67,6 +67,7 @@ rule probe_model:
             settings=options_of_model,
             longest_prompt=longest_prompt_of_model,
             replay=CONFIG.runtime.replay,
+            replay_from=CONFIG.replay_from,
         ),
     shell:
         RUN
@@ -105,6 +106,7 @@ rule propose_by_agent:
             iterations=iterations_of,
             **budget_of_search(),
             replay=CONFIG.runtime.replay,
+            replay_from=CONFIG.replay_from,
         ),
     shell:
         RUN

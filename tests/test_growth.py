@@ -41,7 +41,7 @@ def test_another_fresh_seed_is_trained_beside_the_others(minimal, grown):
 
 def test_bundle_and_exports_are_made_again_from_all_of_it(minimal, grown):
     planned = (grown.folder / PLAN).read_text()
-    for rule in ("tabulate_trials", "write_bundle", "export_optuna", "export_csv", "write_report"):
+    for rule in ("tabulate_trials", "write_bundle", "export_optuna", "export_csv", "export_crate", "write_report"):
         assert rule in planned, planned
     for name in ("bundle/smallest.zip", "export/optuna.db", "export/trials.csv", "report/report.html"):
         assert (grown.study / name).stat().st_mtime_ns > (minimal.study / name).stat().st_mtime_ns, name

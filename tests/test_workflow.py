@@ -34,7 +34,7 @@ def test_a_study_ends_in_its_report(ci):
     assert "(100%) done" in output
     assert str((ci.study / "report" / "report.html").relative_to(ci.folder)) in output
     assert "bundle: results/ci/bundle/ci.zip" in output
-    assert (ci.study / "bundle" / "model_card.md").read_text().startswith("# ci: melting temperatures")
+    assert "\n# ci: melting temperatures" in (ci.study / "bundle" / "model_card.md").read_text()
 
 
 def test_every_search_began_with_the_same_baseline(ci):

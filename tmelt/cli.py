@@ -90,9 +90,10 @@ def card(bundle: Path) -> None:
         bundle: the bundle, results/{study}/bundle/{study}.zip
     """
     from tmelt.bundle.archive import CARD, open_bundle
+    from tmelt.bundle.front_matter import without_front_matter
     from tmelt.safe_text import for_terminal
 
-    print(for_terminal(open_bundle(bundle).text(CARD)), end="")
+    print(for_terminal(without_front_matter(open_bundle(bundle).text(CARD))), end="")
 
 
 def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None, proteins: int = 0) -> None:
@@ -157,11 +158,12 @@ def export(form: str, study: Path, *, output: Path | None = None) -> None:
     what was kept; every trial is a branch trial/N from the trial that it was built on.
     csv: all trials so far as one table, each knob a column.
     optuna: all trials so far as an Optuna storage, for optuna-dashboard.
+    transcripts: the recorded LLM calls as one archive, for `replay_from` of another study.
 
     Args:
-        form: git, csv or optuna
+        form: git, csv, optuna or transcripts
         study: the study's folder, results/{study}
-        output: folder to write to; {study}/export/git by default, for csv and optuna {study}/export/interim
+        output: folder to write to; {study}/export/{form} by default, for csv and optuna {study}/export/interim
     """
     from tmelt.export.forms import export_form
 

@@ -15,6 +15,7 @@ import torch
 
 from tmelt.bundle.archive import ABOUT, CARD, RESIDUALS, SCRIPT, open_bundle, write_archive
 from tmelt.bundle.facts import SYNTHETIC
+from tmelt.bundle.front_matter import without_front_matter
 from tmelt.bundle.predict import predict_file, predicted_schema
 from tmelt.bundle.reference import FITTED
 from tmelt.errors import InputError
@@ -155,7 +156,7 @@ def test_the_winner_is_the_best_by_select(finished, bundle):
 
 def test_the_card_says_what_it_is_and_is_not(finished, bundle):
     card = tmelt("card", bundle)[0]
-    assert card == (finished.study / "bundle" / "model_card.md").read_text()
+    assert card == without_front_matter((finished.study / "bundle" / "model_card.md").read_text())
     about = about_of(bundle)
     winner = about["measured"]["winner"]
     for words in (

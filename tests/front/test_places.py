@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -61,13 +62,6 @@ def test_from_another_folder(folder):
     check_scripts(planned(folder, *map(str, words), "--quiet", "host", "-n", "-p"), elsewhere)
 
 
-@pytest.mark.slow
-def test_in_the_checkout_the_names_are_as_ever():
-    words = ["--configfile", "studies/ci.yaml", "--config", "study=nothing", "--quiet", "host", "-n", "-p"]
-    found = planned(REPOSITORY, *words)
-    assert found and all(name.startswith("scripts/") for name in found)
-
-
 def test_as_a_module(folder):
     (folder / "Snakefile").write_text(MODULE.format(snakefile=REPOSITORY / "Snakefile"))
     check_scripts(planned(folder, "-n", "-p", "--cores", "1"), folder)
@@ -76,13 +70,10 @@ def test_as_a_module(folder):
 @pytest.mark.slow
 def test_an_installed_wheel_has_the_workflow(folder):
     source, prefix = folder / "source", folder / "prefix"
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
-    for name in listed.stdout.splitlines():
-        if not name.startswith(("tests/", "benchmarks/")) and (REPOSITORY / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, source / name)
+    source.mkdir()
+    for name in runpy.run_path(str(REPOSITORY / "scripts" / "write_envs.py"))["PACKAGED"]:  # as the image is made, too
+        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
+        copy(REPOSITORY / name, source / name)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     made = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), "."]
     subprocess.run(made, cwd=source, check=True)
@@ -93,11 +84,13 @@ def test_an_installed_wheel_has_the_workflow(folder):
             target = prefix / (inside or f"lib/python/site-packages/{name}")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(archive.read(name))
-    packages = str(prefix / "lib/python/site-packages")
-    code = f"import sys; sys.path.insert(0, {packages!r}); from tmelt.cli import main; main()"
-    found = planned(folder, "study", "study.yaml", "--", "--dry-run", "-p", program=("-c", code))
-    check_scripts(found, folder)
-    assert all(name.startswith("prefix/share/tmelt/scripts/") for name in found)
+    code = "from tmelt.front.workflow import workflow_folder; print(workflow_folder())"
+    environment = os.environ | {"PYTHONPATH": str(prefix / "lib/python/site-packages")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == str(prefix / "share" / "tmelt"), done.stderr
+    for pattern in ("Snakefile", "rules/*.smk", "scripts/*.py", "profiles/*/config.yaml", "envs/*", "report/*"):
+        for path in REPOSITORY.glob(pattern):
+            assert (prefix / "share" / "tmelt" / path.relative_to(REPOSITORY)).exists(), path
 
 
 def test_a_package_without_the_workflow_says_what_to_do(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from tmelt.harness.run import train_runs
 from tmelt.harness.variation import Variation
 from tmelt.history import Proposal
 from tmelt.protocol import REFERENCE
+from tmelt.target import TM, Target
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 
@@ -86,17 +87,18 @@ def test_what_is_no_prediction_is_told_by_name(small, tmp_path, predict, status,
 
 
 @pytest.mark.parametrize(
-    ("precision", "shift", "status"),
+    ("precision", "shift", "target", "status"),
     [
-        ("fp32", 0.3, "invalid"),
-        ("fp32", 0.001, "ok"),
-        ("bf16", 0.3, "invalid"),  # within a rounding step, but of every protein
-        ("bf16", 0.04, "ok"),
+        ("fp32", 0.3, TM, "invalid"),
+        ("fp32", 0.001, TM, "ok"),
+        ("bf16", 0.3, TM, "invalid"),  # within a rounding step, but of every protein
+        ("bf16", 0.04, TM, "ok"),
+        ("bf16", 0.04, Target("log kcat", "log kcat", "", None, (-5.0, 6.0)), "invalid"),
     ],
 )
-def test_companions_may_move_a_prediction_by_less_than_a_gain(small, tmp_path, precision, shift, status):
+def test_companions_may_move_a_prediction_by_less_than_a_gain(small, tmp_path, precision, shift, target, status):
     moved = f"return honest + ({shift} if len(honest) == {len(pl.read_parquet(small[1] / 'pool.parquet'))} else 0.0)"
-    row, _ = run(cheat(moved), small, tmp_path, precision=precision)
+    row, _ = run(cheat(moved), small, tmp_path, precision=precision, target=target)
     assert row["status"] == status
     assert row["reason"] == (None if status == "ok" else "not_row_wise")
 

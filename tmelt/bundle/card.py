@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tmelt.bundle.facts import SCRIPTED
+from tmelt.bundle.front_matter import front_matter
 from tmelt.bundle.verdict import verdict
 from tmelt.group import Group
 from tmelt.target import Target
 
 
 def write_card(about: Mapping[str, Any]) -> str:
-    """The card as Markdown, from what bundle.json holds."""
+    """The card as Markdown with the Hub's metadata before it, from what bundle.json holds."""
     target = target_of(about)
     parts = [
         f"# {about['study']}: {target.plural} from sequence",
@@ -39,7 +40,7 @@ def write_card(about: Mapping[str, Any]) -> str:
         "you pass the bundle on. By `training_sequences.txt` whoever has the bundle can test whether a sequence was "
         "trained on.",
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return front_matter(about, target) + "\n\n".join(part for part in parts if part) + "\n"
 
 
 def target_of(about: Mapping[str, Any]) -> Target:

@@ -212,7 +212,7 @@ def _check(
     rows = np.flatnonzero((pool["role"] == "val").to_numpy())
     with confirmed_ensemble(proposal, checkpoints, harness) as ensemble:
         found = ensemble.predict([view.protein(row) for row in rows], [view.letters(row) for row in rows])
-    tolerance = ROW_WISE_TOLERANCE[about_harness["precision"]]
+    tolerance = ROW_WISE_TOLERANCE[about_harness["precision"]] * harness.target.scale
     for seed, values in zip(chosen.seeds, found, strict=True):
         recorded = read_table(folder / f"s{seed}" / "predictions.parquet", PREDICTIONS)
         expected = pl.DataFrame({"protein_id": pool["protein_id"][rows]}).join(

@@ -114,4 +114,4 @@ class Bench:
         pool = runner.pool.filter(pl.col("role") == "stop").select("protein_id")
         known = read_table(self.harness.proteins, PROTEINS)
         measured = pool.join(known, on="protein_id", how="left", maintain_order="left")
-        return stop_errors(measured, predictions[None], self.harness.unit)
+        return stop_errors(measured, predictions[None], self.harness.target.unit)

@@ -39,13 +39,13 @@ from tmelt.knobs import Space, knobs_from_table
 from tmelt.protocol import REFERENCE, check_inputs, processor
 from tmelt.protocol_record import Protocol
 from tmelt.schema import CURVE, HIDDEN, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
-from tmelt.target import TM
+from tmelt.target import TM, Target
 
 LOG_CHARACTERS = 4000
 REHEARSAL_PROTEINS = 64
 REHEARSAL_S = 60.0
-# Largest change of a prediction when its companions change. In bf16 a value may fall to either side of a
-# rounding step: 2⁻⁸ relative, a few tenths of a degree at most.
+# Largest change of a prediction in °C when its companions change, scaled for other targets (Target.scale). In bf16 a
+# value may fall to either side of a rounding step: 2⁻⁸ relative, a few tenths of a degree at most.
 ROW_WISE_TOLERANCE = {"fp32": 1e-2, "bf16": 0.5}
 # Largest mean change. It bounds what chance or companions can do to an MAE, and is well below a gain that is kept. A
 # head that answers in bf16 degrees changes by 0.02 on average if one in twenty of its values rounds the other way.
@@ -71,7 +71,7 @@ class Harness:
     threads: int
     reference_sha256: str  # scripts other than the reference are rehearsed first
     knobs: Sequence[Mapping[str, Any]] = ()  # of the study (Space.table); none: those of tmelt.knobs
-    unit: str = TM.unit  # of the target
+    target: Target = TM
 
     @classmethod
     def of(cls, protocol: Protocol, embedding: Path, proteins: Path) -> "Harness":
@@ -95,7 +95,7 @@ class Harness:
             threads=design.threads,
             reference_sha256=protocol.reference_sha256,
             knobs=design.knobs,
-            unit=design.target.unit,
+            target=design.target,
         )
 
     @property
@@ -464,6 +464,7 @@ class Runner:
         again, second = self._predict(folder, "b", np.arange(len(few)), small)
         precision = precision_in_use(self.harness.precision, self.harness.device)
         change = np.abs(values[few] - again)
+        change /= self.harness.target.scale
         if change.max() > ROW_WISE_TOLERANCE[precision] or change.mean() > ROW_WISE_MEAN[precision]:
             raise Invalid("not_row_wise")
         return values, first, second

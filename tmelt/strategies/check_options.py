@@ -34,7 +34,7 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any], config: 
         own.pop("agent", None)
         check_options(strategy, agent, own, config)
         return
-    if declared.agent:
+    if declared.agent and not declared.external:
         limit = config.extent.limit if config is not None else None
         own = _without_llm(own, strategy, in_dollars=limit is not None and limit[0] == "usd")
     checked = declared.checked(own, strategy)

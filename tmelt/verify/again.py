@@ -30,7 +30,7 @@ _MADE = {"tables", "evidence", "report", "export", "bundle", "logs", "confirm"}
 _COPIED = ("vault_log.json", "looks.json")
 _RULES = ("evidence.smk", "report.smk", "bundle.smk")
 # They run candidates, or write no number that is read here.
-_NOT_AGAIN = {"confirm_candidate", "perturb_candidate", "write_bundle", "export_optuna"}
+_NOT_AGAIN = {"confirm_candidate", "perturb_candidate", "write_bundle", "export_optuna", "export_crate"}
 _ABSENT = ("no such file", "No such file", "MissingInput")
 _TEXTS = {".csv", ".json", ".py", ".svg"}
 # An entry of vault_log.json tells when and by whom, too.
