@@ -31,6 +31,7 @@ from tmelt.jobs.command_line import script_command
 from tmelt.jobs.known_files import know_files
 from tmelt.llm.model_id import longest_prompt, model_id
 from tmelt.orphans import job_name, refuse_orphans
+from tmelt.replay_from import check_replay_from
 from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.registry import kind_of
@@ -54,6 +55,7 @@ try:
     STUDY = f"results/{CONFIG.study}"
     if workflow.is_main_process and not VERIFIED:
         protocol.guard(CONFIG, Path(STUDY), record=False)
+        check_replay_from(CONFIG, Path(STUDY))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -293,7 +295,13 @@ def confirmation_minutes(wildcards, attempt, threads):
 
 def runs_scripts(wildcards):
     """Whether an agent's proposal may run scripts, because it has tools."""
-    return CONFIG.extent.strategies[wildcards.strategy].options.get("tools") not in (None, "none")
+    return options_in_force(wildcards.strategy).get("tools") not in (None, "none")
+
+
+def options_in_force(strategy):
+    """The options of a strategy, with those that count where the config is silent."""
+    chosen = CONFIG.extent.strategies[strategy]
+    return {**kind_of(chosen.kind).defaults, **chosen.options}
 
 
 def proposal_threads(wildcards):
@@ -307,8 +315,9 @@ def proposal_gpus(wildcards):
 
 
 def proposal_megabytes(wildcards, attempt):
-    """Memory of a proposal, and of the script that its tools run."""
-    return (2000 + (CONFIG.design.budget.memory_mb if runs_scripts(wildcards) else 0)) * attempt
+    """Memory of a proposal, of the script that its tools run, and of a program of the user's."""
+    program = options_in_force(wildcards.strategy).get("memory_mb", 0)
+    return (2000 + program + (CONFIG.design.budget.memory_mb if runs_scripts(wildcards) else 0)) * attempt
 
 
 def training_megabytes(wildcards, attempt, threads):

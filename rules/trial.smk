@@ -67,6 +67,7 @@ rule probe_model:
             settings=options_of_model,
             longest_prompt=longest_prompt_of_model,
             replay=CONFIG.runtime.replay,
+            replay_from=CONFIG.replay_from,
         ),
     shell:
         RUN
@@ -104,6 +105,7 @@ rule propose_by_agent:
             folder=folder_of_output,
             iterations=ITERATIONS,
             replay=CONFIG.runtime.replay,
+            replay_from=CONFIG.replay_from,
         ),
     shell:
         RUN

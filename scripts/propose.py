@@ -2,7 +2,7 @@
 
 Reads   protocol.json, proteins.parquet (labels of fit and stop), the history so far (none before trial 0), earlier
         scripts and transcripts of the trajectory, the dialect of the model if there is one; for tools that run scripts
-        the embedding's views
+        the embedding's views; with replay_from the transcripts of another study
 Writes  proposal.json, train.py; llm/NN.json for every LLM call, llm/NN.tools.json for the tools that it used
 """
 
@@ -36,27 +36,39 @@ def propose_candidate(
     replay: str,
     folder: Path,
     dialect: list[Path] | None = None,
+    replay_from: Path | None = None,
 ) -> None:
     """Write the proposal of trial `iteration` of `iterations` into `folder`."""
     fixed = read_protocol(protocol)
     chosen = Strategy.model_validate(json.loads(settings))
     past = History.read(history[0] if history else None)
-    conversation, bench = None, None
-    if kind_of(chosen.kind).agent and iteration > 0:
+    kind, conversation, bench, sessions = kind_of(chosen.kind), None, None, None
+    if kind.agent and iteration > 0 and replay_from is not None:
+        from tmelt.llm.replay_source import ReplaySource
+
+        ReplaySource(replay_from).copy_trial(folder)
+    if kind.external and iteration > 0:
+        from tmelt.coder.session import Sessions
+
+        results = protocol.parent.parent
+        sessions = Sessions(folder / "llm", replay, sandbox=fixed.design.sandbox, hidden=results, source=replay_from)
+    elif kind.agent and iteration > 0:
         from tmelt.llm import conversation_for
         from tmelt.llm.dialect import DEFAULT, read_dialect
         from tmelt.strategies.playbook import playbook
 
-        seed = seed_of(fixed.study, strategy, trajectory)
+        seed = seed_of(fixed.search_seeds, strategy, trajectory)
         form = read_dialect(dialect[0]) if dialect else DEFAULT
-        conversation = conversation_for(chosen.options, folder / "llm", past, replay, seed, form, playbook)
-        if conversation.settings.tools is not None:
-            from tmelt.harness.bench import Bench
-            from tmelt.harness.run import Harness
+        conversation = conversation_for(
+            chosen.options, folder / "llm", past, replay, seed, form, playbook, source=replay_from
+        )
+    if sessions is not None or (conversation is not None and conversation.settings.tools is not None):
+        from tmelt.harness.bench import Bench
+        from tmelt.harness.run import Harness
 
-            bench = Bench(lambda: Harness.of(fixed, embedding.parent, proteins))
+        bench = Bench(lambda: Harness.of(fixed, embedding.parent, proteins))
     context = Context(
-        study=fixed.study,
+        study=fixed.search_seeds,
         strategy=strategy,
         kind=chosen.kind,
         options=chosen.options,
@@ -66,8 +78,9 @@ def propose_candidate(
         reference=REFERENCE.read_text(encoding="utf-8"),
         folder=folder.parent,
         conversation=conversation,
-        facts=facts_of(fixed, proteins) if conversation is not None else None,
+        facts=facts_of(fixed, proteins) if kind.agent and iteration > 0 else None,
         bench=bench,
+        sessions=sessions,
         iterations=iterations,
         target=fixed.design.target,
     )

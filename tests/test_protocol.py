@@ -15,7 +15,9 @@ from tmelt.identity import code_sha256, design_of, strategy_of
 from tmelt.protocol import REFERENCE, check_integrity, differences, guard
 from tmelt.protocol_record import MeasuredInputs, StudyDesign, protocol_hash, read_protocol
 from tmelt.records import from_json, to_json
+from tmelt.replay_from import check_replay_from
 from tmelt.schema import LABELS, write_table
+from tmelt.strategies.registry import kind_of
 from tmelt.verify.group import Group
 from tmelt.verify.hashes import check_protocol
 from tmelt.verify.place import Place
@@ -227,3 +229,30 @@ def test_a_plan_that_is_written_out_is_no_change(study, raw):
     guard(parse_config(raw), study, record=True)
     raw |= {"hypothesis": {**HYPOTHESIS, "looks": [10]}, "on_change": "refuse"}
     guard(parse_config(raw), study, record=True)
+
+
+def test_a_replay_names_what_the_recorded_study_lacks_or_has_otherwise(study, tmp_path, raw):
+    """`replay_from`, before any job starts."""
+    raw |= {"study": "again", "replay_from": str(study)}
+    new = tmp_path / "again"
+    raw["design"]["budget"]["fit_s"] = 31
+    raw["extent"]["strategies"]["bo"]["startup"] = 5
+    with pytest.raises(InputError) as caught:
+        check_replay_from(parse_config(raw), new)
+    agents = [name for name, each in raw["extent"]["strategies"].items() if kind_of(each["kind"]).agent]
+    assert agents
+    for line in (
+        "design.budget.fit_s: 30.0 -> 31.0",
+        "extent.strategies.bo.options.startup: 3 -> 5",
+        *(f"extent.strategies.{name}: no recorded call of trajectory 0" for name in agents),
+        "remove replay_from",
+    ):
+        assert line in str(caught.value)
+    for name in agents:
+        write_json(study / name / "t0" / "i1" / "llm" / "01.json", {})
+    raw["design"]["budget"]["fit_s"] = 30
+    raw["extent"]["strategies"]["bo"]["startup"] = 3
+    check_replay_from(parse_config(raw), new)
+    protocol(study="again").write(new / "protocol.json")
+    with pytest.raises(InputError, match="was started with other seeds"):
+        check_replay_from(parse_config(raw), new)

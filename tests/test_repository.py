@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 
 import pytest
 import yaml
@@ -32,6 +33,13 @@ def test_hooks_run_programs_of_the_environment():
     programs = {hook["entry"].split()[0] for hook in local["hooks"]}
     assert local["repo"] == "local" and {hook["language"] for hook in local["hooks"]} == {"system"}
     assert all(re.fullmatch(r"\.venv/bin/\w+", program) for program in programs)
+
+
+def test_modules_of_tests_have_different_names():
+    """Of two modules with one name outside packages pytest imports the first and refuses the second."""
+    paths = [path for path in (ROOT / "tests").rglob("test_*.py") if not (path.parent / "__init__.py").exists()]
+    counts = Counter(path.name for path in paths)
+    assert [name for name, count in counts.items() if count > 1] == []
 
 
 def plan(snakefile, folder):

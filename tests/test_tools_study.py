@@ -1,7 +1,12 @@
-"""A study of an agent with tools and of one without, over real HTTP: crashes, cost, and a replay without network."""
+"""A study of an agent with tools, of one without, over real HTTP, and of a coding agent that is a shell script.
+
+Crashes, cost, and replays without network: of the study's own proposals, and as another study.
+"""
 
 import json
 import re
+import shutil
+import subprocess
 import sys
 
 import polars as pl
@@ -14,12 +19,14 @@ from llm.server import ChatServer, Reply, answer_to_probe
 from small_data import RIDGE
 from test_unleashed_study import written
 
+from tmelt.cli import main
 from tmelt.llm.transcript import read_record
 from tmelt.verify.group import Group
 from tmelt.verify.place import Place
 from tmelt.verify.replay import check_proposals
 
 pytestmark = pytest.mark.slow
+AGENT = REPOSITORY / "tests" / "coder" / "agent.sh"
 TYPO = RIDGE.replace("np.linalg.solve", "np.linalg.sovle")
 REPORTING = RIDGE.replace('print("ridge', 'task.report(weights=len(w))\n    print("ridge')
 
@@ -46,6 +53,19 @@ def careless(request):
     return written(f"{TYPO}# {trial}\n" if trial % 2 else good)
 
 
+def replayed(space, folder):
+    """A study of its own that takes the replies of two agents from an archive, for one trial, with the same data."""
+    main(["export", "transcripts", str(space.study), "--output", str(folder)])
+    chosen = space.config["extent"]["strategies"]
+    config = study(iterations=1, strategies={name: chosen[name] for name in ("with_tools", "coder")})
+    config |= {"study": "again", "design": space.config["design"]}
+    again = Workspace(folder, config | {"replay_from": "tools_transcripts.zip"})
+    for part in ("data", "embeddings"):
+        shutil.copytree(space.folder / "results" / part, folder / "results" / part)
+    again.run()
+    return again
+
+
 def test_a_check_saves_trials_and_a_replay_needs_neither_network_nor_sandbox(tmp_path, monkeypatch):
     monkeypatch.setenv("TEST_LLM_KEY", "sk-planted-secret")
     with ChatServer(model=careless) as server:
@@ -54,8 +74,9 @@ def test_a_check_saves_trials_and_a_replay_needs_neither_network_nor_sandbox(tmp
             "price": {"input": 2.0, "output": 10.0}, "repairs": 0,
         }  # fmt: skip
         tools = {"calls": 4, "device_s": 20}
-        strategies = {"without": agent, "with_tools": {**agent, "tools": tools}}
-        config = study(iterations=3, confirm_seeds=1, strategies=strategies)
+        shell = {"kind": "coder", "command": ["sh", str(AGENT)], "read": [str(AGENT)], "variables": {"EPOCHS": "3"}}
+        strategies = {"without": agent, "with_tools": {**agent, "tools": tools}, "coder": {**shell, "tools": "none"}}
+        config = study(iterations=3, confirm_seeds=1, strategies=strategies) | {"study": "tools"}
         config["design"]["budget"] |= {"fit_s": 8, "predict_s": 5}
         space = Workspace(tmp_path / "space", config)
         space.run(targets=["all"], timeout=3000)
@@ -63,7 +84,9 @@ def test_a_check_saves_trials_and_a_replay_needs_neither_network_nor_sandbox(tmp
     trials = pl.concat([pl.read_parquet(space.folder / name, hive_partitioning=False) for name in space.searches])
     arms = {name: trials.filter(pl.col("strategy") == name).sort("iteration") for name in strategies}
     statuses = {name: part["status"].to_list() for name, part in arms.items()}
-    assert statuses == {"without": ["ok", "crash", "ok", "crash"], "with_tools": ["ok"] * 4}
+    assert statuses == {
+        "without": ["ok", "crash", "ok", "crash"], "with_tools": ["ok"] * 4, "coder": ["ok", "ok", "refused", "ok"],
+    }  # fmt: skip
     # A check that fails and one that passes; one try; one more pair.
     assert arms["with_tools"]["tool_calls"].to_list() == [0, 2, 1, 2] and arms["without"]["tool_calls"].sum() == 0
     assert "weights" in arms["with_tools"]["diagnostics"][2]
@@ -85,3 +108,15 @@ def test_a_check_saves_trials_and_a_replay_needs_neither_network_nor_sandbox(tmp
     group = Group("proposals", place.results)
     check_proposals(group, place)
     assert group.checked > 0 and not group.differences, group.differences
+
+    again = replayed(space, tmp_path / "again")
+    for strategy in ("with_tools", "coder"):
+        for name in ("proposal.json", "train.py"):
+            paths = [each.study / strategy / "t0" / "i1" / name for each in (space, again)]
+            assert paths[0].read_bytes() == paths[1].read_bytes(), paths
+
+    main(["export", "git", str(space.study), "--output", str(tmp_path / "git")])
+    log = subprocess.run(
+        ["git", "-C", tmp_path / "git" / "coder_t0", "log", "--all", "--format=%s%n%b"], capture_output=True, text=True
+    ).stdout
+    assert "Hypothesis: more epochs help" in log and "Trial 2: discard, refused" in log

@@ -158,11 +158,12 @@ def export(form: str, study: Path, *, output: Path | None = None) -> None:
     what was kept; every trial is a branch trial/N from the trial that it was built on.
     csv: all trials so far as one table, each knob a column.
     optuna: all trials so far as an Optuna storage, for optuna-dashboard.
+    transcripts: the recorded LLM calls as one archive, for `replay_from` of another study.
 
     Args:
-        form: git, csv or optuna
+        form: git, csv, optuna or transcripts
         study: the study's folder, results/{study}
-        output: folder to write to; {study}/export/git by default, for csv and optuna {study}/export/interim
+        output: folder to write to; {study}/export/{form} by default, for csv and optuna {study}/export/interim
     """
     from tmelt.export.forms import export_form
 

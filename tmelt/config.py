@@ -576,6 +576,12 @@ class Config(Part):
     extent: Extent
     hypothesis: Hypothesis | None = Field(None, description="null: every comparison is exploratory")
     evidence: Evidence = Evidence()
+    replay_from: str | None = Field(
+        None,
+        min_length=1,
+        description="another study of the same design, `results/OTHER`, a copy of it, or an archive by `tmelt export"
+        " transcripts`: its recorded LLM replies are used, no model is asked, and the proposals are the same",
+    )
     references: tuple[Reference, ...] = Field((), description="external results, as lines in the figures of test MAE")
     runtime: Runtime = Runtime()
     on_change: Literal["refuse", "revision"] = Field(

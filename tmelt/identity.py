@@ -35,8 +35,12 @@ SCORING_CODE = (
     *sorted(str(path.relative_to(PACKAGE)) for path in (PACKAGE / "harness" / "sandbox").glob("*.py")),
 )
 
-# Options of an agent that change no proposal: its budget may be raised, a price corrected, a time-out stretched.
-_FREE_OPTIONS = {"budget", "max_retries", "timeout_s", "max_wait_s", "backoff_s", "price", "api_key_env"}
+# Options of an agent that change no proposal: its budget may be raised, a price corrected, a time-out stretched, a
+# coding agent's tool installed elsewhere.
+_FREE_OPTIONS = {
+    "budget", "max_retries", "timeout_s", "max_wait_s", "backoff_s", "price", "api_key_env", "env", "read", "home",
+    "reported",
+}  # fmt: skip
 
 
 def dataset_id(data: "Data") -> str:

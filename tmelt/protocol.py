@@ -68,7 +68,17 @@ def write_protocol(config: "Config", data: Path, embedding: Path, path: Path) ->
         environment=environment(),
         created=_now(),
         revisions=(),
+        seeds_of=_replayed(config),
     ).write(path)
+
+
+def _replayed(config: "Config") -> str:
+    """The study that this one replays; empty without one."""
+    if config.replay_from is None:
+        return ""
+    from tmelt.llm.replay_source import ReplaySource
+
+    return ReplaySource(Path(config.replay_from)).seeds_of
 
 
 def hypothesis_of(config: "Config") -> RegisteredHypothesis | None:

@@ -120,7 +120,10 @@ class Revision:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What makes the scores of a study comparable; `sha256` covers `design`, `measured` and `hypothesis`."""
+    """What makes the scores of a study comparable; `sha256` covers `design`, `measured` and `hypothesis`.
+
+    `seeds_of` is the study that this one replays; empty without one.
+    """
 
     study: str
     title: str
@@ -134,6 +137,12 @@ class Protocol:
     environment: Environment
     created: str  # time in UTC
     revisions: tuple[Revision, ...]
+    seeds_of: str = ""
+
+    @property
+    def search_seeds(self) -> str:
+        """The study from whose name the seeds of the searches derive."""
+        return self.seeds_of or self.study
 
     @property
     def space(self) -> Space:

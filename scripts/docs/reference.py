@@ -36,7 +36,9 @@ def strategies_page() -> str:
     for kind in built_in_kinds().values():
         lines += [f"## `{kind.name}`: {kind.title}", ""]
         lines += [f"A control: it {kind.control}.\n"] if kind.control else []
-        lines += ["It also has the [options of agents](#options-of-agents).\n"] if kind.agent else []
+        lines += (
+            ["It also has the [options of agents](#options-of-agents).\n"] if kind.agent and not kind.external else []
+        )
         lines += _options(TypeAdapter(kind.options).json_schema(), kind.name)
     settings = TypeAdapter(LLMSettings).json_schema()
     lines += ["## Options of agents", "", *sections(settings)]

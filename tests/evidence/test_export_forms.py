@@ -88,7 +88,7 @@ def test_what_cannot_be_exported_is_one_line(searches, tmp_path, capsys, spoil, 
 def test_other_forms_are_named(searches, capsys):
     with pytest.raises(SystemExit):
         main(["export", "hg", str(searches)])
-    assert "no form 'hg'; expected one of git, csv, optuna" in capsys.readouterr().err
+    assert "no form 'hg'; expected one of git, csv, optuna, transcripts" in capsys.readouterr().err
 
 
 def test_all_trials_so_far_as_a_table_and_for_optuna(searches, tmp_path, capsys):

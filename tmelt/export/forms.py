@@ -33,6 +33,12 @@ def _git(folder: Path, output: Path) -> list[Path]:
     return export_git(folder, output)
 
 
+def _transcripts(folder: Path, output: Path) -> list[Path]:
+    from tmelt.export.transcripts import export_transcripts
+
+    return export_transcripts(folder, output)
+
+
 def _csv(folder: Path, output: Path) -> list[Path]:
     from tmelt.export.csv_tables import write_csv
 
@@ -60,4 +66,5 @@ FORMS: dict[str, tuple[Callable[[Path, Path], list[Path]], str]] = {
     "git": (_git, "git"),
     "csv": (_csv, "interim"),
     "optuna": (_optuna, "interim"),
+    "transcripts": (_transcripts, "transcripts"),
 }

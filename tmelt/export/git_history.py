@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tmelt.history import History, Trial
 from tmelt.study import Study, read_study
 from tmelt.target import Target
 
-_WIDTH = 72  # of a commit's subject
+SUBJECT = 72  # characters of a commit's subject
 
 
 def export_git(folder: Path, output: Path) -> list[Path]:
@@ -67,22 +67,49 @@ def _git(*arguments: str, stream: bytes = b"") -> None:
 def _commits(study: Study, strategy: str, trajectory: int) -> Iterator[bytes]:
     """The search in the language of `git fast-import`."""
     history = study.history(strategy, trajectory)
-    begun = int(datetime.fromisoformat(study.protocol.created).timestamp())
-    incumbent = 0
-    for trial in history:
+    search = study.folder / strategy / f"t{trajectory}"
+    kept = [trial.incumbent for trial in history if trial.incumbent is not None]
+    return commits(
+        history,
+        author=strategy,
+        begun=int(datetime.fromisoformat(study.protocol.created).timestamp()),
+        head=kept[-1] if kept else 0,
+        script=lambda trial: _script(search / f"i{trial.iteration}" / "train.py", trial),
+        message=lambda trial: _message(trial, history, study.protocol.design.target),
+    )
+
+
+def commits(
+    trials: Iterable[Trial],
+    *,
+    author: str,
+    begun: int,
+    head: int,
+    script: Callable[[Trial], bytes],
+    message: Callable[[Trial], str],
+) -> Iterator[bytes]:
+    """Trials in the language of `git fast-import`: a branch trial/N for each, and `main` at one of them.
+
+    Args:
+        trials: of a search, in order.
+        author: name in the commits.
+        begun: time of trial 0 in seconds since 1970; each later one is a second later.
+        head: the trial that `main` is at.
+        script: the training script of a trial.
+        message: of a trial's commit.
+    """
+    for trial in trials:
         number = trial.iteration
-        script = study.folder / strategy / f"t{trajectory}" / f"i{number}" / "train.py"
         yield f"commit refs/heads/trial/{number}\nmark :{number + 1}\n".encode()
-        yield f"committer {_author(strategy)} <> {begun + number} +0000\n".encode()
-        yield _data(_message(trial, history, study.protocol.design.target).encode())
+        yield f"committer {_author(author)} <> {begun + number} +0000\n".encode()
+        yield _data(message(trial).encode())
         if number:
             yield f"from :{(trial.parent or 0) + 1}\n".encode()
         yield b"M 100644 inline knobs.json\n"
         yield _data((json.dumps(trial.knobs, indent=2, ensure_ascii=False) + "\n").encode())
         yield b"M 100644 inline train.py\n"
-        yield _data(_script(script, trial))
-        incumbent = trial.incumbent if trial.incumbent is not None else incumbent
-    yield f"reset refs/heads/main\nfrom :{incumbent + 1}\n".encode()
+        yield _data(script(trial))
+    yield f"reset refs/heads/main\nfrom :{head + 1}\n".encode()
 
 
 def _author(strategy: str) -> str:
@@ -125,7 +152,7 @@ def _message(trial: Trial, history: History, target: Target) -> str:
         subject = f"Trial 0, the baseline: {score}"
     elif changed:
         subject += f"; {', '.join(changed)}"
-    lines = [subject if len(subject) <= _WIDTH else subject[: _WIDTH - 1] + "…", ""]
+    lines = [subject if len(subject) <= SUBJECT else subject[: SUBJECT - 1] + "…", ""]
     if trial.iteration and trial.difference is not None:
         margin = f", margin {trial.margin:.2f}" if trial.margin is not None else ""
         lines.append(f"Validation MAE minus the incumbent's: {target.amount(f'{trial.difference:+.2f}')}{margin}.")

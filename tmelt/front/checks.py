@@ -19,6 +19,7 @@ from tmelt.config import Config
 from tmelt.embed.settings import ARCHITECTURES
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.front.price import commands, limits_usd, models, most_usd, training_hours
+from tmelt.replay_from import check_replay_from
 from tmelt.stage import Stages
 from tmelt.strategies.check_options import check_options
 
@@ -107,6 +108,7 @@ def _study(subject: Subject) -> Iterator[str]:
         raise InputError(f"{folder}: a run of this study is going on ({found.who}); wait for its end, or stop it there")
     begun = (folder / "protocol.json").exists()
     protocol.guard(subject.config, folder, record=False)
+    check_replay_from(subject.config, folder)
     yield f"{folder}: {'begun before, goes on from there' if begun else 'new'}"
 
 
@@ -206,7 +208,7 @@ def _models(subject: Subject) -> Iterator[str]:
         told = "NO LIMIT in dollars" if limit is None else f"each search at most ${limit:g}"
         yield f"{name}: a command of yours, which calls its own model; {told}"
     for name, settings in asked.items():
-        if config.runtime.replay == "strict":
+        if config.runtime.replay == "strict" or config.replay_from is not None:
             yield f"{name}: {settings.model}, from recorded replies alone"
             continue
         from tmelt.llm.chat import Chat

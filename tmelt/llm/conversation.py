@@ -18,10 +18,12 @@ from tmelt.llm.prices import cost_usd, price_of
 from tmelt.llm.replay import reusable, strictly_recorded, unused
 from tmelt.llm.retry import Failure, call_with_retries
 from tmelt.llm.settings import LLMSettings
+from tmelt.llm.taken_over import missing, taken_over
 from tmelt.llm.tool_record import ToolUsage, recorded_or_run, tool_usage_of, tools_name
 from tmelt.llm.tools import Toolbox, ToolCall, ToolResult, calls_of
 from tmelt.llm.transcript import (
     charge_of,
+    earlier_attempts,
     locked,
     pending_name,
     read_record,
@@ -58,6 +60,7 @@ class Conversation:
         search_seed: int = 0,
         dialect: Dialect = DEFAULT,
         scripted: Scripted | None = None,
+        source: Path | None = None,
     ):
         """Nothing is imported, built or sent before the first call that no record answers.
 
@@ -70,12 +73,14 @@ class Conversation:
             search_seed: what the playbook varies by between searches; an LLM is not told it.
             dialect: how the server wants to be asked, found by a probe (tmelt.llm.probe).
             scripted: makes the scripted model of a search from its seed, if the settings ask for one.
+            source: the other study whose records were copied into `folder` (tmelt.llm.taken_over); no model is asked.
         """
         if replay not in ("off", "fill", "strict"):
             raise InputError(f"replay: {replay!r}: one of off, fill, strict")
         self.settings = settings
         self.folder = Path(folder)
-        self.replay = replay
+        self.replay = replay if source is None else "strict"
+        self._source = None if source is None else str(source)
         self._spent = spent
         self._given = model
         self._search_seed = search_seed
@@ -275,9 +280,14 @@ class Conversation:
         }
         request_hash = sha256_json(request)
         if self.replay == "strict":
-            record = strictly_recorded(self.folder, number, request_hash, request)
+            if self._source is None:
+                record = strictly_recorded(self.folder, number, request_hash, request)
+            else:
+                record = taken_over(self.folder, number, request_hash, request, self._source)
             if record is None:
                 self._check_budget(request)  # a trajectory that ended for its budget ends there again
+                if self._source is not None:
+                    raise missing(self.folder / record_name(number), purpose, self._source)
                 raise InputError(
                     f"{self.folder / record_name(number)}: strict replay: this call ({purpose}) is not recorded"
                 )
@@ -310,7 +320,7 @@ class Conversation:
 
         price, price_source = price_of(self.settings)
         pending = self.folder / pending_name(number)
-        attempts = _earlier_attempts(pending, request_hash)
+        attempts = earlier_attempts(pending, request_hash)
         record: dict[str, Any] = {
             "format": _FORMAT,
             "number": number,
@@ -401,6 +411,7 @@ def conversation_for(
     search_seed: int = 0,
     dialect: Dialect = DEFAULT,
     scripted: Scripted | None = None,
+    source: Path | None = None,
 ) -> Conversation:
     """The conversation of one proposal, from its strategy's options.
 
@@ -412,6 +423,7 @@ def conversation_for(
         search_seed: of the whole search, for the playbook.
         dialect: of the model's server.
         scripted: makes the scripted model, if the options ask for one.
+        source: the other study whose records were copied into `folder`; None without one.
 
     Raises:
         InputError: an illegal setting.
@@ -424,7 +436,7 @@ def conversation_for(
         strategy = trajectory.parent.name
         raise InputError(f"config: {first_complaint(error, 'extent', 'strategies', strategy)}") from None
     spent = Spent.before(history, trajectory) if settings.budget else Spent()
-    return Conversation(settings, folder, spent, replay, search_seed=search_seed, dialect=dialect, scripted=scripted)
+    return Conversation(settings, folder, spent, replay, None, search_seed, dialect, scripted, source)
 
 
 def _turn(
@@ -503,22 +515,6 @@ def _received(pending: Path, request_hash: str) -> dict[str, Any] | None:
         return None
     record = read_record(pending)
     return record.get("received") if record["request_hash"] == request_hash else None
-
-
-def _earlier_attempts(pending: Path, request_hash: str) -> list[dict[str, Any]]:
-    """Tries of the same call by a process that ended; a journal of another request moves aside."""
-    if not pending.exists():
-        return []
-    record = read_record(pending)
-    for attempt in record["attempts"]:
-        if attempt["outcome"] == "in flight":
-            attempt["outcome"] = "lost"
-            attempt["error"] = "the process ended before a reply was recorded"
-    write_record(pending, record)
-    if record["request_hash"] != request_hash:
-        supersede(pending)
-        return []
-    return record["attempts"]
 
 
 def _now() -> str:

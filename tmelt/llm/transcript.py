@@ -114,6 +114,22 @@ def supersede(path: Path) -> None:
     path.rename(target)
 
 
+def earlier_attempts(pending: Path, request_hash: str) -> list[dict[str, Any]]:
+    """Tries of the same call by a process that ended; a journal of another request moves aside."""
+    if not pending.exists():
+        return []
+    record = read_record(pending)
+    for attempt in record["attempts"]:
+        if attempt["outcome"] == "in flight":
+            attempt["outcome"] = "lost"
+            attempt["error"] = "the process ended before a reply was recorded"
+    write_record(pending, record)
+    if record["request_hash"] != request_hash:
+        supersede(pending)
+        return []
+    return record["attempts"]
+
+
 def lost_tries(record: Mapping[str, Any]) -> int:
     """Tries that may have been billed without a reply that was read, the one in flight included."""
     unread = record["reply"] is None and "received" in record

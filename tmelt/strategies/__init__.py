@@ -21,6 +21,7 @@ from tmelt.strategies.seeds import seed_of
 from tmelt.target import TM, Target
 
 if TYPE_CHECKING:
+    from tmelt.coder.session import Sessions
     from tmelt.llm import Conversation
     from tmelt.strategies.tools import ShortRuns
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Context:
     """Everything besides the history that a strategy may look at."""
 
-    study: str
+    study: str  # the seeds derive from this name
     strategy: str  # its name in the config
     kind: str
     options: Mapping[str, Any]
@@ -41,6 +42,7 @@ class Context:
     conversation: "Conversation | None" = None  # agents only
     facts: Mapping[str, Any] | None = None  # what the protocol lets an agent know: data, budget, units
     bench: "ShortRuns | None" = None  # for agents with tools that run scripts
+    sessions: "Sessions | None" = None  # for agents that are programs of the user's
     iterations: int | None = None  # trials of the search after the baseline, as the config has it now
     target: Target = TM  # what is predicted, and how it is written
 

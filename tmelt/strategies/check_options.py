@@ -34,7 +34,7 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any], config: 
         own.pop("agent", None)
         check_options(strategy, agent, own, config)
         return
-    if declared.agent:
+    if declared.agent and not declared.external:
         own = _without_llm(own, strategy)
     checked = declared.checked(own, strategy)
     if getattr(checked, "boundaries", None) is not None:

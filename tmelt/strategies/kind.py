@@ -28,7 +28,8 @@ class Kind:
     options: Any  # a pydantic model, or a union of models
     order: int  # place in figures and tables: simple searches first, then controls, agents and hybrids
     origins: Mapping[str, str] = field(default_factory=dict)  # origin of a trial: what the report says of it
-    agent: bool = False  # asks an LLM
+    agent: bool = False  # asks an LLM, or starts a program that does
+    external: bool = False  # an agent that is a program of the user's: no model of the config, and no playbook
     writes_scripts: bool = False  # sees training scripts and writes them
     hides_task: bool = False  # its agent is told neither the task nor what the knobs mean
     mask: bool = False  # an agent seen through a mask: option `agent` names its kind, which has all other options

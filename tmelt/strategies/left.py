@@ -4,6 +4,7 @@ Extent and budget may be raised while a study is under way. The text that a prop
 journaled beside its transcripts (`llm/left.txt`), so that a replay sends the same words.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,16 @@ def left_in_force(context: "Context", conversation: "Conversation", round_length
         conversation: its LLM calls.
         round_length: trials of BO in a round of a hybrid; None for other agents.
     """
+    return journaled(context, conversation.replay, lambda: _left(context, conversation, round_length))
+
+
+def journaled(context: "Context", replay: str, tell: Callable[[], str]) -> str:
+    """The text that `tell` gives now, or the journaled one where a call is recorded already."""
     journal = Path(context.folder) / f"i{context.iteration}" / "llm" / FILE
-    if conversation.replay != "off" and any(journal.parent.glob("[0-9]*.json")):
+    if replay != "off" and any(journal.parent.glob("[0-9]*.json")):
         return journal.read_text(encoding="utf-8").strip() if journal.exists() else ""
-    text = _left(context, conversation, round_length)
-    if conversation.replay != "strict":
+    text = tell()
+    if replay != "strict":
         write_text(journal, text + "\n")
     return text
 

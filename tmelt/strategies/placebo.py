@@ -16,7 +16,7 @@ from tmelt.strategies import Context
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.kind import Kind
 from tmelt.strategies.memory import NOT_RUN
-from tmelt.strategies.registry import kind_of, kinds
+from tmelt.strategies.registry import agent_kinds, kind_of, kinds
 
 # Columns that say what was tried, not what came of it; decision and incumbent are made anew.
 _TRIED = frozenset({
@@ -35,7 +35,7 @@ class PlaceboOptions(BaseModel):
     @field_validator("agent")
     @classmethod
     def _can_be_deceived(cls, agent: str) -> str:
-        known = {name for name, kind in kinds().items() if kind.agent and not kind.control}
+        known = {name for name in agent_kinds() if not kinds()[name].control}
         if agent not in known:
             raise ValueError(f"{agent!r}: expected one of {', '.join(sorted(known))}")
         return agent

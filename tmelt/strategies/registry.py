@@ -70,8 +70,8 @@ def built_in_kinds() -> dict[str, Kind]:
 
 
 def agent_kinds() -> frozenset[str]:
-    """Return the names of the kinds that ask an LLM."""
-    return frozenset(name for name, kind in kinds().items() if kind.agent)
+    """Return the names of the kinds that ask an LLM themselves."""
+    return frozenset(name for name, kind in kinds().items() if kind.agent and not kind.external)
 
 
 @cache

@@ -305,8 +305,11 @@ class AgentTools:
         for name, value, most in (("share", share, 1.0), ("seconds", seconds, float("inf"))):
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
                 raise _BadArgument(f"{name}: a number above 0" + (f" and up to {most:g}" if most == 1 else ""))
-        script, knobs = self._written(arguments, text)
-        tried = self._context.bench.try_out(script, knobs, float(share), min(float(seconds), left))
+        return self.tried_out(*self._written(arguments, text), float(share), min(float(seconds), left))
+
+    def tried_out(self, script: str, knobs: Mapping[str, Value], share: float, seconds: float) -> ToolResult:
+        """The result of a short fit, whatever seconds are left."""
+        tried = self._context.bench.try_out(script, knobs, share, seconds)
         margin = next((trial.margin for trial in reversed(self.history) if trial.margin is not None), None)
         lines = [f"{tried.status} on {tried.proteins} proteins of fit, {tried.seconds:.1f} s of fit and predict"]
         if tried.status != "ok":

@@ -199,6 +199,25 @@ def candidate(
         )
     else:
         script = base.script
+    return checked_candidate(script, changes, base, context, boundaries, needed=needed)
+
+
+def checked_candidate(
+    script: str,
+    changes: Mapping[str, Any],
+    base: Base,
+    context: Context,
+    boundaries: Boundaries | None = None,
+    *,
+    needed: bool = True,
+) -> tuple[str, tuple[dict[str, Any], ...], dict[str, Value]]:
+    """(script, declared knobs, complete knobs) of a script and changes of knobs; arguments as those of `candidate`.
+
+    Raises:
+        ReplyError: a script that breaks the contract's form or a boundary, illegal knobs, or no change at all.
+    """
+    from tmelt.llm import ReplyError
+
     if needed and script == base.script and not changes:
         raise ReplyError(
             "neither the script nor a knob would change; give a whole ```python script, SEARCH/REPLACE edits,"
