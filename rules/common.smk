@@ -65,7 +65,6 @@ if workflow.is_main_process:
 # As a path from here, wherever the checkout lies: also with --directory, and where this workflow is a module.
 SCRIPTS = os.path.relpath(os.path.join(workflow.current_basedir.get_path_or_uri(secret_free=True), "../scripts"))
 STARTED = time.time()
-ITERATIONS = CONFIG.extent.iterations
 SEEDS = list(CONFIG.extent.seeds)
 TABLES = f"{STUDY}/tables"
 EVIDENCE = f"{STUDY}/evidence"
@@ -77,8 +76,6 @@ STRATEGIES = list(CONFIG.extent.strategies)
 TRAJECTORIES = range(CONFIG.extent.trajectories)
 TRAJECTORY = f"{STUDY}/{{strategy}}/t{{trajectory}}"
 TRIAL = f"{TRAJECTORY}/i{{iteration}}"
-# The extent is in the names of what is gathered over it: an extended study is never mistaken for a finished one.
-EXTENT_NAME = f"n{ITERATIONS}_s{len(SEEDS)}"
 AHEAD = []  # files from the future, by this machine's clock
 LOCKS = []  # held until this process ends (tmelt.study_lock)
 FINISHED = {}  # files that were found, and when they were changed; what is complete stays
@@ -95,6 +92,7 @@ wildcard_constraints:
     seed=r"\d+",
     candidate="[0-9a-f]+",
     model="[0-9a-f]+",
+    extent=r"n\d+_s\d+(_(device_s|usd)[0-9.]+)?",
 
 
 def executes():
@@ -123,7 +121,7 @@ def begin(executing):
             workflow.executor_settings.jobname_prefix = job_name(prefix, CONFIG.study)
         for name, strategy in CONFIG.extent.strategies.items():
             for folder in Path(STUDY, name).glob("t*"):
-                resume.reopen(folder, strategy.options)
+                resume.reopen(folder, strategy.options, CONFIG.extent.limit)
         protocol.guard(CONFIG, Path(STUDY), record=True)
     except (InputError, OSError) as error:
         raise WorkflowError(str(error)) from None
@@ -167,7 +165,7 @@ def file_of_package(name):
 def trials_of_searches(wildcards):
     """The gathered trials of every search."""
     return [
-        frozen(f"{STUDY}/{strategy}/t{trajectory}/trials_{EXTENT_NAME}.parquet")
+        frozen(f"{STUDY}/{strategy}/t{trajectory}/trials_{amounts.extent_name(CONFIG, strategy)}.parquet")
         for strategy in STRATEGIES
         for trajectory in TRAJECTORIES
     ]
@@ -381,6 +379,16 @@ def folder_of_candidate(job):
     return f"{STUDY}/confirm/{job.wildcards.candidate}"
 
 
+def iterations_of(job):
+    """Trials of a search after the baseline, at most."""
+    return CONFIG.extent.trials_of(job.wildcards.strategy)
+
+
+def budget_of_search():
+    """Options of a proposal: the budget of its search, where it is not one of trials alone."""
+    return dict(zip(("unit", "limit"), CONFIG.extent.limit or ()))
+
+
 def settings_of(job):
     """One strategy of the config as JSON."""
     return as_json(CONFIG.extent.strategies[job.wildcards.strategy])
@@ -455,7 +463,7 @@ def blocks_of_trajectory(wildcards):
     """
     begin(executes())
     folder = TRAJECTORY.format(**wildcards)
-    for trials in amounts.blocks(ITERATIONS, CONFIG.runtime.block):
+    for trials in amounts.blocks(CONFIG.extent.trials_of(wildcards.strategy), CONFIG.runtime.block):
         marker = f"{folder}/blocks/{trials[-1]}.json"
         if not is_finished(marker):
             checkpoints.close_block.get(**wildcards, iteration=trials[-1])

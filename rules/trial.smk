@@ -103,7 +103,8 @@ rule propose_by_agent:
             "propose",
             settings=settings_of,
             folder=folder_of_output,
-            iterations=ITERATIONS,
+            iterations=iterations_of,
+            **budget_of_search(),
             replay=CONFIG.runtime.replay,
             replay_from=CONFIG.replay_from,
         ),
@@ -214,13 +215,13 @@ rule gather_trajectory:
     input:
         blocks_and_what_they_lack,
     output:
-        trials=f"{TRAJECTORY}/trials_{EXTENT_NAME}.parquet",
-        ledger=f"{TRAJECTORY}/results_{EXTENT_NAME}.tsv",
+        trials=f"{TRAJECTORY}/trials_{{extent}}.parquet",
+        ledger=f"{TRAJECTORY}/results_{{extent}}.tsv",
     log:
-        f"{TRAJECTORY}/gather_trajectory_{EXTENT_NAME}.log",
+        f"{TRAJECTORY}/gather_trajectory_{{extent}}.log",
     conda:
         "../envs/tmelt.yaml"
     params:
-        command=script("gather_trajectory", trajectory=folder_of_output, iterations=ITERATIONS),
+        command=script("gather_trajectory", trajectory=folder_of_output, iterations=iterations_of),
     shell:
         RUN

@@ -4,12 +4,13 @@ Reads   history.parquet of the block's last trial
 Writes  blocks/{iteration}.json
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.files import write_json
 from tmelt.history import History
-from tmelt.notes import Ended, Stop
+from tmelt.notes import Ended, Stop, UsedUp
 
 
 def close_block(*, history: Path, block: Path) -> None:
@@ -27,6 +28,7 @@ def close_block(*, history: Path, block: Path) -> None:
             "cause": ended.cause if (ended := stopped.note(Ended)) else None,
             "circumstances": note.circumstances if (note := stopped.note(Stop)) else None,
             "llm_calls": stopped.llm_calls,
+            **({"used_up": asdict(spent)} if (spent := stopped.note(UsedUp)) else {}),
         },
     )
 

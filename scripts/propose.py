@@ -8,6 +8,7 @@ Writes  proposal.json, train.py; llm/NN.json for every LLM call, llm/NN.tools.js
 
 import json
 from pathlib import Path
+from typing import cast
 
 from tmelt.command import run_command
 from tmelt.config import Strategy
@@ -15,6 +16,7 @@ from tmelt.history import History
 from tmelt.protocol import REFERENCE
 from tmelt.protocol_record import read_protocol
 from tmelt.resume import with_circumstances
+from tmelt.spend import Meter, Unit, left_in_words, stop_if_used_up
 from tmelt.strategies import Context, propose
 from tmelt.strategies.facts import facts_of
 from tmelt.strategies.registry import kind_of
@@ -36,9 +38,14 @@ def propose_candidate(
     replay: str,
     folder: Path,
     dialect: list[Path] | None = None,
+    unit: str | None = None,
+    limit: float | None = None,
     replay_from: Path | None = None,
 ) -> None:
-    """Write the proposal of trial `iteration` of `iterations` into `folder`."""
+    """Write the proposal of trial `iteration` of `iterations` into `folder`.
+
+    `limit` is the budget of the search in `unit`, where it is not one of trials alone.
+    """
     fixed = read_protocol(protocol)
     chosen = Strategy.model_validate(json.loads(settings))
     past = History.read(history[0] if history else None)
@@ -67,6 +74,7 @@ def propose_candidate(
         from tmelt.harness.run import Harness
 
         bench = Bench(lambda: Harness.of(fixed, embedding.parent, proteins))
+    meter = Meter(folder.parent, fixed.design.device, cast(Unit, unit)) if unit and limit else None
     context = Context(
         study=fixed.search_seeds,
         strategy=strategy,
@@ -82,13 +90,16 @@ def propose_candidate(
         bench=bench,
         sessions=sessions,
         iterations=iterations,
+        budget_left=left_in_words(past, meter, limit) if meter and limit else None,
         target=fixed.design.target,
     )
     proposal = continue_stop(past)
     if proposal is None:
-        proposal = propose(past, context)
+        used_up = stop_if_used_up(past, meter, limit) if meter and limit and past else None
+        proposal = used_up or propose(past, context)
         if proposal.status == "stopped":
-            proposal = with_circumstances(proposal, chosen.options, folder.parent)
+            told = (meter.unit, limit) if meter and limit else None
+            proposal = with_circumstances(proposal, chosen.options, folder.parent, told)
     if conversation is not None:
         conversation.finish()
     proposal.write(folder)

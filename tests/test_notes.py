@@ -21,6 +21,7 @@ from tmelt.notes import (
     Repair,
     Sampled,
     Stop,
+    UsedUp,
     find,
     notes_from_json,
     notes_to_json,
@@ -36,6 +37,7 @@ EVERY = (
     Oversight(guidance="try heads=16"),
     Stop(circumstances="abc"),
     Ended(cause="unusable_replies"),
+    UsedUp(unit="usd", limit=2.0, used=None),
     Own(values={"step": 0.5, "seen": [1, 2]}),
 )
 

@@ -16,6 +16,7 @@ from workflow import REPOSITORY, Workspace, study
 sys.path.append(str(REPOSITORY / "tests" / "harness"))
 
 from llm.server import ChatServer, Reply, answer_to_probe
+from needs import need_backend
 from small_data import RIDGE
 from test_unleashed_study import written
 
@@ -67,6 +68,7 @@ def replayed(space, folder):
 
 
 def test_a_check_saves_trials_and_a_replay_needs_neither_network_nor_sandbox(tmp_path, monkeypatch):
+    need_backend("bwrap")  # of the coding agent
     monkeypatch.setenv("TEST_LLM_KEY", "sk-planted-secret")
     with ChatServer(model=careless) as server:
         agent = {

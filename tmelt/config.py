@@ -425,6 +425,12 @@ class Strategy(Part):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str = Field(description="a module of tmelt/strategies with a `KIND`, or a kind of an installed package")
+    iterations: int | None = Field(
+        None,
+        ge=1,
+        le=5000,
+        description="trials of its searches in place of extent.iterations; may only grow",
+    )
 
     @field_validator("kind")
     @classmethod
@@ -438,18 +444,86 @@ class Strategy(Part):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Everything but the kind; tmelt.strategies.check_options validates it."""
+        """Everything but the kind and the extent; tmelt.strategies.check_options validates it."""
         return dict(self.model_extra or {})
+
+
+class Until(Part):
+    """What each search may use; exactly one of the three. The trial in which it is used up is finished and counts."""
+
+    trials: int | None = Field(None, ge=1, le=5000, description="another way to write extent.iterations")
+    device_s: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="GPU seconds of its trainings and tools, on a CPU core seconds; trial 0 counts",
+    )
+    usd: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="dollars for the same seconds (tmelt/evidence/prices.yaml) and for the calls of its LLM",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> "Until":
+        if sum(value is not None for value in (self.trials, self.device_s, self.usd)) != 1:
+            raise ValueError("expected exactly one of trials, device_s and usd")
+        return self
+
+    @property
+    def limit(self) -> tuple[Literal["device_s", "usd"], float] | None:
+        """(unit, amount) of a budget that is not one of trials."""
+        if self.device_s is not None:
+            return "device_s", self.device_s
+        return ("usd", self.usd) if self.usd is not None else None
 
 
 class Extent(Part):
     """How far the study goes; it may only grow."""
 
-    iterations: int = Field(100, ge=1, le=5000, description="trials of one search after the baseline (trial 0)")
+    iterations: int = Field(
+        100,
+        ge=1,
+        le=5000,
+        description="trials of one search after the baseline (trial 0); with `until` in seconds or dollars the most",
+    )
+    until: Until | None = Field(
+        None, description="the budget of each search, e.g. {usd: 2}: it goes on until that is used; null: `iterations`"
+    )
     trajectories: int = Field(5, ge=1, description="independent replicates of each search")
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="training seeds of every trial")
     confirm_seeds: int = Field(3, ge=0, description="fresh seeds on which each search's winner is retrained")
     strategies: dict[str, Strategy]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _trials_are_iterations(cls, raw: Any) -> Any:
+        """A budget in trials is `iterations`; any other needs an upper bound that the user has thought of."""
+        until = raw.get("until") if isinstance(raw, dict) else None
+        if not isinstance(until, dict):
+            return raw
+        if list(until) == ["trials"]:
+            if raw.get("iterations", until["trials"]) != until["trials"]:
+                raise ValueError("until.trials and iterations differ; write one of them")
+            return {**{key: value for key, value in raw.items() if key != "until"}, "iterations": until["trials"]}
+        if "iterations" not in raw:
+            raise ValueError("until: needs `iterations` beside it, the most trials of a search")
+        return raw
+
+    @property
+    def limit(self) -> tuple[Literal["device_s", "usd"], float] | None:
+        """(unit, amount) that each search may use; None where trials alone are counted."""
+        return self.until.limit if self.until is not None else None
+
+    @property
+    def trials(self) -> int:
+        """Trials of all searches with their baselines, at most."""
+        return self.trajectories * sum(self.trials_of(name) + 1 for name in self.strategies)
+
+    def trials_of(self, strategy: str) -> int:
+        """Trials of a strategy's searches after the baseline, at most."""
+        return self.strategies[strategy].iterations or self.iterations
 
     @field_validator("strategies")
     @classmethod

@@ -106,6 +106,17 @@ class Ended:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UsedUp:
+    """The budget that a search used up, in device seconds or dollars (tmelt.spend)."""
+
+    __pydantic_config__ = _CLOSED
+    kind: Literal["used_up"] = "used_up"
+    unit: Literal["device_s", "usd"]
+    limit: float
+    used: float | None  # None: what a trial used is unknown, so that the search could not go on
+
+
+@dataclass(frozen=True, kw_only=True)
 class Own:
     """What a strategy of an installed package keeps, as JSON values."""
 
@@ -114,8 +125,10 @@ class Own:
     values: dict[str, Any]
 
 
-Note = Sampled | CmaSample | InRound | Repair | Candidates | LookUp | Oversight | Stop | Ended | Own
-SomeNote = TypeVar("SomeNote", Sampled, CmaSample, InRound, Repair, Candidates, LookUp, Oversight, Stop, Ended, Own)
+Note = Sampled | CmaSample | InRound | Repair | Candidates | LookUp | Oversight | Stop | Ended | UsedUp | Own
+SomeNote = TypeVar(
+    "SomeNote", Sampled, CmaSample, InRound, Repair, Candidates, LookUp, Oversight, Stop, Ended, UsedUp, Own
+)
 
 
 def find(notes: Iterable[Note], wanted: type[SomeNote]) -> SomeNote | None:

@@ -181,12 +181,11 @@ def _record_revision(
 
 def _shrunk(config: "Config", study: Path) -> Iterator[str]:
     """What of the extent is smaller than what was already finished."""
-    gathered = [int(path.stem.split("_")[1].removeprefix("n")) for path in study.glob("*/t*/trials_n*_s*.parquet")]
     searches = [folder for folder in study.glob("*/t[0-9]*") if folder.name[1:].isdigit()]
     last = {folder: _last_scored(folder) for folder in searches}
-    iterations = max([*gathered, *last.values()], default=0)
-    if iterations > config.extent.iterations:
-        yield f"extent.iterations: {iterations} -> {config.extent.iterations}; it may only grow"
+    yield from _shorter(config, study, last)
+    if config.extent.limit is not None:
+        yield from _smaller_budget(study, *config.extent.limit)
     begun = [int(folder.name.removeprefix("t")) for folder, scored in last.items() if scored >= 0]
     trajectories = max(begun, default=-1) + 1
     if trajectories > config.extent.trajectories:
@@ -194,6 +193,34 @@ def _shrunk(config: "Config", study: Path) -> Iterator[str]:
     trained = {folder.name.removeprefix("s") for folder in study.glob("*/t*/i0/s[0-9]*")}
     if missing := {int(seed) for seed in trained if seed.isdigit()} - set(config.extent.seeds):
         yield f"extent.seeds: {sorted(missing)} removed; it may only grow"
+
+
+def _shorter(config: "Config", study: Path, last: dict[Path, int]) -> Iterator[str]:
+    """Numbers of trials that the config has and searches exceed.
+
+    Args:
+        last: the last scored trial of each search, by its folder.
+    """
+    most: dict[str, tuple[int, int]] = {}  # by key of the config
+    for name, strategy in config.extent.strategies.items():
+        gathered = [
+            int(path.stem.split("_")[1].removeprefix("n")) for path in study.glob(f"{name}/t*/trials_n*_s*.parquet")
+        ]
+        scored = [number for folder, number in last.items() if folder.parent.name == name]
+        key = "extent.iterations" if strategy.iterations is None else f"extent.strategies.{name}.iterations"
+        before, _ = most.get(key, (0, 0))
+        most[key] = max([before, *gathered, *scored]), config.extent.trials_of(name)
+    for key, (trials, now) in most.items():
+        if trials > now:
+            yield f"{key}: {trials} -> {now}; it may only grow"
+
+
+def _smaller_budget(study: Path, unit: str, amount: float) -> Iterator[str]:
+    """A budget in device seconds or dollars below one that a search has used up."""
+    notes = [read_json(path).get("used_up") for path in study.glob("*/t*/blocks/*.json")]
+    before = max((note["limit"] for note in notes if note and note["unit"] == unit), default=0.0)
+    if before > amount:
+        yield f"extent.until.{unit}: {before:g} -> {amount:g}; it may only grow"
 
 
 def _last_scored(trajectory: Path) -> int:

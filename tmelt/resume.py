@@ -9,25 +9,31 @@ from typing import Any
 from tmelt.files import read_json, sha256_file, sha256_json
 from tmelt.history import Proposal
 from tmelt.notes import Stop, find, notes_from_json
+from tmelt.spend import Limit, circumstances
 
 
-def stop_circumstances(options: Mapping[str, Any], trajectory: Path) -> str:
-    """Hash of what a stop may depend on: the LLM, its budget and patience in the config, and the guidance file."""
+def stop_circumstances(options: Mapping[str, Any], trajectory: Path, limit: Limit | None = None) -> str:
+    """Hash of what a stop may depend on: the LLM, its budget and patience in the config, the guidance file, and the
+    budget of the search in seconds or dollars.
+    """
     guidance = trajectory / "guidance.yaml"
     parts = [options.get("budget"), sha256_file(guidance) if guidance.exists() else None]
     names = ("model", "base_url", "max_tokens", "extra", "stop_after_unusable")
-    return sha256_json([*parts, {name: options[name] for name in names if name in options}])
+    asked = {name: options[name] for name in names if name in options}
+    return sha256_json([*parts, asked, *(circumstances(limit) if limit else [])])
 
 
-def with_circumstances(proposal: Proposal, options: Mapping[str, Any], trajectory: Path) -> Proposal:
+def with_circumstances(
+    proposal: Proposal, options: Mapping[str, Any], trajectory: Path, limit: Limit | None = None
+) -> Proposal:
     """A stop with a note of what it depends on now: its block may be closed when a person has changed that already."""
-    note = Stop(circumstances=stop_circumstances(options, trajectory))
+    note = Stop(circumstances=stop_circumstances(options, trajectory, limit))
     return replace(proposal, state=(*proposal.state, note))
 
 
-def reopen(trajectory: Path, options: Mapping[str, Any]) -> None:
+def reopen(trajectory: Path, options: Mapping[str, Any], limit: Limit | None = None) -> None:
     """Delete what records a stop that no longer holds, so that the search goes on from there; transcripts stay."""
-    for path in _stale(trajectory, stop_circumstances(options, trajectory)):
+    for path in _stale(trajectory, stop_circumstances(options, trajectory, limit)):
         if path.is_dir():
             # Transcripts of calls that were paid stay where the next proposal finds them. What says that this was a
             # stop goes last: as long as it is there, whoever was interrupted goes on.

@@ -101,7 +101,7 @@ def study_status(config: Config, results: Path) -> list[Search]:
     """Every search of a study, in the order of the config."""
     extent, study = config.extent, results / config.study
     return [
-        search_status(study, strategy, trajectory, extent.iterations, results.parent)
+        search_status(study, strategy, trajectory, extent.trials_of(strategy), results.parent)
         for strategy in extent.strategies
         for trajectory in range(extent.trajectories)
     ]

@@ -6,7 +6,9 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from tmelt.notes import UsedUp
 from tmelt.report.cautions import cautions, grouped
+from tmelt.report.finding import finding
 from tmelt.report.inputs import Study
 from tmelt.report.sections.data import audit_table
 from tmelt.schema import AUDIT, as_frame, write_table
@@ -72,6 +74,22 @@ def test_a_gain_that_does_not_carry_over_and_winners_from_before_the_end_are_nam
     assert (
         "Of ra (search 0) an earlier" in found(replace(study, tables={**study.tables, "choices": earlier}))[title].text
     )
+
+
+def test_searches_with_a_budget_in_seconds_are_told_with_their_lengths(whole, found):
+    study = whole.read()
+    short = (pl.col("strategy") == "ua") & (pl.col("iteration") > 5)
+    trials = study["trials"].filter(~short)
+    keys = list(trials.select("strategy", "trajectory").unique().iter_rows())
+    used = {key: UsedUp(unit="device_s", limit=3600.0, used=3610.0) for key in keys if key[0] != "ra"}
+    unequal = replace(study, tables={**study.tables, "trials": trials}, used_up=used)
+    told = found(unequal)
+    assert "each until it had used 3600 CPU core seconds" in told["Searches of unequal length by design."].text
+    assert "the shortest has 5 trials" in told["Searches of unequal length by design."].text
+    early = told["Searches that ended before their budget was used."]
+    assert early.level == "warning" and early.text.startswith("ra (search 0) and ra (search 1)")
+    assert "Searches of unequal length." not in told
+    assert "each until it had used 3600 CPU core seconds, from one baseline" in finding(unequal)[0]
 
 
 def test_searches_that_repeat_each_other_are_counted_once(whole, found):

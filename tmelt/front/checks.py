@@ -67,10 +67,9 @@ def _strategies(subject: Subject) -> Iterator[str]:
         check_options(name, strategy.kind, strategy.options, config)
     extent = config.extent
     searches = len(extent.strategies) * extent.trajectories
-    trials = searches * (extent.iterations + 1)
     yield (
-        f"{len(extent.strategies)} strategies, {searches} searches, {trials} trials with"
-        f" {trials * len(extent.seeds)} trainings; at most {training_hours(config):.1f}"
+        f"{len(extent.strategies)} strategies, {searches} searches, {extent.trials} trials with"
+        f" {extent.trials * len(extent.seeds)} trainings; at most {training_hours(config):.1f}"
         f" {'core' if config.design.device == 'cpu' else 'GPU'} hours by the budget of a run"
     )
 

@@ -62,7 +62,7 @@ class Feed:
         extent = config.extent
         self.target = config.design.data.target.record
         self.searches = [
-            Search(strategy, number, results / config.study / strategy / f"t{number}", extent.iterations + 1)
+            Search(strategy, number, results / config.study / strategy / f"t{number}", extent.trials_of(strategy) + 1)
             for strategy in extent.strategies
             for number in range(extent.trajectories)
         ]

@@ -49,6 +49,6 @@ def _agents(config: Config) -> dict[str, dict[str, Any]]:
 def training_hours(config: Config) -> float:
     """Return the most core hours (GPU hours on a GPU) that the budget grants to all runs of the searches."""
     extent, budget = config.extent, config.design.budget
-    runs = len(extent.strategies) * extent.trajectories * (extent.iterations + 1) * len(extent.seeds)
+    runs = extent.trials * len(extent.seeds)
     threads = config.runtime.threads if config.design.device == "cpu" else 1
     return runs * (budget.fit_s + 2 * budget.predict_s) * threads / 3600

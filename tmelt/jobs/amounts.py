@@ -1,6 +1,7 @@
 """What jobs take and how they hang together: threads, minutes, megabytes, blocks and groups, from a study's config."""
 
 import itertools
+from decimal import Decimal
 
 from tmelt.config import Config
 from tmelt.strategies.registry import kind_of
@@ -38,6 +39,19 @@ def blocks(iterations: int, block: int) -> list[range]:
     """The trials of each block, 0 to `iterations`, in order."""
     starts = [*range(0, iterations + 1, block), iterations + 1]
     return [range(start, end) for start, end in itertools.pairwise(starts)]
+
+
+def extent_name(config: Config, strategy: str) -> str:
+    """Name of the extent of a strategy's searches.
+
+    It is in the names of what is gathered over a search, so that an extended one is never mistaken for a finished one.
+    """
+    extent = config.extent
+    name = f"n{extent.trials_of(strategy)}_s{len(extent.seeds)}"
+    if extent.limit is None:
+        return name
+    unit, amount = extent.limit
+    return f"{name}_{unit}{Decimal(repr(amount)):f}"
 
 
 def job_group(config: Config, strategy: str, trajectory: int, iteration: int) -> str:

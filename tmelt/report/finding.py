@@ -35,8 +35,8 @@ def _setting(study: Study) -> str:
         names = f"{', '.join(free)} and " * bool(free) + f"the scripted {listing(study.scripted)}"
     return (
         f"{told}, {count(len(study.strategies), 'strategy', 'strategies')} ({names}) made "
-        f"{count(trials.select('strategy', 'trajectory').n_unique(), 'search', 'searches')} of up to "
-        f"{count(study.longest, 'trial')} from one baseline, on one split of one data set and the same "
+        f"{count(trials.select('strategy', 'trajectory').n_unique(), 'search', 'searches')} of "
+        f"{study.length}{',' if study.used_up else ''} from one baseline, on one split of one data set and the same "
         "budget per trial." + (f" Not tried: {listing(list(study.not_tried))}." if study.not_tried else "")
     )
 

@@ -16,12 +16,14 @@ from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.make import TABLES
 from tmelt.files import read_json
 from tmelt.group import Group
+from tmelt.notes import UsedUp
 from tmelt.proteins.record import DataRecord, read_data
 from tmelt.protocol import differences
 from tmelt.protocol_record import Protocol, read_protocol
 from tmelt.records import to_json
-from tmelt.report.words import number
+from tmelt.report.words import count, number
 from tmelt.schema import AUDIT, CLEANING, SPLITS, as_frame, read_table
+from tmelt.spend import Meter
 from tmelt.strategies.kind import Kind
 from tmelt.strategies.registry import kind_of
 from tmelt.target import Target
@@ -40,6 +42,7 @@ class Study:
     vault_log: tuple[Mapping[str, Any], ...] = ()
     looks: tuple[Mapping[str, Any], ...] = ()  # the registered contrast at each look (tmelt.evidence.looks)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # strategy: its strategy.json
+    used_up: Mapping[tuple[str, int], UsedUp] = field(default_factory=dict)  # (strategy, search): its budget, used
     references: tuple[Mapping[str, Any], ...] = ()  # external results (tmelt.config.Reference)
     configs: tuple[str, ...] = ()  # files that the study is run with, as its command names them
 
@@ -91,6 +94,17 @@ class Study:
     def longest(self) -> int:
         """Trials after the baseline in the longest search."""
         return int(self["trials"]["iteration"].max() or 0)
+
+    @cached_property
+    def length(self) -> str:
+        """How long the searches were, in words."""
+        most = f"up to {count(self.longest, 'trial')}"
+        budgets = {(note.unit, note.limit) for note in self.used_up.values() if note.used is not None}
+        if len(budgets) != 1:
+            return most
+        unit, amount = budgets.pop()
+        meter = Meter(self.folder, self.protocol.design.device, unit)
+        return f"{most}, each until it had used {meter.words(amount)}"
 
     @property
     def target(self) -> Target:
@@ -219,6 +233,16 @@ def read_study(
         vault_log=tuple(read_json(log)) if log.exists() else (),
         looks=tuple(read_json(looks)) if looks.exists() else (),
         settings={path.parent.name: read_json(path) for path in sorted(study.glob("*/strategy.json"))},
+        used_up=_used_up(study),
         configs=tuple(configs),
         references=tuple(references),
     )
+
+
+def _used_up(study: Path) -> dict[tuple[str, int], UsedUp]:
+    """The budget in device seconds or dollars of each search that has stopped by it."""
+    found = {}
+    for path in sorted(study.glob("*/t*/blocks/*.json")):
+        if (note := read_json(path).get("used_up")) is not None:
+            found[path.parts[-4], int(path.parts[-3].removeprefix("t"))] = UsedUp(**note)
+    return found

@@ -44,6 +44,7 @@ class Context:
     bench: "ShortRuns | None" = None  # for agents with tools that run scripts
     sessions: "Sessions | None" = None  # for agents that are programs of the user's
     iterations: int | None = None  # trials of the search after the baseline, as the config has it now
+    budget_left: str | None = None  # in words, of a search that has a budget in device seconds or dollars
     target: Target = TM  # what is predicted, and how it is written
 
     @property

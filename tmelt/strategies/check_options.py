@@ -35,7 +35,8 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any], config: 
         check_options(strategy, agent, own, config)
         return
     if declared.agent and not declared.external:
-        own = _without_llm(own, strategy)
+        limit = config.extent.limit if config is not None else None
+        own = _without_llm(own, strategy, in_dollars=limit is not None and limit[0] == "usd")
     checked = declared.checked(own, strategy)
     if getattr(checked, "boundaries", None) is not None:
         from tmelt.protocol import REFERENCE
@@ -47,8 +48,12 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any], config: 
         declared.check(checked, config, strategy)
 
 
-def _without_llm(options: Mapping[str, Any], strategy: str) -> dict[str, Any]:
-    """The options without those of the LLM layer, which are checked here."""
+def _without_llm(options: Mapping[str, Any], strategy: str, *, in_dollars: bool) -> dict[str, Any]:
+    """The options without those of the LLM layer, which are checked here.
+
+    Args:
+        in_dollars: whether the search has a budget in dollars, besides that of its calls.
+    """
     from tmelt.llm import LLMSettings
     from tmelt.llm.prices import price_of
 
@@ -58,5 +63,10 @@ def _without_llm(options: Mapping[str, Any], strategy: str) -> dict[str, Any]:
         raise InputError(
             f"config: extent.strategies.{strategy}.price: budget.usd needs the price of {settings.model}, which is"
             " not known here; set price: {input: …, output: …} (USD per million tokens) or budget: {tokens: …}"
+        )
+    if in_dollars and price_of(settings)[0] is None:
+        raise InputError(
+            f"config: extent.strategies.{strategy}.price: extent.until.usd needs the price of {settings.model}, which"
+            " is not known here; set price: {input: …, output: …} (USD per million tokens) or until: {device_s: …}"
         )
     return {key: value for key, value in options.items() if key not in asked}

@@ -44,11 +44,14 @@ def _left(context: "Context", conversation: "Conversation", round_length: int | 
     if context.iterations is not None:
         after = max(0, context.iterations - context.iteration)
         come = "trial comes" if after == 1 else "trials come"
-        lines.append(f"Trial {context.iteration} of {context.iterations}; {after} {come} after it.")
+        at_most = "at most " if context.budget_left else ""
+        lines.append(f"Trial {context.iteration} of {at_most}{context.iterations}; {at_most}{after} {come} after it.")
         if round_length is not None:
             lines.append(
                 f"With {round_length} trials of BO in each round, {after // (round_length + 1)} rounds follow."
             )
+    if context.budget_left is not None:
+        lines.append(f"The search goes on until its budget is used: {context.budget_left}.")
     lines += [f"{amount} left for calls to you in this search." for amount in conversation.left()]
     lines.append(f"A reply may have {conversation.settings.max_tokens} tokens, reasoning included.")
     return "\n".join(f"- {line}" for line in lines)

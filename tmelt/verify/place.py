@@ -87,16 +87,11 @@ class Place:
 
     def trials(self, search: Path) -> Iterator[Path]:
         """The folders of a search's trials in order, as far as they were scored; stopped ones included."""
-        for iteration in range(self.config.extent.iterations + 1):
+        for iteration in range(self.config.extent.trials_of(search.parent.name) + 1):
             folder = search / f"i{iteration}"
             if not (folder / "history.parquet").exists():
                 return
             yield folder
-
-    @property
-    def extent_name(self) -> str:
-        """The extent as rules/common.smk writes it into file names."""
-        return f"n{self.config.extent.iterations}_s{len(self.config.extent.seeds)}"
 
     @property
     def candidates(self) -> list[Path]:

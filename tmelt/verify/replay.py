@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tmelt.config import Strategy
 from tmelt.errors import InfrastructureError, InputError
@@ -48,7 +49,8 @@ def check_proposals(group: Group, place: Place) -> None:
                             settings=json.dumps(settings.model_dump(mode="json")),
                             trajectory=int(search.name.removeprefix("t")),
                             iteration=iteration,
-                            iterations=place.config.extent.iterations,
+                            iterations=place.config.extent.trials_of(strategy),
+                            **_budget(place),
                             history=[search / f"i{iteration - 1}" / "history.parquet"],
                             replay="strict",
                             folder=again,
@@ -67,6 +69,11 @@ def check_proposals(group: Group, place: Place) -> None:
                 again.symlink_to(trial)  # later proposals read its script and transcripts
     if skipped:
         group.notes.append(f"proposals that were vetoed, or that stopped a search, and were not replayed: {skipped}")
+
+
+def _budget(place: Place) -> dict[str, Any]:
+    """The budget of a search, where it is not one of trials alone."""
+    return dict(zip(("unit", "limit"), place.config.extent.limit or (), strict=False))
 
 
 def _dialect(place: Place, settings: Strategy) -> list[Path]:

@@ -11,6 +11,7 @@ from tmelt.decision import Rule
 from tmelt.errors import InputError
 from tmelt.harness.journal import FILES
 from tmelt.history import History, Proposal, Trial, chain_of
+from tmelt.jobs.amounts import extent_name
 from tmelt.protocol_record import Protocol
 from tmelt.schema import TRIAL, read_table
 from tmelt.scoring import score
@@ -115,7 +116,7 @@ def _check_history(
 
 def _check_gathered(group: Group, place: Place, search: Path) -> None:
     """Gather the search again into a temporary folder, and compare the table and the ledger."""
-    names = [f"{what}_{place.extent_name}" for what in ("trials", "results")]
+    names = [f"{what}_{extent_name(place.config, search.parent.name)}" for what in ("trials", "results")]
     trials, ledger = search / f"{names[0]}.parquet", search / f"{names[1]}.tsv"
     if not group.present(trials):
         return
@@ -126,7 +127,7 @@ def _check_gathered(group: Group, place: Place, search: Path) -> None:
         def gathered() -> bool:
             gather(
                 trajectory=search,
-                iterations=place.config.extent.iterations,
+                iterations=place.config.extent.trials_of(search.parent.name),
                 trials=fresh_trials,
                 ledger=fresh_ledger,
             )

@@ -119,9 +119,42 @@ def _not_carried_over(study: Study) -> Iterator[Caution]:
         )
 
 
+def _unequal_budgets(study: Study, lengths: pl.DataFrame) -> Iterator[Caution]:
+    """Searches that go on until a budget in device seconds or dollars is used: their lengths, and those it did not end.
+
+    Args:
+        lengths: strategy, trajectory, trials (with the baseline).
+    """
+    fewest, most = lengths["trials"].min() - 1, lengths["trials"].max() - 1
+    if fewest < most:
+        yield _caution(
+            level="note",
+            title="Searches of unequal length by design.",
+            text=f"Searches are of {study.length}; the shortest has {count(fewest, 'trial')} after the baseline, the "
+            f"longest {most}. Curves over trials compare unequal budgets; read those over the budget's own unit.",
+        )
+    other = [
+        (strategy, trajectory)
+        for strategy, trajectory in lengths.sort("strategy", "trajectory").select("strategy", "trajectory").iter_rows()
+        if (note := study.used_up.get((strategy, trajectory))) is None or note.used is None
+    ]
+    if other:
+        told = listing([f"{strategy} (search {trajectory})" for strategy, trajectory in other[:_NAMED]])
+        more = f" and {len(other) - _NAMED} more" if len(other) > _NAMED else ""
+        yield _caution(
+            level="warning",
+            title="Searches that ended before their budget was used.",
+            text=f"{told}{more}: at the most trials that the config allows, by a stop, or because the price or usage of"
+            " a trial is unknown. They had less than the others; do not compare them as equals.",
+        )
+
+
 def _short_searches(study: Study) -> Iterator[Caution]:
     """Searches that ended before the longest one."""
     lengths = study["trials"].group_by("strategy", "trajectory").agg(trials=pl.len())
+    if study.used_up:
+        yield from _unequal_budgets(study, lengths)
+        return
     short = lengths.filter(pl.col("trials") < pl.col("trials").max()).sort("strategy", "trajectory")
     if len(short):
         names = [

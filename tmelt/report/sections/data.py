@@ -45,11 +45,11 @@ def audit_table(study: Study) -> Table:
     """The label audit: what was measured of the table, and against which threshold."""
     return table_of(
         study.audit.to_dicts(),
-        ("check", "check"),
+        ("check", lambda row: row["check"].replace("_", " ")),
         ("result", "level"),
+        ("finding", "text"),
         ("measured", decimal("measured")),
         ("threshold", decimal("threshold")),
-        ("finding", "text"),
     )
 
 

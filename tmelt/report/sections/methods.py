@@ -32,7 +32,7 @@ def methods_paragraph(study: Study) -> str:
         *_told_data(study),
         f"{count(len(study.strategies), 'strategy', 'strategies')} ({listing(study.strategies)}) searched for a "
         f"training script and its knobs, each in {count(study.trajectories, 'separate search', 'separate searches')} "
-        f"of up to {count(study.longest, 'trial')} after a common baseline.",
+        f"of {study.length}{',' if study.used_up else ''} after a common baseline.",
         f"A trial trains one candidate with {count(seeds, 'training seed')}"
         f" for at most {limits['fit_s']:g} s of {_clock(study)} each"
         "; a harness apart from the candidate's process measures the mean absolute error on validation proteins, "
