@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from schema_markdown import cell, sections
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE_WIDTH = "96"  # characters of a line of help
+PAGE_WIDTH = "78"  # characters of a line of help
 
 
 def config_page() -> str:

@@ -81,10 +81,13 @@ def test_the_reference_names_every_key_knob_table_and_command(site):
     from tmelt.config import Config, Data, Runtime
     from tmelt.evidence.make import TABLES
     from tmelt.knobs import KNOBS
+    from tmelt.strategies.registry import built_in_kinds
 
     keys = text_of(site, "reference/config")
     assert all(name in keys for model in (Config, Data, Runtime) for name in model.model_fields)
     assert all(knob.name in text_of(site, "reference/knobs") for knob in KNOBS)
+    kinds = (text_of(site, "reference/strategies"), text_of(site, "concepts"))
+    assert all(name in page for name in built_in_kinds() for page in kinds)
     tables = text_of(site, "reference/tables")
     assert all(column in tables for schema in TABLES.values() for column in schema.names)
     listed = subprocess.run(
