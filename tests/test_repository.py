@@ -58,3 +58,17 @@ def test_the_catalogs_snakefile_plans_the_same_study(tmp_path):
     assert own.pop("all") == catalogs.pop("study") == "1"
     assert own == catalogs
     assert own["write_report"] == "1"
+
+
+def pins(name):
+    """Package: version of a lock."""
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+@pytest.mark.parametrize("name", ["requirements-docs.lock", "requirements-test.lock"])
+def test_a_further_lock_repeats_nothing_of_the_first(name):
+    """Both are installed over requirements.lock, without dependencies: they may not change what it pins."""
+    first = {re.sub(r"[-_.]+", "-", package).lower() for package in pins("requirements.lock")}
+    further = {re.sub(r"[-_.]+", "-", package).lower() for package in pins(name)}
+    assert further and not further & first
