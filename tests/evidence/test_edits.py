@@ -67,7 +67,7 @@ REFEREE = {
         [(POOLING, 'self.pooling = "attention"')], {}, "in_space", {"pooling": ["mean", "attention"]}, None,
     ),
     "hard-coded huber": (
-        [('    if knobs["loss"] == "huber":  # its delta is in °C\n', "    if True:\n")], {}, "in_space",
+        [('    if knobs["loss"] == "huber":  # its delta has the unit of labels\n', "    if True:\n")], {}, "in_space",
         {"loss": ["mse", "huber"], "huber_delta": [None, 3.0]}, None,
     ),
     "hard-coded clip": ([(CLIP, ".5")], {}, "in_space", {"gradient_clip": [1.0, 0.5]}, None),
@@ -145,7 +145,7 @@ SPELLING = {
 
 IN_SPACE = {
     "only the huber loss": (
-        [('    if knobs["loss"] == "huber":  # its delta is in °C\n        return F', "    return F"),
+        [('    if knobs["loss"] == "huber":  # its delta has the unit of labels\n        return F', "    return F"),
          ('    return {"mse": F.mse_loss, "mae": F.l1_loss}[knobs["loss"]](prediction, target, reduction="sum")\n', ""),
          ('knobs["huber_delta"]', "1.5")], {"loss": ["mse", "huber"], "huber_delta": [None, 1.5]},
     ),

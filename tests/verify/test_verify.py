@@ -25,7 +25,7 @@ from tmelt.verify.replay import check_proposals
 from tmelt.verify.run import DIFFERENT, EQUAL, UNVERIFIED
 from tmelt.verify.trials import check_trials
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 def found(space, *checks):

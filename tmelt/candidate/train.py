@@ -135,7 +135,7 @@ def target_scale(tm, how):
 
 def loss_sum(prediction, target, knobs, scale):
     """Sum of the losses of some proteins, in scaled units."""
-    if knobs["loss"] == "huber":  # its delta is in the labels' unit
+    if knobs["loss"] == "huber":  # its delta has the unit of labels
         return F.huber_loss(prediction * scale, target * scale, reduction="sum", delta=knobs["huber_delta"]) / scale**2
     return {"mse": F.mse_loss, "mae": F.l1_loss}[knobs["loss"]](prediction, target, reduction="sum")
 
