@@ -95,7 +95,7 @@ def test_a_table_says_what_it_allows(tmp_path):
 
 @pytest.mark.slow
 def test_keys_prices_and_limits(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-key")
     said = found(agent(), "models")["models"]
     assert "million tokens; NO LIMIT" in said
     limited = agent(budget={"usd": 2.5})

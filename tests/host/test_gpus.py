@@ -56,7 +56,7 @@ def start():
 def test_four_jobs_use_four_gpus_and_a_freed_one_is_dealt_again(machine, start):
     jobs = [start(machine) for _ in range(4)]
     assert sorted(gpu for _, gpu in jobs) == FOUR
-    _, shared = start(machine)  # more jobs than GPUs: nobody waits
+    _, shared = start(machine)  # more jobs than GPUs: no job waits
     assert shared in FOUR
     killed, freed = next((job, gpu) for job, gpu in jobs if gpu != shared)
     killed.kill()

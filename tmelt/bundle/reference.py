@@ -96,7 +96,7 @@ def fit_reference(proteins: pl.DataFrame, floors: pl.DataFrame, confirmed: Confi
 
 
 def read_reference(text: str, path: object) -> Reference:
-    """Read reference.json, which nobody vouches for.
+    """Read reference.json, whose content is untrusted.
 
     Raises:
         InputError: it is not what `Reference.to_json` writes.

@@ -22,7 +22,7 @@ def verdict(about: Mapping[str, Any]) -> Verdict:
     """Return the verdict that follows from bundle.json.
 
     The model is held against the best reference predictor, which needs neither embedding nor search; both errors are
-    mean absolute errors on the same test proteins. Oracles and bounds do not count: nobody can use these.
+    mean absolute errors on the same test proteins. Oracles and bounds do not count: they cannot predict new proteins.
     """
     if about["labels"]:
         causes = " and ".join(label.partition(":")[0].lower() for label in about["labels"])

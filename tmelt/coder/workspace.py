@@ -115,7 +115,7 @@ def read_left(folder: Path) -> Left:
 
 
 def read_inside(folder: Path, name: str, most: int = FILE_BYTES) -> bytes | None:
-    """The bytes of a regular file below a folder that somebody else has filled; no link on the way is followed."""
+    """Return the bytes of a regular file in a folder that the agent has written; follow no symbolic link."""
     *parents, last = PurePosixPath(name).parts
     place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import altair as alt
-import jinja2
 import polars as pl
 from markupsafe import Markup
 
@@ -14,6 +13,7 @@ from tmelt.evidence import tables
 from tmelt.files import write_text
 from tmelt.report.figures.theme import FAINT, INK, MUTED, NAMES, WIDTH, Figure, styled
 from tmelt.report.render import inline, svg_of, write_files
+from tmelt.report.templates import page_environment
 from tmelt.report.words import interval, number
 
 _HERE = Path(__file__).parent
@@ -33,9 +33,7 @@ def compare_studies(folders: Sequence[Path], output: Path) -> str:
     told = finding(studies, names, pairs, scores, friedman)
     drawn = _forest(pairs, studies)
     svg = svg_of(drawn)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
+    environment = page_environment(_HERE)
     page = environment.get_template("page.html.j2").render(
         style=Markup(_STYLE.read_text(encoding="utf-8").replace("</", "")),
         studies=studies,

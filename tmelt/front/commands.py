@@ -108,11 +108,13 @@ def watch(config: Path | None = None, *, source: Path | None = None, port: int =
     from tmelt.watch.state import Reader
 
     reader = Reader(load_config(config or Path("config.yaml"), source), results)
-    with WatchServer(port, lambda: render(reader.read()), policy()) as server:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        WatchServer(port, lambda: render(reader.read()), policy()) as server,
+    ):
         print(server.address, flush=True)
         print(f"over SSH: ssh -L {server.port}:127.0.0.1:{server.port} THIS-MACHINE; Ctrl-C ends this", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
+        server.serve_forever()
 
 
 def report(study: Path, *, open: bool = False) -> None:

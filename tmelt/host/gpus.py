@@ -17,9 +17,9 @@ _LISTED = re.compile(r"\bUUID: ((?:GPU|MIG)-[0-9A-Za-z/-]+)")
 def hold_a_gpu() -> str | None:
     """Let this process and those it starts see one GPU alone, the one that the fewest other jobs hold.
 
-    SLURM, or the user, says by CUDA_VISIBLE_DEVICES which GPUs may be used; where nobody does, all that nvidia-smi
-    lists may. To be called before CUDA starts. Jobs never wait for each other here: how many run at once is for
-    Snakemake's resource `gpu` to say.
+    CUDA_VISIBLE_DEVICES, set by SLURM or the user, lists the GPUs that may be used. Without it, every GPU that
+    nvidia-smi lists may be used. Call this before CUDA starts. Jobs never wait for each other here: Snakemake's
+    resource `gpu` limits how many run at once.
 
     Returns:
         The GPU, as CUDA_VISIBLE_DEVICES now names it; None where there is no choice, and nothing was changed.

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from tmelt.files import write_text
@@ -22,9 +21,9 @@ from tmelt.report.inputs import Study, read_study
 from tmelt.report.render import inline, svg_of, write_files
 from tmelt.report.sections import SECTIONS
 from tmelt.report.sections.section import Section
+from tmelt.report.templates import page_environment
 from tmelt.report.trial_page import chosen_trials, trial_sections, validation_drawings
 from tmelt.report.words import shortened
-from tmelt.safe_text import for_html
 
 _HERE = Path(__file__).parent
 
@@ -122,14 +121,7 @@ def draw_figure(figure: Figure, folder: Path, number: str = "", tab: str = "") -
 
 def render_page(study: Study, parts: Sequence[Part]) -> str:
     """The page's HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        finalize=lambda value: for_html(value) if isinstance(value, str) else value,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(_HERE)
     kinds = {"text": Text, "heading": Heading, "table": Table, "terms": Terms, "diff": Diff, "fold": Fold}
     for name, kind in (kinds | {"drawing": Drawing, "tabs": list}).items():
         environment.tests[name] = partial(_is, kind)

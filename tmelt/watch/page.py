@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from tmelt.report.code import Diff, diff_scripts, syntax_css
-from tmelt.safe_text import for_html
+from tmelt.report.templates import page_environment
 from tmelt.status import span
 from tmelt.watch.figure import incumbents
 from tmelt.watch.state import Latest, State
@@ -59,15 +59,7 @@ def _style() -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        finalize=lambda value: for_html(value) if isinstance(value, str) else value,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2")
+    return page_environment(_HERE).get_template("page.html.j2")
 
 
 def _diff(latest: Latest) -> Diff | None:
