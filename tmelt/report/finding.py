@@ -1,5 +1,8 @@
 """The finding and what qualifies it, in sentences computed from the tables: none claims more than they hold."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from tmelt.evidence.comparison import BASELINE, REFERENCE, chosen_strategy
@@ -108,6 +111,12 @@ def _against_baseline(study: Study) -> list[str]:
     return [text + "."]
 
 
+def _adjusted(row: Mapping[str, Any]) -> str:
+    """Say why nothing is shown although the interval, which is not adjusted, excludes 0."""
+    excludes = row["verdict"] == "undecided" and row["low"] is not None and row["low"] * row["high"] > 0
+    return " after adjustment for all contrasts tested" if excludes else ""
+
+
 def _against_reference(study: Study) -> list[str]:
     """The chosen strategy, or the baseline where nothing was kept, against the strongest reference predictor."""
     sentences = []
@@ -123,6 +132,7 @@ def _against_reference(study: Study) -> list[str]:
         fair = study["floors"].filter(pl.col("kind") == "predictor").drop_nulls(["val_mae", "test_mae"])
         label = fair.sort("val_mae")["label"][0]
         span = interval(row["low"], row["high"], signed=True)
+        said += _adjusted(row)
         sentences.append(
             f"The strongest reference predictor by validation ({label}) has {study.amount(row['mean_b'])}: "
             f"{who or row['a']} {said} (difference {study.amount(row['difference'], signed=True)}"
@@ -134,8 +144,7 @@ def _against_reference(study: Study) -> list[str]:
             "a better": f"it is shown to rank proteins within {one} better than that predictor",
             "b better": f"it is shown to rank proteins within {one} worse than that predictor",
         }.get(row["verdict"], f"no difference in ranking within {one} is shown")
-        if row["verdict"] == "undecided" and row["low"] is not None and row["low"] * row["high"] > 0:
-            said += " after adjustment for all contrasts tested"
+        said += _adjusted(row)
         span = interval(row["low"], row["high"], signed=True)
         sentences.append(
             f"Within {study.group.plural}, the rank correlation of {who or row['a']} is {number(row['mean_a'])}, that "
