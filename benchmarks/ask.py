@@ -49,8 +49,8 @@ def ask(
     sys.path.insert(0, str(TESTS))
     from simulation import Landscape, simulate, write_history
 
-    from tmelt.history import History
-    from tmelt.knobs import Space
+    from tmelt.search.history import History
+    from tmelt.search.knobs import Space
 
     landscape = Landscape(Space(), failing=0.1)
     rows = []

@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from tmelt.files import write_text
-from tmelt.protocol import environment
-from tmelt.schema import write_frame
+from tmelt.storage.files import write_text
+from tmelt.storage.schema import write_frame
+from tmelt.study.protocol import environment
 
 ALL = "benchmarks.md"
 

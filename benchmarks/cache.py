@@ -28,8 +28,8 @@ from tmelt.command import run_command
 from tmelt.embed.cache import SegmentWriter, open_cache
 from tmelt.embed.record import Key
 from tmelt.embed.view import View
-from tmelt.files import sha256_text
 from tmelt.proteins.composition import composition
+from tmelt.storage.files import sha256_text
 
 Read = Callable[[np.ndarray], np.ndarray]  # numbers of proteins -> residues, float16 (ΣL, D)
 BATCH = 32

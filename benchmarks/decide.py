@@ -23,10 +23,10 @@ import numpy as np
 from benchmark_table import publish
 
 from tmelt.command import run_command
-from tmelt.config import Decision as Configured
-from tmelt.decision import TOLERANCE, Decision, Rule, Validation, complexity, decide, seed_noise
 from tmelt.evidence.search_worlds import Decide, SearchWorld, simulate_search
-from tmelt.history import History
+from tmelt.search.decision import TOLERANCE, Decision, Rule, Validation, complexity, decide, seed_noise
+from tmelt.search.history import History
+from tmelt.study.config import Decision as Configured
 
 KINDS: dict[str, dict[str, Any]] = {
     "deterministic": {"deterministic": 1.0},

@@ -28,14 +28,14 @@ import torch
 import torch.nn.functional as F
 from benchmark_table import publish
 
-from tmelt.allocator import keep_freed_memory
 from tmelt.command import run_command
-from tmelt.config import Backbone
 from tmelt.embed import plan
 from tmelt.embed.backbone import LoadedBackbone, load_backbone
 from tmelt.embed.forward import PackedESM2, choose_precision
 from tmelt.embed.shard import embedded_passes
 from tmelt.embed.tokens import encode
+from tmelt.host.allocator import keep_freed_memory
+from tmelt.study.config import Backbone
 
 Embeddings = list[torch.Tensor]
 LETTERS = "LAGVSERTIDPKQNFYMHWC"

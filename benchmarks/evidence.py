@@ -25,7 +25,7 @@ from benchmark_table import publish
 from tmelt.command import run_command
 from tmelt.evidence.aa import aa_study, baseline_runs, excluding_zero
 from tmelt.evidence.worlds import World, draw, statements, truth
-from tmelt.files import write_text
+from tmelt.storage.files import write_text
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from tmelt.command import run_command
 from tmelt.harness import inside
 from tmelt.harness.task import Batch, Proteins, Task
-from tmelt.knobs import Space
+from tmelt.search.knobs import Space
 
 WIDTH = 640
 BATCH = 32

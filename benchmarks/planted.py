@@ -20,7 +20,7 @@ import yaml
 from benchmark_table import publish
 
 from tmelt.command import run_command
-from tmelt.files import write_text
+from tmelt.storage.files import write_text
 
 CONFIG = Path("studies/controls.yaml")
 

@@ -21,13 +21,13 @@ import yaml
 from benchmark_table import publish
 
 from tmelt.command import run_command
-from tmelt.config import parse_config
 from tmelt.evidence.schema import PLAN
-from tmelt.files import write_json
-from tmelt.identity import design_of, strategy_of
-from tmelt.protocol_record import StudyDesign
-from tmelt.records import from_json
-from tmelt.schema import as_frame, write_frame
+from tmelt.storage.files import write_json
+from tmelt.storage.records import from_json
+from tmelt.storage.schema import as_frame, write_frame
+from tmelt.study.config import parse_config
+from tmelt.study.identity import design_of, strategy_of
+from tmelt.study.protocol_record import StudyDesign
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.append(str(REPOSITORY / "tests"))

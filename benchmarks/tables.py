@@ -177,7 +177,7 @@ def _write_study(study: Path, searches: int, trials: int, seeds: int, proteins: 
 
 
 def _write_gathered(path: Path, rows: pl.DataFrame, search: int) -> None:
-    from tmelt.schema import TRIAL, write_table
+    from tmelt.storage.schema import TRIAL, write_table
 
     rows = rows.with_columns(
         strategy=pl.lit(f"random{search // 5}"),
@@ -189,7 +189,7 @@ def _write_gathered(path: Path, rows: pl.DataFrame, search: int) -> None:
 
 def _templates(folder: Path, proteins: int) -> list[dict[str, bytes]]:
     """The contents of run.parquet and predictions.parquet of several runs that ended well."""
-    from tmelt.schema import PREDICTIONS, RUN, write_table
+    from tmelt.storage.schema import PREDICTIONS, RUN, write_table
 
     random = np.random.default_rng(0)
     made = []

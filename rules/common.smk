@@ -2,7 +2,7 @@
 
 In   config (config.yaml or --configfile), results/ as it stands
 Out  CONFIG, DATA, EMBEDDING, STUDY, TRAJECTORY, TRIAL and the functions below. Reading this file also checks the study
-     (tmelt.protocol.guard; a revision is recorded) and reopens searches whose stop no longer holds (tmelt.resume);
+     (tmelt.study.protocol.guard; a revision is recorded) and reopens searches whose stop no longer holds (tmelt.study.resume);
      a dry run leaves both alone.
 """
 
@@ -18,20 +18,20 @@ from types import SimpleNamespace
 import polars
 from snakemake.exceptions import WorkflowError
 
-from tmelt import protocol, resume, study_lock
+from tmelt.study import lock as study_lock, protocol, resume
 from tmelt.bundle import BUNDLED
-from tmelt.config import FRESH_SEEDS, parse_config
+from tmelt.study.config import FRESH_SEEDS, parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.make import MAKERS, inputs_of
 from tmelt.evidence.make import TABLES as TABLE_NAMES
-from tmelt.failed_jobs import describe_failures, describe_full_disk
-from tmelt.identity import PACKAGE, backbone_id, dataset_id
+from tmelt.jobs.failed_jobs import describe_failures, describe_full_disk
+from tmelt.study.identity import PACKAGE, backbone_id, dataset_id
 from tmelt.jobs import amounts
 from tmelt.jobs.command_line import script_command
 from tmelt.jobs.known_files import know_files
 from tmelt.llm.model_id import longest_prompt, model_id
-from tmelt.orphans import job_name, refuse_orphans
-from tmelt.replay_from import check_replay_from
+from tmelt.jobs.orphans import job_name, refuse_orphans
+from tmelt.study.replay_from import check_replay_from
 from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.registry import kind_of
@@ -77,7 +77,7 @@ TRAJECTORIES = range(CONFIG.extent.trajectories)
 TRAJECTORY = f"{STUDY}/{{strategy}}/t{{trajectory}}"
 TRIAL = f"{TRAJECTORY}/i{{iteration}}"
 AHEAD = []  # files from the future, by this machine's clock
-LOCKS = []  # held until this process ends (tmelt.study_lock)
+LOCKS = []  # held until this process ends (tmelt.study.lock)
 FINISHED = {}  # files that were found, and when they were changed; what is complete stays
 # More fresh seeds are more runs and more predictions.
 CONFIRMED = f"runs_c{len(CONFIRM_SEEDS)}.parquet"

@@ -10,9 +10,9 @@ from tmelt.command import run_command
 from tmelt.evidence import selection
 from tmelt.evidence.schema import LAST_INCUMBENTS, TRIALS
 from tmelt.evidence.tables import write
-from tmelt.protocol import check_labels
-from tmelt.protocol_record import read_protocol
-from tmelt.schema import LABELS, read_table
+from tmelt.storage.schema import LABELS, read_table
+from tmelt.study.protocol import check_labels
+from tmelt.study.protocol_record import read_protocol
 
 
 def choose_winners(*, study: Path, trials: Path, select: Path, count: int, last_incumbents: Path) -> None:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.files import write_json
-from tmelt.history import History
-from tmelt.notes import Ended, Stop, UsedUp
+from tmelt.search.history import History
+from tmelt.search.notes import Ended, Stop, UsedUp
+from tmelt.storage.files import write_json
 
 
 def close_block(*, history: Path, block: Path) -> None:

@@ -16,9 +16,9 @@ from tmelt.command import run_command
 from tmelt.evidence.schema import PLAN
 from tmelt.harness.run import Harness, seeds_at_once, train_runs
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.protocol_record import read_protocol
-from tmelt.schema import RUN, read_table, write_table
+from tmelt.search.history import Proposal
+from tmelt.storage.schema import RUN, read_table, write_table
+from tmelt.study.protocol_record import read_protocol
 
 
 def confirm_candidate(

@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.config import parse_config
-from tmelt.files import write_json
-from tmelt.identity import strategy_of
+from tmelt.storage.files import write_json
+from tmelt.study.config import parse_config
+from tmelt.study.identity import strategy_of
 
 
 def describe_strategy(*, config: str, strategy: str, described: Path) -> None:

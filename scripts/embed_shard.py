@@ -24,7 +24,7 @@ def embed_shard(
     """Embed share `shard` (from 0) of `shards` with the backbone given as JSON; `tokens` per forward pass."""
     from tmelt.embed.settings import parse_backbone
     from tmelt.embed.shard import embed_share
-    from tmelt.files import write_json
+    from tmelt.storage.files import write_json
 
     network = parse_backbone(backbone)
     write_json(done, embed_share(proteins, network, cache, shard, shards, tokens, threads, device))

@@ -9,7 +9,7 @@ from pathlib import Path
 from tmelt.bundle.facts import labels_of
 from tmelt.command import run_command
 from tmelt.export.crate import write_crate
-from tmelt.protocol_record import read_protocol
+from tmelt.study.protocol_record import read_protocol
 
 
 def export_crate(*, protocol: Path, files: list[Path], study: Path) -> None:

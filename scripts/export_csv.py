@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tmelt.command import run_command
 from tmelt.export.csv_tables import write_csv
-from tmelt.schema import read_table
+from tmelt.storage.schema import read_table
 
 
 def export_csv(*, tables: list[Path], folder: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.evidence.schema import TRIALS
 from tmelt.export import optuna_storage
-from tmelt.protocol_record import read_protocol
-from tmelt.schema import read_table
+from tmelt.storage.schema import read_table
+from tmelt.study.protocol_record import read_protocol
 
 
 def export_optuna(*, trials: Path, protocol: Path, database: Path) -> None:

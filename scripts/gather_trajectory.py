@@ -7,9 +7,9 @@ Writes  trials_{extent}.parquet, results_{extent}.tsv (the ledger that karpathy/
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.history import History
-from tmelt.ledger import write_ledger
-from tmelt.schema import TRIAL, write_table
+from tmelt.search.history import History
+from tmelt.search.ledger import write_ledger
+from tmelt.storage.schema import TRIAL, write_table
 
 
 def gather_trajectory(*, trajectory: Path, iterations: int, trials: Path, ledger: Path) -> None:

@@ -12,9 +12,9 @@ from tmelt.evidence.reading import search_runs
 from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, CONFIRMED_RUNS, OPENED_LABELS, PLAN, RUNS, TRIALS
 from tmelt.evidence.tables import write
 from tmelt.evidence.vault import read_labels, record_opening, score_confirmation, score_search
-from tmelt.protocol import check_labels
-from tmelt.protocol_record import read_protocol
-from tmelt.schema import read_table
+from tmelt.storage.schema import read_table
+from tmelt.study.protocol import check_labels
+from tmelt.study.protocol_record import read_protocol
 
 
 def open_test_labels(

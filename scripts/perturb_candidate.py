@@ -11,9 +11,9 @@ from tmelt.bundle.perturbed import perturbed_predictions
 from tmelt.command import run_command
 from tmelt.evidence.schema import PERTURBED
 from tmelt.harness.run import Harness
-from tmelt.history import Proposal
-from tmelt.protocol_record import read_protocol
-from tmelt.schema import RUN, read_table, write_table
+from tmelt.search.history import Proposal
+from tmelt.storage.schema import RUN, read_table, write_table
+from tmelt.study.protocol_record import read_protocol
 
 
 def perturb_candidate(

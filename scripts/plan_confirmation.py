@@ -11,8 +11,8 @@ from tmelt.command import run_command
 from tmelt.evidence import confirmation
 from tmelt.evidence.schema import LAST_INCUMBENTS, PLAN, TRIALS
 from tmelt.evidence.tables import write
-from tmelt.protocol_record import read_protocol
-from tmelt.schema import read_table
+from tmelt.storage.schema import read_table
+from tmelt.study.protocol_record import read_protocol
 
 
 def plan_confirmation(

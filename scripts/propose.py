@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import cast
 
 from tmelt.command import run_command
-from tmelt.config import Strategy
-from tmelt.history import History
-from tmelt.protocol import REFERENCE
-from tmelt.protocol_record import read_protocol
-from tmelt.resume import with_circumstances
-from tmelt.spend import Meter, Unit, left_in_words, stop_if_used_up
+from tmelt.search.history import History
+from tmelt.search.spend import Meter, Unit, left_in_words, stop_if_used_up
 from tmelt.strategies import Context, propose
 from tmelt.strategies.facts import facts_of
 from tmelt.strategies.registry import kind_of
 from tmelt.strategies.seeds import seed_of
 from tmelt.strategies.stop import continue_stop
+from tmelt.study.config import Strategy
+from tmelt.study.protocol import REFERENCE
+from tmelt.study.protocol_record import read_protocol
+from tmelt.study.resume import with_circumstances
 
 
 def propose_candidate(

@@ -7,9 +7,9 @@ Writes  rehearsal.json: the backend that worked
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.files import write_json
 from tmelt.harness.run import Harness, rehearse_reference
-from tmelt.protocol_record import read_protocol
+from tmelt.storage.files import write_json
+from tmelt.study.protocol_record import read_protocol
 
 
 def rehearse_baseline(*, protocol: Path, embedding: Path, proteins: Path, rehearsal: Path) -> None:

@@ -10,12 +10,12 @@ Writes  trial.parquet (one row, failed trials included), history.parquet (all tr
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.history import History, Proposal
-from tmelt.protocol import check_integrity
-from tmelt.protocol_record import read_protocol
-from tmelt.schema import TRIAL, write_table
-from tmelt.scoring import score
-from tmelt.target import Target
+from tmelt.search.history import History, Proposal
+from tmelt.search.scoring import score
+from tmelt.storage.schema import TRIAL, write_table
+from tmelt.study.protocol import check_integrity
+from tmelt.study.protocol_record import read_protocol
+from tmelt.study.target import Target
 
 
 def score_trial(

@@ -9,8 +9,8 @@ from pathlib import Path
 from tmelt.command import run_command
 from tmelt.harness.run import Harness, seeds_at_once, train_runs
 from tmelt.harness.variation import Variation
-from tmelt.protocol_record import read_protocol
 from tmelt.strategies.guidance import proposal_to_train
+from tmelt.study.protocol_record import read_protocol
 
 
 def train_run(

@@ -12,7 +12,7 @@ from tmelt.command import run_command
 from tmelt.embed.settings import parse_backbone
 from tmelt.evidence.schema import FLOORS, PLAN, TRIALS
 from tmelt.evidence.winners import Confirmed
-from tmelt.schema import read_table
+from tmelt.storage.schema import read_table
 
 
 def write_bundle(

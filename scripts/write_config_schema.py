@@ -1,4 +1,4 @@
-"""Make the JSON schema of the config for editors from the model in tmelt/config.py.
+"""Make the JSON schema of the config for editors from the model in tmelt/study/config.py.
 
     python scripts/write_config_schema.py            # writes config.schema.json
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tmelt.command import run_command
-from tmelt.config import Config
-from tmelt.files import write_text
+from tmelt.storage.files import write_text
 from tmelt.strategies.registry import built_in_kinds
+from tmelt.study.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 

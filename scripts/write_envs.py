@@ -8,7 +8,7 @@ A test fails when they drift from the lock.
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.files import write_text
+from tmelt.storage.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = "3.11"

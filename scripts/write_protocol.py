@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.config import parse_config
-from tmelt.protocol import write_protocol
+from tmelt.study.config import parse_config
+from tmelt.study.protocol import write_protocol
 
 
 def fix_protocol(*, config: str, data: Path, embedding: Path, protocol: Path) -> None:

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 from tmelt.command import run_command
-from tmelt.files import write_json
 from tmelt.report import page
+from tmelt.storage.files import write_json
 
 
 def write_report(

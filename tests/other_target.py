@@ -2,8 +2,8 @@
 
 import re
 
-from tmelt.group import Group
-from tmelt.target import Target
+from tmelt.study.group import Group
+from tmelt.study.target import Target
 
 SOLUBILITY = Target("solubility", "solubility", "%", "more soluble", (0.0, 100.0))
 SETTINGS = {"column": "soluble", "name": "solubility", "unit": "%", "higher_is": "more soluble", "plausible": [0, 100]}

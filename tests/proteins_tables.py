@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 
-from tmelt.config import Data
+from tmelt.study.config import Data
 
 LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 

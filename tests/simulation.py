@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from tmelt import scoring
+from tmelt.search import scoring
 from tmelt.testing.simulation import (
     REFERENCE,
     RULE,

@@ -1,11 +1,13 @@
 """Complete records of a study that was never run: protocol, data and embedding, with the fields that a test changes."""
 
-from tmelt.config import Budget
-from tmelt.decision import Rule
 from tmelt.embed.record import EmbeddingRecord, ViewRecord
-from tmelt.knobs import Space
 from tmelt.proteins.record import DataRecord
-from tmelt.protocol_record import (
+from tmelt.search.decision import Rule
+from tmelt.search.knobs import Space
+from tmelt.storage.records import from_json
+from tmelt.storage.schema import HIDDEN
+from tmelt.study.config import Budget
+from tmelt.study.protocol_record import (
     Environment,
     MeasuredInputs,
     Protocol,
@@ -14,8 +16,6 @@ from tmelt.protocol_record import (
     Revision,
     StudyDesign,
 )
-from tmelt.records import from_json
-from tmelt.schema import HIDDEN
 
 BUDGET = Budget(fit_s=30, predict_s=10).model_dump(mode="json")
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tmelt.baseline import FAULTS, with_baseline
-from tmelt.config import Planted, load_config, parse_config
 from tmelt.errors import InputError
-from tmelt.identity import design_of
-from tmelt.knobs import Space, space_of_config
+from tmelt.search.knobs import Space, space_of_config
+from tmelt.study.baseline import FAULTS, with_baseline
+from tmelt.study.config import Planted, load_config, parse_config
+from tmelt.study.identity import design_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = space_of_config(load_config(ROOT / "config.yaml").design.space)

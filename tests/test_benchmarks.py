@@ -14,7 +14,7 @@ import tables
 
 from tmelt.harness import inside
 from tmelt.harness.task import Batch, Task
-from tmelt.knobs import Space
+from tmelt.search.knobs import Space
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from small_views import write_view
 from torch import nn
 
 from tmelt.harness import inside
-from tmelt.knobs import CATEGORY_OF, KNOBS, Space
+from tmelt.search.knobs import CATEGORY_OF, KNOBS, Space
 
 SCRIPT = Path(inside.__file__).parents[1] / "candidate" / "train.py"
 LENGTHS = [17, 40, 300, 9, 25, 31, 12, 20, 22, 35, 28, 14, 19, 33, 26, 11, 8, 30, 21, 16, 13, 29, 24, 18]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tmelt import __version__, full_disk
+from tmelt import __version__
 from tmelt.command import run_command, run_subcommand
 from tmelt.errors import InfrastructureError, InputError
+from tmelt.storage import full_disk
 
 
 def test_arguments_arrive_in_their_types():

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tmelt.config import Config, load_config, parse_config
 from tmelt.errors import InputError
-from tmelt.identity import dataset_id
-from tmelt.knobs import space_of_config
+from tmelt.search.knobs import space_of_config
 from tmelt.strategies.check_options import check_options
+from tmelt.study.config import Config, load_config, parse_config
+from tmelt.study.identity import dataset_id
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]

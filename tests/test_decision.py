@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from scipy.special import ndtr, stdtrit
 from simulation import without_proteins
 
-from tmelt.config import Decision as Configured
-from tmelt.decision import Rule, Validation, complexity, decide, quantile, seed_freedom, seed_noise
 from tmelt.errors import InputError
 from tmelt.evidence.error_model import Arm, estimate
 from tmelt.evidence.search_worlds import SearchWorld, simulate_search
-from tmelt.families import Families
-from tmelt.history import History, Trial
-from tmelt.schema import TRIAL
+from tmelt.search.decision import Rule, Validation, complexity, decide, quantile, seed_freedom, seed_noise
+from tmelt.search.families import Families
+from tmelt.search.history import History, Trial
+from tmelt.storage.schema import TRIAL
+from tmelt.study.config import Decision as Configured
 
 SEEDS = (0, 1, 2)
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tmelt.diagnostics import (
+from tmelt.search.diagnostics import (
     CURVE_POINTS,
     GROUPS_MAX,
     LARGEST_ERROR,
@@ -16,7 +16,7 @@ from tmelt.diagnostics import (
     short_curve,
     stop_errors,
 )
-from tmelt.schema import CURVE, PREDICTIONS, PROTEINS, write_table
+from tmelt.storage.schema import CURVE, PREDICTIONS, PROTEINS, write_table
 
 
 def proteins_of(count: int, groups: int = 3) -> pl.DataFrame:

@@ -6,7 +6,6 @@ import urllib.error
 import pytest
 import torch
 
-from tmelt.config import Backbone
 from tmelt.embed import backbone as loading
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.cache import open_cache
@@ -14,8 +13,9 @@ from tmelt.embed.released import RELEASED
 from tmelt.embed.settings import parse_backbone
 from tmelt.embed.shard import embed_share
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import sha256_file
-from tmelt.schema import PROTEINS, write_table
+from tmelt.storage.files import sha256_file
+from tmelt.storage.schema import PROTEINS, write_table
+from tmelt.study.config import Backbone
 
 TINY = Backbone(name="tiny", weights="random", seed=3)
 

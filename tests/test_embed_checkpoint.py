@@ -12,7 +12,6 @@ import torch
 from needs import need
 from test_embed_backbone import TINY, write_checkpoint
 
-from tmelt.config import Backbone
 from tmelt.embed import released
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.cache import open_cache
@@ -20,7 +19,8 @@ from tmelt.embed.forward import PackedESM2
 from tmelt.embed.shard import embed_share
 from tmelt.embed.tokens import encode
 from tmelt.errors import InputError
-from tmelt.schema import PROTEINS, write_table
+from tmelt.storage.schema import PROTEINS, write_table
+from tmelt.study.config import Backbone
 
 SEQUENCES = ("MKVLAAGIVGLLLAQWERTYHPNDC", "ACDX", "GGGGGGGG")
 

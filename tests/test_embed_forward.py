@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from tmelt.config import Backbone
 from tmelt.embed import plan
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.forward import PackedESM2, choose_precision
 from tmelt.embed.tokens import encode
 from tmelt.errors import InputError
+from tmelt.study.config import Backbone
 
 CPU = torch.device("cpu")
 LETTERS = list("LAGVSERTIDPKQNFYMHWCX")
@@ -121,7 +121,7 @@ def test_memory_stays_flat_for_a_long_protein():
     script = """
 import resource, torch
 torch.set_num_threads(1)
-from tmelt.config import Backbone
+from tmelt.study.config import Backbone
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.forward import PackedESM2
 model = PackedESM2(load_backbone(Backbone(name="tiny", weights="random")), "fp32", torch.device("cpu"), 4096)

@@ -9,14 +9,14 @@ import torch
 from proteins_tables import sequence
 from safetensors.numpy import save_file
 
-from tmelt.config import Backbone
 from tmelt.embed.cache import open_cache
 from tmelt.embed.imported import open_source, read_embeddings
 from tmelt.embed.shard import embed_share
 from tmelt.embed.views import write_views
 from tmelt.errors import InputError
-from tmelt.files import read_json, sha256_text
-from tmelt.schema import PROTEINS, write_table
+from tmelt.storage.files import read_json, sha256_text
+from tmelt.storage.schema import PROTEINS, write_table
+from tmelt.study.config import Backbone
 
 SEQUENCES = {f"p{number}": sequence(number, 20 + number) for number in range(12)}
 WIDTH = 8

@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 import torch
 
-from tmelt.config import Backbone
 from tmelt.embed import views
 from tmelt.embed.backbone import load_backbone
 from tmelt.embed.shard import _forward, to_float16
 from tmelt.embed.view import View
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import read_json, sha256_file, sha256_text
-from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, read_table, write_table
+from tmelt.storage.files import read_json, sha256_file, sha256_text
+from tmelt.storage.schema import EMBEDDING_INDEX, POOL, PROTEINS, read_table, write_table
+from tmelt.study.config import Backbone
 
 ROOT = Path(__file__).resolve().parents[1]
 BACKBONE = json.dumps({"name": "tiny", "weights": "random", "precision": "fp32"})

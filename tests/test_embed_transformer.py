@@ -8,13 +8,13 @@ import torch
 from needs import need
 from proteins_tables import sequence
 
-from tmelt.config import Backbone
 from tmelt.embed.cache import open_cache
 from tmelt.embed.embedder import embedder_of, encoder_of, load
 from tmelt.embed.shard import embed_share
 from tmelt.errors import InputError
-from tmelt.files import sha256_text
-from tmelt.schema import PROTEINS, write_table
+from tmelt.storage.files import sha256_text
+from tmelt.storage.schema import PROTEINS, write_table
+from tmelt.study.config import Backbone
 
 LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO"
 STRUCTURE = "pynwrqhgdlvtmfsaeikc#"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tmelt.errors import InputError
-from tmelt.files import atomic_path, canonical_json, copy_file, read_json, sha256_json, write_json
+from tmelt.storage.files import atomic_path, canonical_json, copy_file, read_json, sha256_json, write_json
 
 
 def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):

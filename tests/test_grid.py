@@ -4,8 +4,8 @@ import pytest
 from simulation import Landscape, context_of, simulate
 
 from tmelt.errors import InputError
-from tmelt.files import canonical_json
-from tmelt.knobs import Space
+from tmelt.search.knobs import Space
+from tmelt.storage.files import canonical_json
 from tmelt.strategies import propose
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.grid import grid_points
@@ -76,7 +76,7 @@ def test_levels_keep_their_types():
 
 @pytest.fixture
 def config():
-    from tmelt.config import parse_config
+    from tmelt.study.config import parse_config
 
     strategies = {"mine": {"kind": "random"}}
     return parse_config({"study": "a", "design": {"data": {"name": "synthetic"}}, "extent": {"strategies": strategies}})

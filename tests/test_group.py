@@ -6,16 +6,16 @@ import pytest
 from other_target import HOSTS, words_of_organisms
 from proteins_tables import data, rows, write
 
-from tmelt.config import parse_config
 from tmelt.errors import InputError
-from tmelt.group import ORGANISMS, Group
-from tmelt.identity import dataset_id, design_of
 from tmelt.proteins.check import check_table, data_block, describe, write_cleaned
 from tmelt.proteins.prepare import prepare
 from tmelt.proteins.record import read_data
-from tmelt.protocol_record import StudyDesign
-from tmelt.records import from_json, to_json
-from tmelt.schema import CLEANING, CLEANING_ROWS, PROTEINS, read_table
+from tmelt.storage.records import from_json, to_json
+from tmelt.storage.schema import CLEANING, CLEANING_ROWS, PROTEINS, read_table
+from tmelt.study.config import parse_config
+from tmelt.study.group import ORGANISMS, Group
+from tmelt.study.identity import dataset_id, design_of
+from tmelt.study.protocol_record import StudyDesign
 
 SETTINGS = {"column": "host", "name": "host"}
 

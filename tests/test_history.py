@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from simulation import simulate
 
-from tmelt.history import Trial
-from tmelt.schema import TRIAL, F, N, S, as_frame
+from tmelt.search.history import Trial
+from tmelt.storage.schema import TRIAL, F, N, S, as_frame
 
 KINDS = {S: str, N: int, F: float, pa.list_(N): list[int], pa.list_(F): list[float]}
 JSON = {"knobs": "knobs_json", "proposal": "proposal_json"}

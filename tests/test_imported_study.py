@@ -9,12 +9,12 @@ from other_target import SOLUBILITY, words_of_organisms, words_of_tm
 from workflow import Workspace, study
 
 from tmelt.bundle.predict import predict_file, predicted_schema
-from tmelt.config import Synthetic
 from tmelt.errors import InputError
-from tmelt.files import sha256_text
 from tmelt.proteins.synthesize import synthesize
-from tmelt.schema import read_table
-from tmelt.target import TM
+from tmelt.storage.files import sha256_text
+from tmelt.storage.schema import read_table
+from tmelt.study.config import Synthetic
+from tmelt.study.target import TM
 from tmelt.verify.bundle import check_bundle
 from tmelt.verify.group import Group
 from tmelt.verify.place import Place

@@ -28,7 +28,7 @@ def test_scripts_of_a_trial_start_without_what_they_may_never_need(script):
 def test_tables_are_written_and_read_without_pandas(tmp_path):
     path = tmp_path / "curve.parquet"
     code = f"""
-from tmelt.schema import CURVE, read_table, write_table
+from tmelt.storage.schema import CURVE, read_table, write_table
 row = {{"epoch": 1, "fit_loss": 2.0, "stop_mae": None, "learning_rate": 1, "reports": None}}
 write_table({str(path)!r}, [row], CURVE)
 assert read_table({str(path)!r}, CURVE).to_dicts() == [row]

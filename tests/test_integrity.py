@@ -2,10 +2,10 @@
 
 import pytest
 
-from tmelt.integrity import integrity_of, table_signs
 from tmelt.llm.extract import apply_edits
-from tmelt.protocol import REFERENCE
+from tmelt.search.integrity import integrity_of, table_signs
 from tmelt.strategies.playbook.ideas import read_ideas
+from tmelt.study.protocol import REFERENCE
 
 SCRIPT = REFERENCE.read_text(encoding="utf-8")
 

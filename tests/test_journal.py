@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tmelt.files import read_json, write_json, write_text
 from tmelt.harness import journal
+from tmelt.storage.files import read_json, write_json, write_text
 
 KEY = "ab" + "0" * 62
 ROW = {"seed": 1, "status": "ok", "fit_s": 2.5}

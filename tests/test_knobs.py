@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmelt.errors import InputError
-from tmelt.knobs import CATEGORIES, KNOBS, Knob, KnobError, Space, knobs_from_table, space_of_config
+from tmelt.search.knobs import CATEGORIES, KNOBS, Knob, KnobError, Space, knobs_from_table, space_of_config
 
 SPACE = Space()
 

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from simulation import Landscape, outcome, simulate
 
-from tmelt.history import History, Proposal
-from tmelt.knobs import Space
-from tmelt.ledger import write_ledger
-from tmelt.protocol import REFERENCE
-from tmelt.schema import TRIAL, read_table, write_table
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Space
+from tmelt.search.ledger import write_ledger
+from tmelt.storage.schema import TRIAL, read_table, write_table
+from tmelt.study.protocol import REFERENCE
 
 
 def test_ledger(tmp_path):

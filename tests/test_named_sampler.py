@@ -6,8 +6,8 @@ import pytest
 from simulation import Landscape, context_of, simulate
 
 from tmelt.errors import InputError
-from tmelt.files import canonical_json
-from tmelt.knobs import Space
+from tmelt.search.knobs import Space
+from tmelt.storage.files import canonical_json
 from tmelt.strategies import propose
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.registry import kind_of, named_code

@@ -6,10 +6,9 @@ from typing import get_args
 import pytest
 
 from tmelt.errors import InputError
-from tmelt.files import read_json, write_json
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.notes import (
+from tmelt.search.history import Proposal
+from tmelt.search.notes import (
     Candidates,
     CmaSample,
     Ended,
@@ -26,6 +25,7 @@ from tmelt.notes import (
     notes_from_json,
     notes_to_json,
 )
+from tmelt.storage.files import read_json, write_json
 
 EVERY = (
     Sampled(model_based=True),

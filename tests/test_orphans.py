@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from tmelt import orphans
 from tmelt.errors import InputError
+from tmelt.jobs import orphans
 
 
 @pytest.fixture

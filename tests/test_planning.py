@@ -3,8 +3,8 @@
 import pytest
 from workflow import Workspace, study
 
-from tmelt.config import parse_config
 from tmelt.errors import InputError
+from tmelt.study.config import parse_config
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from tmelt.proteins.columns import Found
 from tmelt.proteins.prepare import prepare
 from tmelt.proteins.read import Reading
 from tmelt.proteins.table import Table
-from tmelt.schema import AUDIT, read_table
+from tmelt.storage.schema import AUDIT, read_table
 
 ORGANISMS = ("Escherichia coli", "Thermus thermophilus", "Bacillus subtilis")
 

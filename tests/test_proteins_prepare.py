@@ -15,7 +15,7 @@ from tmelt.errors import InfrastructureError, InputError
 from tmelt.proteins.clean import IN_VAULT
 from tmelt.proteins.prepare import parse_data_config, prepare
 from tmelt.proteins.record import read_data
-from tmelt.schema import CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, SPLITS, read_table
+from tmelt.storage.schema import CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, SPLITS, read_table
 
 ROOT = Path(__file__).parents[1]
 FILES = {"proteins.parquet", "cleaning.parquet", "cleaning_rows.parquet", "audit.parquet"} | {

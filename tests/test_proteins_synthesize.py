@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from proteins_tables import data
 
-from tmelt.config import Synthetic
 from tmelt.proteins.clean import AMINO_ACIDS, clean_records
 from tmelt.proteins.cluster import cluster_homologues, find_homologues
 from tmelt.proteins.split import split_proteins
 from tmelt.proteins.synthesize import IVYWREL, MOTIFS, Truth, floors, synthesize
 from tmelt.proteins.table import Table
+from tmelt.study.config import Synthetic
 
 
 class World:

@@ -7,17 +7,17 @@ import yaml
 from study_records import embedding_record, hypothesis, protocol
 from test_config import ROOT
 
-from tmelt.config import parse_config
 from tmelt.errors import InputError
-from tmelt.files import read_json, sha256_file, write_json, write_text
 from tmelt.harness.run import Harness
-from tmelt.identity import code_sha256, design_of, strategy_of
-from tmelt.protocol import REFERENCE, check_integrity, differences, guard
-from tmelt.protocol_record import MeasuredInputs, StudyDesign, protocol_hash, read_protocol
-from tmelt.records import from_json, to_json
-from tmelt.replay_from import check_replay_from
-from tmelt.schema import LABELS, write_table
+from tmelt.storage.files import read_json, sha256_file, write_json, write_text
+from tmelt.storage.records import from_json, to_json
+from tmelt.storage.schema import LABELS, write_table
 from tmelt.strategies.registry import kind_of
+from tmelt.study.config import parse_config
+from tmelt.study.identity import code_sha256, design_of, strategy_of
+from tmelt.study.protocol import REFERENCE, check_integrity, differences, guard
+from tmelt.study.protocol_record import MeasuredInputs, StudyDesign, protocol_hash, read_protocol
+from tmelt.study.replay_from import check_replay_from
 from tmelt.verify.group import Group
 from tmelt.verify.hashes import check_protocol
 from tmelt.verify.place import Place

@@ -9,10 +9,10 @@ from study_records import data_record, design, embedding_record, hypothesis, pro
 
 from tmelt.embed.record import read_embedding
 from tmelt.errors import InputError
-from tmelt.files import read_json, sha256_json, write_json
 from tmelt.proteins.record import read_data
-from tmelt.protocol_record import Protocol, protocol_hash, read_protocol
-from tmelt.records import RecordError, from_json, to_json
+from tmelt.storage.files import read_json, sha256_json, write_json
+from tmelt.storage.records import RecordError, from_json, to_json
+from tmelt.study.protocol_record import Protocol, protocol_hash, read_protocol
 
 REVISED = protocol(
     hypothesis=hypothesis(looks=[5, 10]),

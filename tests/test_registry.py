@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tmelt.errors import InputError
-from tmelt.history import History, Proposal
-from tmelt.knobs import Space
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Space
 from tmelt.strategies import Context, propose, registry
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.kind import Kind
@@ -16,7 +16,7 @@ from tmelt.strategies.registry import agent_kinds, built_in_kinds, kind_of, kind
 
 FORGETFUL = """
     from pydantic import BaseModel, ConfigDict
-    from tmelt.history import Proposal
+    from tmelt.search.history import Proposal
     from tmelt.strategies.kind import Kind
 
     class Options(BaseModel):

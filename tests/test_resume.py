@@ -9,15 +9,15 @@ import pytest
 from simulation import RULE, Landscape, outcome, without_proteins
 from study_records import protocol
 
-from tmelt.files import read_json, write_json, write_text
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Space
-from tmelt.notes import Ended, Stop, notes_to_json
-from tmelt.protocol import REFERENCE
-from tmelt.resume import reopen, stop_circumstances
-from tmelt.schema import TRIAL, write_table
-from tmelt.scoring import trial_row
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Space
+from tmelt.search.notes import Ended, Stop, notes_to_json
+from tmelt.search.scoring import trial_row
+from tmelt.storage.files import read_json, write_json, write_text
+from tmelt.storage.schema import TRIAL, write_table
 from tmelt.strategies.stop import UNUSABLE
+from tmelt.study.protocol import REFERENCE
+from tmelt.study.resume import reopen, stop_circumstances
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 MEASURED = (

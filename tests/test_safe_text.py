@@ -3,7 +3,7 @@
 import pytest
 from markupsafe import Markup
 
-from tmelt.safe_text import for_html, for_spreadsheet, for_terminal, one_line
+from tmelt.text.safe import for_html, for_spreadsheet, for_terminal, one_line
 
 
 @pytest.mark.parametrize(

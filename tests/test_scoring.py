@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from simulation import RULE
 
-from tmelt.decision import decide
 from tmelt.errors import InputError
-from tmelt.history import History, Trial
-from tmelt.schema import LABELS, PREDICTIONS, TRIAL, write_table
-from tmelt.scoring import validation_of
+from tmelt.search.decision import decide
+from tmelt.search.history import History, Trial
+from tmelt.search.scoring import validation_of
+from tmelt.storage.schema import LABELS, PREDICTIONS, TRIAL, write_table
 
 TM = {"p0": 50.0, "p1": 60.0, "p2": 70.0}
 

@@ -8,20 +8,20 @@ import pytest
 from simulation import Landscape, outcome
 from workflow import Workspace, study
 
-from tmelt.config import parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.cost import compute_cost
 from tmelt.evidence.prices import read_prices
-from tmelt.files import read_json, write_json
-from tmelt.history import History, Proposal
 from tmelt.jobs.amounts import extent_name
-from tmelt.knobs import Space
-from tmelt.notes import UsedUp, find
-from tmelt.protocol import guard
-from tmelt.resume import stop_circumstances
-from tmelt.schema import RUN, as_frame, write_table
-from tmelt.spend import Meter, stop_if_used_up
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Space
+from tmelt.search.notes import UsedUp, find
+from tmelt.search.spend import Meter, stop_if_used_up
+from tmelt.storage.files import read_json, write_json
+from tmelt.storage.schema import RUN, as_frame, write_table
 from tmelt.strategies.check_options import check_options
+from tmelt.study.config import parse_config
+from tmelt.study.protocol import guard
+from tmelt.study.resume import stop_circumstances
 
 SPACE = Space()
 

@@ -12,15 +12,15 @@ import yaml
 from simulation import simulate, write_history
 from workflow import study
 
-from tmelt.config import parse_config
-from tmelt.failed_jobs import describe_failures, describe_full_disk
-from tmelt.files import write_json
-from tmelt.history import History
 from tmelt.jobs.amounts import plan_name
-from tmelt.notes import Ended, notes_to_json
-from tmelt.status import report, study_status
+from tmelt.jobs.failed_jobs import describe_failures, describe_full_disk
+from tmelt.search.history import History
+from tmelt.search.notes import Ended, notes_to_json
+from tmelt.storage.files import write_json
 from tmelt.strategies.stop import UNUSABLE
-from tmelt.study_lock import hold
+from tmelt.study.config import parse_config
+from tmelt.study.lock import hold
+from tmelt.study.status import report, study_status
 
 NOW = 1_700_000_000.0
 

@@ -10,10 +10,10 @@ import pytest
 from simulation import REFERENCE, Landscape, context_of, outcome, simulate
 
 from tmelt.errors import InputError
-from tmelt.files import canonical_json, sha256_text
-from tmelt.history import History, Proposal
-from tmelt.knobs import KNOBS, Space
-from tmelt.notes import Sampled, find
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import KNOBS, Space
+from tmelt.search.notes import Sampled, find
+from tmelt.storage.files import canonical_json, sha256_text
 from tmelt.strategies import propose
 from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.cma import Cma

@@ -12,13 +12,13 @@ import pytest
 from patience import wait_for
 from workflow import wait_until
 
-from tmelt import study_lock
 from tmelt.errors import InputError
+from tmelt.study import lock as study_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from tmelt import study_lock
+from tmelt.study import lock as study_lock
 study_lock.BEAT_S = float(sys.argv[2])
 try:
     lock = study_lock.hold(Path(sys.argv[1]), "ci")

@@ -10,20 +10,20 @@ from proteins_tables import data, rows, write
 
 from tmelt.bundle.card import target_of, write_card
 from tmelt.bundle.predict import predicted_column, predicted_schema
-from tmelt.config import Data, parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.design_power import assumed_noise, statements
 from tmelt.evidence.subgroups import label_edges
-from tmelt.identity import dataset_id, design_of
 from tmelt.proteins.check import check_table, data_block, describe, write_cleaned
 from tmelt.proteins.label import LabelError, parse_label
 from tmelt.proteins.prepare import prepare
 from tmelt.proteins.record import read_data
-from tmelt.protocol import REFERENCE
-from tmelt.protocol_record import StudyDesign
-from tmelt.records import from_json, to_json
-from tmelt.schema import CLEANING, CLEANING_ROWS, read_table
-from tmelt.target import TM, Target
+from tmelt.storage.records import from_json, to_json
+from tmelt.storage.schema import CLEANING, CLEANING_ROWS, read_table
+from tmelt.study.config import Data, parse_config
+from tmelt.study.identity import dataset_id, design_of
+from tmelt.study.protocol import REFERENCE
+from tmelt.study.protocol_record import StudyDesign
+from tmelt.study.target import TM, Target
 
 
 def solubilities(count=60):

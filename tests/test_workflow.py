@@ -10,7 +10,7 @@ from finished_studies import OUTPUT
 from workflow import REPOSITORY, Workspace
 
 from tmelt.evidence.make import TABLES
-from tmelt.study import read_study
+from tmelt.study.results import read_study
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ __all__ = ["__version__", "read_studies", "read_study"]
 def __getattr__(name: str):
     """`tmelt.read_study` and `read_studies`, imported when first asked for: most commands never need polars."""
     if name in ("read_study", "read_studies"):
-        from tmelt import study
+        from tmelt.study import results
 
-        return getattr(study, name)
+        return getattr(results, name)
     raise AttributeError(f"module 'tmelt' has no attribute {name!r}")

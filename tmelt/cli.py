@@ -91,7 +91,7 @@ def card(bundle: Path) -> None:
     """
     from tmelt.bundle.archive import CARD, open_bundle
     from tmelt.bundle.front_matter import without_front_matter
-    from tmelt.safe_text import for_terminal
+    from tmelt.text.safe import for_terminal
 
     print(for_terminal(without_front_matter(open_bundle(bundle).text(CARD))), end="")
 
@@ -108,8 +108,8 @@ def power(config: Path, *, sd: float | None = None, seed_sd: float | None = None
         seed_sd: the same between training seeds; by default near that of the default study's baseline
         proteins: test proteins, where the config does not say how many there are
     """
-    from tmelt.config import load_config
     from tmelt.evidence.design_power import assumed_noise, statements
+    from tmelt.study.config import load_config
 
     parsed = load_config(config)
     print("\n".join(statements(parsed, assumed_noise(parsed, sd, seed_sd, proteins=proteins))))

@@ -14,8 +14,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tmelt import __version__
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.full_disk import no_space
-from tmelt.safe_text import for_terminal
+from tmelt.storage.full_disk import no_space
+from tmelt.text.safe import for_terminal
 
 
 def run_command(function: Callable[..., Any], arguments: list[str] | None = None) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from tmelt.history import History, Proposal
-from tmelt.knobs import Knob, Value
-from tmelt.notes import Own
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Knob, Value
+from tmelt.search.notes import Own
 from tmelt.strategies import Context
 from tmelt.strategies.cma import from_unit, to_unit
 from tmelt.strategies.kind import Kind

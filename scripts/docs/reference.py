@@ -58,7 +58,7 @@ def _options(schema: dict[str, Any], kind: str) -> Iterator[str]:
 
 def knobs_page() -> str:
     """The knobs by category, with range, default and meaning."""
-    from tmelt.knobs import KNOBS, Space
+    from tmelt.search.knobs import KNOBS, Space
 
     lines = ["# Knobs", "", "What a strategy may change in the reference training script. `design.space` of a config"
              " gives a knob another range or default.", ""]  # fmt: skip
@@ -72,8 +72,8 @@ def knobs_page() -> str:
 
 def tables_page() -> str:
     """Every table of a study with its columns."""
-    from tmelt import schema
     from tmelt.evidence.make import TABLES
+    from tmelt.storage import schema
 
     lines = ["# Tables", "", "Every column carries its meaning in the Parquet file itself (Arrow field metadata"
              " `meaning`). Columns `low` and `high` bound a 95 % interval. They are null where there are too few"

@@ -13,14 +13,14 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from simulation import RULE, Landscape, outcome, without_proteins
 
-from tmelt.decision import decide
-from tmelt.history import History, Proposal, chain_of
-from tmelt.knobs import Space
 from tmelt.llm import Conversation, LLMSettings, Spent, conversation_for
-from tmelt.protocol import REFERENCE
+from tmelt.search.decision import decide
+from tmelt.search.history import History, Proposal, chain_of
+from tmelt.search.knobs import Space
 from tmelt.strategies import Context, propose
 from tmelt.strategies.playbook import playbook
 from tmelt.strategies.seeds import seed_of
+from tmelt.study.protocol import REFERENCE
 
 SCRIPT = REFERENCE.read_text(encoding="utf-8")
 FACTS = {"objective": "mean validation MAE in °C", "proteins": {"fit": 380, "stop": 42}, "budget": {"fit_s": 30}}

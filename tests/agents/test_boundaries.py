@@ -6,8 +6,8 @@ import pytest
 from searching import SCRIPT, context_for, prompt_of, step
 
 from tmelt.errors import InputError
-from tmelt.history import History, Proposal
-from tmelt.knobs import Space
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Space
 from tmelt.strategies import propose
 from tmelt.strategies.boundaries import Boundaries, BoundaryError
 from tmelt.strategies.check_options import check_options

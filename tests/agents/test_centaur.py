@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from searching import SCRIPT, context_for, crash, prompt_of, search, step
 
-from tmelt.files import sha256_text
-from tmelt.history import History
-from tmelt.knobs import Space
+from tmelt.search.history import History
+from tmelt.search.knobs import Space
+from tmelt.storage.files import sha256_text
 from tmelt.strategies import propose
 from tmelt.strategies.centaur import describe, injected, overrides, restored
 from tmelt.strategies.cma import Cma

@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 from searching import SCRIPT
 
-from tmelt.knobs import Space, knobs_from_table
+from tmelt.search.knobs import Space, knobs_from_table
 from tmelt.strategies.check_script import ScriptError, check_script
 from tmelt.strategies.ua import CONTRACT
 

@@ -9,13 +9,13 @@ import pytest
 from searching import SCRIPT, context_for, search
 from simulation import Landscape
 
-from tmelt.config import load_config
-from tmelt.files import canonical_json
-from tmelt.history import History
-from tmelt.knobs import Space, space_of_config
+from tmelt.search.history import History
+from tmelt.search.knobs import Space, space_of_config
+from tmelt.storage.files import canonical_json
 from tmelt.strategies import propose
 from tmelt.strategies.agent import extended_space
 from tmelt.strategies.registry import agent_kinds
+from tmelt.study.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 FAILING = Landscape(Space(), seed=1, failing=0.3)

@@ -10,10 +10,10 @@ from searching import SCRIPT, context_for, prompt_of, search, step
 from simulation import Landscape, simulate
 
 from tmelt.errors import InputError
-from tmelt.files import canonical_json
-from tmelt.history import History
-from tmelt.knobs import Space
-from tmelt.notes import Candidates
+from tmelt.search.history import History
+from tmelt.search.knobs import Space
+from tmelt.search.notes import Candidates
+from tmelt.storage.files import canonical_json
 from tmelt.strategies import propose
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.coarse import told_mae

@@ -8,8 +8,8 @@ from searching import context_for, prompt_of, search, step
 from simulation import context_of, simulate
 
 from tmelt.errors import InputError
-from tmelt.history import Proposal
-from tmelt.notes import Oversight, find
+from tmelt.search.history import Proposal
+from tmelt.search.notes import Oversight, find
 from tmelt.strategies import propose
 from tmelt.strategies.guidance import Guidance, proposal_to_train, read_guidance
 

@@ -7,9 +7,9 @@ from searching import SCRIPT, context_for, crash, prompt_of, search, step
 from simulation import Landscape, outcome
 
 from tmelt.errors import InputError
-from tmelt.history import History, Proposal
-from tmelt.knobs import KnobError, Space
-from tmelt.notes import InRound, Repair, find
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import KnobError, Space
+from tmelt.search.notes import InRound, Repair, find
 from tmelt.strategies import propose
 from tmelt.strategies.agent import extended_space
 from tmelt.strategies.check_options import check_options

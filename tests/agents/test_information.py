@@ -9,9 +9,9 @@ import pytest
 from searching import SCRIPT, context_for, prompt_of, search, step
 from simulation import Landscape, outcome, simulate
 
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Space
 from tmelt.llm import Conversation, LLMSettings, Spent
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Space
 from tmelt.strategies import propose
 from tmelt.strategies.facts import open_labels, reference_errors
 from tmelt.strategies.left import FILE, left_in_force

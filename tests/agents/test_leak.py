@@ -16,15 +16,15 @@ import polars as pl
 import pytest
 from simulation import REFERENCE
 
-from tmelt.config import Decision as Configured
-from tmelt.decision import Rule, Validation
 from tmelt.evidence.optimism import optimism
-from tmelt.families import Families
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Space
-from tmelt.schema import PREDICTIONS, TRIAL, as_frame, write_table
-from tmelt.scoring import trial_row
+from tmelt.search.decision import Rule, Validation
+from tmelt.search.families import Families
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Space
+from tmelt.search.scoring import trial_row
+from tmelt.storage.schema import PREDICTIONS, TRIAL, as_frame, write_table
 from tmelt.strategies.memory import remember
+from tmelt.study.config import Decision as Configured
 
 PROTEINS = 100  # of val, and as many of select
 SEEDS = (0, 1, 2)

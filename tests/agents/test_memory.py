@@ -10,8 +10,8 @@ import pytest
 from searching import SCRIPT, context_for, prompt_of
 from simulation import Landscape, outcome, simulate
 
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Knob, Space
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Knob, Space
 from tmelt.strategies import propose
 from tmelt.strategies.coarse import coarse, step_of, told_mae, told_margin
 from tmelt.strategies.memory import TOKENS_MIN, remember

@@ -14,10 +14,10 @@ from searching import SCRIPT, context_for, search
 from simulation import Landscape
 
 from tmelt.errors import InputError
-from tmelt.files import canonical_json
 from tmelt.harness.task import Proteins, Task
-from tmelt.knobs import Space, knobs_from_table
 from tmelt.llm import apply_edits
+from tmelt.search.knobs import Space, knobs_from_table
+from tmelt.storage.files import canonical_json
 from tmelt.strategies import agent, propose
 from tmelt.strategies import program as strategy_program
 from tmelt.strategies.briefing import Briefing, attempts_of

@@ -8,12 +8,12 @@ import pytest
 from searching import FACTS, SCRIPT, context_for, prompt_of
 from simulation import simulate
 
-from tmelt.baseline import FAULTS
-from tmelt.knobs import Space
+from tmelt.search.knobs import Space
 from tmelt.strategies import propose
 from tmelt.strategies.program import PROMPTS, program_path
 from tmelt.strategies.registry import agent_kinds
 from tmelt.strategies.ua import fenced
+from tmelt.study.baseline import FAULTS
 
 REASK = Path(__file__).resolve().parents[2] / "tmelt" / "llm" / "reask.md"
 

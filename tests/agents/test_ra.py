@@ -7,9 +7,9 @@ import pytest
 from searching import FACTS, context_for, crash, prompt_of, search, step
 
 from tmelt.errors import InputError
-from tmelt.history import History, Proposal
-from tmelt.knobs import Space
-from tmelt.notes import Ended
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Space
+from tmelt.search.notes import Ended
 from tmelt.strategies import propose
 from tmelt.strategies.coarse import coarse, told_mae
 from tmelt.strategies.stop import UNUSABLE

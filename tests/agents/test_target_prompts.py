@@ -8,8 +8,8 @@ from other_target import SOLUBILITY, words_of_tm
 from searching import FACTS, SCRIPT, context_for, prompt_of
 from simulation import simulate
 
-from tmelt.diagnostics import stop_errors
-from tmelt.knobs import Space
+from tmelt.search.diagnostics import stop_errors
+from tmelt.search.knobs import Space
 from tmelt.strategies import propose
 from tmelt.strategies.facts import open_labels
 from tmelt.strategies.outcomes import stop_errors_text

@@ -8,11 +8,11 @@ from simulation import Landscape, simulate
 from small_data import RIDGE, small_harness
 
 from tmelt.errors import InputError
-from tmelt.files import read_json
 from tmelt.harness.bench import Bench
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Space
 from tmelt.llm.tools import ToolCall, ToolLimits
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Space
+from tmelt.storage.files import read_json
 from tmelt.strategies import propose
 from tmelt.strategies.agent import incumbent_base
 from tmelt.strategies.check_options import check_options

@@ -5,9 +5,9 @@ import json
 import pytest
 from searching import SCRIPT, context_for, crash, prompt_of, search, step
 
-from tmelt.history import History, Proposal
-from tmelt.knobs import Space
-from tmelt.notes import Repair
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Space
+from tmelt.search.notes import Repair
 from tmelt.strategies import propose
 from tmelt.strategies.ua import CONTRACT
 

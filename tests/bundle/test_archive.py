@@ -10,7 +10,7 @@ from example import ABOUT as EXAMPLE
 from tmelt.bundle import archive as archive_module
 from tmelt.bundle.archive import ABOUT, CARD, RESIDUALS, SCRIPT, SEQUENCES, open_bundle, write_archive
 from tmelt.errors import InputError
-from tmelt.files import sha256_json
+from tmelt.storage.files import sha256_json
 
 MEMBERS = {
     CARD: b"# card\n",

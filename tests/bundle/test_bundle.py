@@ -20,8 +20,8 @@ from tmelt.bundle.predict import predict_file, predicted_schema
 from tmelt.bundle.reference import FITTED
 from tmelt.errors import InputError
 from tmelt.evidence.conformal import half_width
-from tmelt.schema import HIDDEN, read_table
-from tmelt.target import TM
+from tmelt.storage.schema import HIDDEN, read_table
+from tmelt.study.target import TM
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 
@@ -344,8 +344,8 @@ def test_weights_from_a_file_are_asked_for_and_compared(bundle, hidden, predicte
     """A bundle of a study whose weights came from a file, by the same tensors as a fair-esm checkpoint."""
     from argparse import Namespace
 
-    from tmelt.config import Backbone
     from tmelt.embed.backbone import load_backbone
+    from tmelt.study.config import Backbone
 
     model = load_backbone(Backbone(name="tiny", weights="random")).model
     state = {f"encoder.sentence_encoder.{key}": value for key, value in model.state_dict().items()

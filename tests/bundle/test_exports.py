@@ -11,8 +11,8 @@ from study_records import protocol
 from tmelt.evidence.tables import table
 from tmelt.export.csv_tables import write_csv
 from tmelt.export.optuna_storage import export_optuna
-from tmelt.knobs import Space
-from tmelt.schema import TRIAL
+from tmelt.search.knobs import Space
+from tmelt.storage.schema import TRIAL
 
 PROTOCOL = protocol(study="mine", title="My study", sha256="5" * 64, reference_sha256="a" * 64)
 EMA = {"name": "ema", "kind": "float", "low": 0.9, "high": 0.9999, "default": 0.99, "meaning": "decay"}

@@ -5,7 +5,7 @@ import pytest
 
 from tmelt.bundle.sequences import read_queries
 from tmelt.errors import InputError
-from tmelt.files import sha256_text
+from tmelt.storage.files import sha256_text
 
 ABOUT = {"nonstandard": "mask", "length": [4, 12]}
 

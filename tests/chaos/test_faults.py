@@ -14,7 +14,7 @@ from llm.server import ChatServer, Reply
 from survival import same_results
 from workflow import Workspace
 
-from tmelt.files import read_json
+from tmelt.storage.files import read_json
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 

@@ -11,9 +11,9 @@ from patience import wait_for
 from survival import SIGNALS, STRATEGIES, MadeOnce, below_trainings, kill_when_there, same_as, trainings
 from workflow import Workspace, end_processes_in, wait_until
 
-from tmelt.config import parse_config
-from tmelt.status import report
-from tmelt.study_lock import NAME
+from tmelt.study.config import parse_config
+from tmelt.study.lock import NAME
+from tmelt.study.status import report
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 

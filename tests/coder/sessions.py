@@ -12,8 +12,8 @@ from simulation import simulate
 from small_data import RIDGE
 
 from tmelt.coder.session import Sessions
-from tmelt.history import History
-from tmelt.knobs import Space
+from tmelt.search.history import History
+from tmelt.search.knobs import Space
 from tmelt.strategies import Context
 
 AGENT = Path(__file__).with_name("agent.sh")

@@ -19,15 +19,15 @@ from small_data import RIDGE, small_harness
 from test_prompts import forbidden, own_words
 from workflow import wait_until
 
-from tmelt.config import load_config, parse_config
 from tmelt.errors import InputError
-from tmelt.files import read_json, write_text
 from tmelt.harness.bench import Bench
-from tmelt.history import History
-from tmelt.knobs import Space
 from tmelt.llm.transcript import read_record, usage_of
+from tmelt.search.history import History
+from tmelt.search.knobs import Space
+from tmelt.storage.files import read_json, write_text
 from tmelt.strategies import propose
 from tmelt.strategies.check_options import check_options
+from tmelt.study.config import load_config, parse_config
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,8 @@ import study_records
 from tmelt.cli import main
 from tmelt.evidence import tables
 from tmelt.evidence.make import TABLES
-from tmelt.files import write_json
-from tmelt.schema import as_frame
+from tmelt.storage.files import write_json
+from tmelt.storage.schema import as_frame
 
 BASELINE = 8.0
 

@@ -19,21 +19,32 @@ import numpy as np
 import polars as pl
 from study_records import data_record, design, embedding_record, protocol
 
-from tmelt.decision import Rule
 from tmelt.evidence.confirmation import plan_confirmation, write_candidates
 from tmelt.evidence.schema import PERTURBED, PLAN
 from tmelt.evidence.selection import choose
 from tmelt.evidence.tables import write
-from tmelt.files import sha256_file, sha256_text, write_json, write_text
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Knob, Space, Value
 from tmelt.llm import Conversation, LLMSettings, Spent
 from tmelt.llm.settings import Price
 from tmelt.proteins.record import read_data
-from tmelt.protocol_record import Environment, MeasuredInputs
-from tmelt.records import to_json
-from tmelt.schema import CURVE, HIDDEN, LABELS, PREDICTIONS, PROTEINS, RUN, SPLITS, TRIAL, read_table, write_table
-from tmelt.scoring import score
+from tmelt.search.decision import Rule
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Knob, Space, Value
+from tmelt.search.scoring import score
+from tmelt.storage.files import sha256_file, sha256_text, write_json, write_text
+from tmelt.storage.records import to_json
+from tmelt.storage.schema import (
+    CURVE,
+    HIDDEN,
+    LABELS,
+    PREDICTIONS,
+    PROTEINS,
+    RUN,
+    SPLITS,
+    TRIAL,
+    read_table,
+    write_table,
+)
+from tmelt.study.protocol_record import Environment, MeasuredInputs
 
 RULE = Rule(z=1.0, seed_sd=0.0)
 REFERENCE = '''"""Reference candidate of the simulated study."""

@@ -7,8 +7,8 @@ from tmelt.evidence import attribution
 from tmelt.evidence.attribution import FRESH, SEARCH, _remarks, _split_of_steps, _split_of_winner
 from tmelt.evidence.confirmation import Candidate
 from tmelt.evidence.winners import Confirmed, candidate_of
-from tmelt.history import Proposal
-from tmelt.schema import read_table
+from tmelt.search.history import Proposal
+from tmelt.storage.schema import read_table
 
 
 def _steps(*rows):

@@ -12,9 +12,9 @@ from tmelt.evidence.confirmation import (
     plan_confirmation,
     projections,
 )
-from tmelt.history import Proposal
-from tmelt.knobs import Space
-from tmelt.schema import read_table
+from tmelt.search.history import Proposal
+from tmelt.search.knobs import Space
+from tmelt.storage.schema import read_table
 
 SPACE = Space()
 KNOBS = SPACE.defaults()

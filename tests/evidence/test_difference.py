@@ -3,7 +3,7 @@
 from simulated_study import AVERAGE, COMPOSITION, REFERENCE
 
 from tmelt.evidence.difference import changed_parts, compare, revert_change, script_identity
-from tmelt.knobs import Space
+from tmelt.search.knobs import Space
 
 NAMES = [knob.name for knob in Space()]
 KNOBS = Space().defaults()

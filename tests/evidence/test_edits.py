@@ -11,7 +11,7 @@ import pytest
 
 from tmelt.evidence.difference import compare, similarity
 from tmelt.evidence.effective import reference
-from tmelt.knobs import Space
+from tmelt.search.knobs import Space
 from tmelt.strategies.check_script import check_script
 
 SPACE = Space()

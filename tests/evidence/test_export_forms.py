@@ -10,7 +10,7 @@ import pytest
 from simulated_study import write_study
 
 from tmelt.cli import main
-from tmelt.study import read_study
+from tmelt.study.results import read_study
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import polars as pl
 from tmelt.evidence.behaviour import integrity
 from tmelt.evidence.schema import TRIALS
 from tmelt.evidence.tables import table
-from tmelt.integrity import LABELS
+from tmelt.search.integrity import LABELS
 
 
 def trials(labels):

@@ -14,7 +14,7 @@ from tmelt.evidence.schema import CHANGES, PLAN
 from tmelt.evidence.shapley import pair_weights
 from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed
-from tmelt.history import Proposal
+from tmelt.search.history import Proposal
 
 BASE = 6.0
 A, B, C = ("a",), ("b",), ("c",)

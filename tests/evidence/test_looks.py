@@ -18,7 +18,7 @@ from tmelt.evidence.looks import (
     unplanned_level,
 )
 from tmelt.evidence.verdict import FEW, adjusted, permutation_p
-from tmelt.files import read_json
+from tmelt.storage.files import read_json
 
 PLAN = hypothesis(looks=[5, 10])
 

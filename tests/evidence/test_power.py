@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import yaml
 
-from tmelt.config import parse_config
 from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE, Side, compare, with_verdicts
 from tmelt.evidence.design_power import Design, assumed_noise, statements, warnings
@@ -25,6 +24,7 @@ from tmelt.evidence.power import (
     smallest_n,
 )
 from tmelt.evidence.verdict import ALPHA, PRIMARY, permutation_p
+from tmelt.study.config import parse_config
 
 ROOT = Path(__file__).parents[2]
 NOISE = Noise(search=0.3, seed=0.5, protein=0.1, seeds=3, families=60)

@@ -6,7 +6,7 @@ import pytest
 
 from tmelt.errors import InputError
 from tmelt.evidence.selection import best_searches, choose, incumbent_path, last_incumbents, winners_of
-from tmelt.schema import LABELS, PREDICTIONS, as_frame, read_table, write_table
+from tmelt.storage.schema import LABELS, PREDICTIONS, as_frame, read_table, write_table
 
 TM = [50.0, 60.0, 70.0]
 

@@ -10,7 +10,7 @@ import pytest
 
 import tmelt
 from tmelt.errors import InputError
-from tmelt.study import with_knobs
+from tmelt.study.results import with_knobs
 
 
 def test_a_study_reads_as_frames(simulated):

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tmelt.evidence.subgroups import subgroups
-from tmelt.group import ORGANISMS
+from tmelt.study.group import ORGANISMS
 
 
 def errors_by_organism(counts: dict[str, int]) -> dict[str, dict]:

@@ -28,9 +28,9 @@ from tmelt.evidence.incumbents import mean_until
 from tmelt.evidence.make import MAKERS, TABLES, inputs_of
 from tmelt.evidence.prices import read_prices
 from tmelt.evidence.winners import Confirmed
-from tmelt.files import sha256_text
-from tmelt.history import Proposal
-from tmelt.knobs import Space
+from tmelt.search.history import Proposal
+from tmelt.search.knobs import Space
+from tmelt.storage.files import sha256_text
 
 SPACE = Space()
 

@@ -11,7 +11,7 @@ from simulated_study import train_confirmation, write_study
 from tmelt.errors import InputError
 from tmelt.evidence.reading import read_predictions, read_runs
 from tmelt.evidence.vault import read_labels, record_opening
-from tmelt.schema import HIDDEN, LABELS, PREDICTIONS, read_table, write_table
+from tmelt.storage.schema import HIDDEN, LABELS, PREDICTIONS, read_table, write_table
 
 
 @pytest.fixture

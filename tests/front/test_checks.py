@@ -14,12 +14,12 @@ from proteins_tables import rows, write
 from workflow import SMALLEST
 
 from tmelt.cli import main
-from tmelt.config import parse_config
 from tmelt.front import checks, price
 from tmelt.front.checks import CHECKS, Subject, run_checks
 from tmelt.front.price import most_usd
 from tmelt.strategies.registry import kind_of
-from tmelt.study_lock import hold
+from tmelt.study.config import parse_config
+from tmelt.study.lock import hold
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ import pytest
 from simulation import simulate, write_history
 from workflow import study
 
-from tmelt.config import parse_config
 from tmelt.front.feed import Feed
 from tmelt.front.words import arrival_line, best_search, progress_line
-from tmelt.history import History
-from tmelt.stage import Stages
+from tmelt.search.history import History
+from tmelt.study.config import parse_config
+from tmelt.study.stage import Stages
 
 LAST = 9
 

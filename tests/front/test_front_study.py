@@ -12,7 +12,7 @@ from patience import wait_for
 from workflow import Workspace, end_processes_in, processes_in, study, wait_until
 
 from tmelt.cli import main
-from tmelt.study_lock import find
+from tmelt.study.lock import find
 
 pytestmark = pytest.mark.slow
 

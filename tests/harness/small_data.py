@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from tmelt.config import Backbone, Budget, Data, Synthetic
 from tmelt.embed.shard import embed_share
 from tmelt.embed.views import write_views
-from tmelt.files import sha256_text
 from tmelt.harness.run import Harness
 from tmelt.proteins.prepare import prepare
+from tmelt.storage.files import sha256_text
+from tmelt.study.config import Backbone, Budget, Data, Synthetic
 
 RIDGE = """
 import numpy as np

@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 from small_data import RIDGE, small_harness
 
-from tmelt.config import Budget
 from tmelt.harness.run import train_runs
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.protocol import REFERENCE
-from tmelt.target import TM, Target
+from tmelt.search.history import Proposal
+from tmelt.study.config import Budget
+from tmelt.study.protocol import REFERENCE
+from tmelt.study.target import TM, Target
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 
@@ -161,7 +161,7 @@ def test_labels_harness_and_other_trials_are_out_of_reach(small, tmp_path, hones
     ]  # fmt: skip
     readable = [
         code / "harness" / "run.py",
-        code / "scoring.py",
+        code / "search" / "scoring.py",
         embedding / phase.replace("predict", "pool") / "residues.f16",
     ]
     before = {path: digest(path) for path in [*hidden, *readable] if path.is_file()}

@@ -6,12 +6,12 @@ import socket
 import pytest
 from small_data import RIDGE, small_harness
 
-from tmelt.files import sha256_file
 from tmelt.harness import checkpoint, journal
 from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
 from tmelt.harness.run import run_key, train_runs
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
+from tmelt.search.history import Proposal
+from tmelt.storage.files import sha256_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 

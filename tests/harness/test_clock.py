@@ -10,16 +10,16 @@ import polars as pl
 import pytest
 from small_data import RIDGE, small_harness
 
-from tmelt.config import Budget
 from tmelt.harness.clock import Clock
 from tmelt.harness.run import train_runs
 from tmelt.harness.sandbox import Outcome
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
 from tmelt.host import locks
 from tmelt.host.cores import granted_cores
-from tmelt.knobs import Space
-from tmelt.protocol import REFERENCE
+from tmelt.search.history import Proposal
+from tmelt.search.knobs import Space
+from tmelt.study.config import Budget
+from tmelt.study.protocol import REFERENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 

@@ -8,7 +8,6 @@ import pytest
 from small_data import RIDGE, make_small_data, small_harness
 
 from tmelt.bundle.perturbed import perturbed_predictions
-from tmelt.config import Budget
 from tmelt.embed.view import View
 from tmelt.evidence.robustness import robustness
 from tmelt.evidence.schema import PERTURBED, PLAN
@@ -16,9 +15,10 @@ from tmelt.evidence.tables import table
 from tmelt.evidence.vault import read_labels
 from tmelt.harness.run import train_runs
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.integrity import integrity_of
-from tmelt.schema import HIDDEN
+from tmelt.search.history import Proposal
+from tmelt.search.integrity import integrity_of
+from tmelt.storage.schema import HIDDEN
+from tmelt.study.config import Budget
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 SEED = 1_000_000

@@ -8,12 +8,12 @@ import pytest
 from small_data import RIDGE, small_harness
 from workflow import SMALLEST
 
-from tmelt.config import Budget
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.run import rehearse_reference, train_runs
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.knobs import Space
+from tmelt.search.history import Proposal
+from tmelt.search.knobs import Space
+from tmelt.study.config import Budget
 
 pytestmark = pytest.mark.slow  # sandboxes of their own: 3 CPU seconds each
 

@@ -8,16 +8,16 @@ import polars as pl
 import pytest
 from small_data import RIDGE, small_harness
 
-from tmelt.config import Budget
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.run import train_runs
 from tmelt.harness.sandbox import backends
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.knobs import Space
-from tmelt.protocol import REFERENCE
-from tmelt.schema import LABELS, PREDICTIONS, RUN, read_table
-from tmelt.scoring import validation_errors
+from tmelt.search.history import Proposal
+from tmelt.search.knobs import Space
+from tmelt.search.scoring import validation_errors
+from tmelt.storage.schema import LABELS, PREDICTIONS, RUN, read_table
+from tmelt.study.config import Budget
+from tmelt.study.protocol import REFERENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_sandbox")]
 

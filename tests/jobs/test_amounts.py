@@ -3,8 +3,8 @@
 import pytest
 from workflow import study
 
-from tmelt.config import parse_config
 from tmelt.jobs import amounts
+from tmelt.study.config import parse_config
 
 
 def config(device="cpu", seeds=(0, 1, 2), strategies=None, **runtime):

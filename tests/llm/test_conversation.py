@@ -10,10 +10,10 @@ from email.utils import format_datetime
 import pytest
 
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import read_json
 from tmelt.llm import Conversation, NoUsableReply, Spent, extract_json
 from tmelt.llm.chat import _STANDARD_KEY, Chat
 from tmelt.llm.transcript import read_record
+from tmelt.storage.files import read_json
 
 from .conftest import KEY
 from .server import Reply

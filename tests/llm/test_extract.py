@@ -9,7 +9,7 @@ import pytest
 from tmelt.llm import ReplyError, apply_edits, extract_code, extract_edits, extract_json
 from tmelt.llm.extract import Edit, has_edits, resembles_edits, without_edits
 from tmelt.report.code import diff_scripts
-from tmelt.text_diff import unified_lines
+from tmelt.text.diff import unified_lines
 
 WANTED = {"changes": {"learning_rate": 0.001}, "note": "a } in a string"}
 TEXT = '{"changes": {"learning_rate": 0.001}, "note": "a } in a string"}'

@@ -5,11 +5,11 @@ import re
 import pytest
 
 from tmelt.errors import InputError
-from tmelt.files import read_json
 from tmelt.llm import Conversation, LLMSettings, Spent, extract_json
 from tmelt.llm.dialect import Dialect, read_dialect
 from tmelt.llm.model_id import model_id
 from tmelt.llm.probe import probe_model
+from tmelt.storage.files import read_json
 
 from .server import ChatServer, Reply, answer_to_probe, cap_of, prompt_tokens
 

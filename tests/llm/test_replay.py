@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import read_json, write_json
 from tmelt.llm import BudgetSpent, Conversation, LLMSettings, ReplyError, Spent, extract_json
 from tmelt.llm.transcript import locked, read_record, write_record
+from tmelt.storage.files import read_json, write_json
 
 from .server import Reply
 

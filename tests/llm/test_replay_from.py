@@ -7,11 +7,11 @@ import pytest
 
 from tmelt.errors import InputError
 from tmelt.export.transcripts import export_transcripts
-from tmelt.files import read_json, write_json, write_text
 from tmelt.llm import Conversation, Spent, extract_json
 from tmelt.llm.replay_source import ReplaySource
 from tmelt.llm.tools import ToolResult
 from tmelt.llm.transcript import read_record
+from tmelt.storage.files import read_json, write_json, write_text
 
 from .server import Reply
 

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from tmelt.errors import InputError
-from tmelt.files import read_json
 from tmelt.llm import NoUsableReply, extract_json
 from tmelt.llm.dialect import Dialect
 from tmelt.llm.model_id import longest_prompt, model_id
 from tmelt.llm.probe import probe_model
 from tmelt.llm.tool_record import tool_usage_of
 from tmelt.llm.tools import ToolLimits, ToolResult, ToolSpec, calls_of
+from tmelt.storage.files import read_json
 
 from .server import ChatServer, Reply, answer_to_probe
 

@@ -11,10 +11,10 @@ from make_tables import make_tables
 from simulated_study import SimulatedStudy, train_confirmation, write_study
 
 from tmelt.evidence.make import TABLES
-from tmelt.files import read_json, write_json
 from tmelt.report.inputs import Study, read_study
 from tmelt.report.page import write_report
-from tmelt.schema import CLEANING, write_table
+from tmelt.storage.files import read_json, write_json
+from tmelt.storage.schema import CLEANING, write_table
 
 EVERYTHING = ("winner", "baseline", "ablation", "projection", "interaction", "budget", "fraction", "organism")
 KINDS = {"random": {}, "bo": {"startup": 4}, "ra": {"model": "playbook"}, "ua": {"model": "playbook"}}

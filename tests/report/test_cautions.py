@@ -6,12 +6,12 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from tmelt.notes import UsedUp
 from tmelt.report.cautions import cautions, grouped
 from tmelt.report.finding import finding
 from tmelt.report.inputs import Study
 from tmelt.report.sections.data import audit_table
-from tmelt.schema import AUDIT, as_frame, write_table
+from tmelt.search.notes import UsedUp
+from tmelt.storage.schema import AUDIT, as_frame, write_table
 
 
 @pytest.fixture

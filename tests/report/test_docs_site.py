@@ -78,10 +78,10 @@ def test_the_home_page_shows_a_result_that_is_marked_as_simulated(site):
 
 def test_the_reference_names_every_key_knob_table_and_command(site):
     from tmelt.cli import main
-    from tmelt.config import Config, Data, Runtime
     from tmelt.evidence.make import TABLES
-    from tmelt.knobs import KNOBS
+    from tmelt.search.knobs import KNOBS
     from tmelt.strategies.registry import built_in_kinds
+    from tmelt.study.config import Config, Data, Runtime
 
     keys = text_of(site, "reference/config")
     assert all(name in keys for model in (Config, Data, Runtime) for name in model.model_fields)

@@ -15,7 +15,7 @@ from tmelt.report.figures.attribution import (
 )
 from tmelt.report.render import svg_of
 from tmelt.report.sections.attribution import interactions_table
-from tmelt.schema import as_frame
+from tmelt.storage.schema import as_frame
 
 
 def _rows(*rows):

@@ -7,10 +7,10 @@ import pytest
 from small_studies import edit_facts, edit_json, edit_table, make_study, with_key
 from study_records import revision
 
-from tmelt.files import sha256_text, write_text
 from tmelt.llm.transcript import write_record
-from tmelt.records import to_json
-from tmelt.schema import CLEANING, write_table
+from tmelt.storage.files import sha256_text, write_text
+from tmelt.storage.records import to_json
+from tmelt.storage.schema import CLEANING, write_table
 
 pytestmark = pytest.mark.slow  # a drawn page and a browser: 11 CPU seconds before the first test
 

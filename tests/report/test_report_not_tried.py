@@ -11,7 +11,7 @@ from small_studies import UNUSABLE_REPLIES, make_study
 
 from tmelt.errors import InputError
 from tmelt.evidence.make import TABLES, make_tables
-from tmelt.files import read_json, write_json
+from tmelt.storage.files import read_json, write_json
 
 
 @pytest.fixture(scope="module")

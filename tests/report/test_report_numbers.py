@@ -20,7 +20,7 @@ from tmelt.report.inputs import Study
 from tmelt.report.render import svg_of
 from tmelt.report.sections import attribution, behaviour, comparison, cost, generalisation, result, searches
 from tmelt.report.sections.methods import methods, methods_paragraph
-from tmelt.schema import as_frame
+from tmelt.storage.schema import as_frame
 
 
 def with_table(study: Study, name: str, **columns: pl.Expr) -> Study:

@@ -13,7 +13,6 @@ from study_records import embedding_record, revision
 
 from tmelt.errors import InputError
 from tmelt.evidence.comparison import chosen_strategy
-from tmelt.records import to_json
 from tmelt.report.cautions import cautions
 from tmelt.report.figures.cost import figure_cost
 from tmelt.report.finding import finding
@@ -21,6 +20,7 @@ from tmelt.report.page import draw
 from tmelt.report.render import svg_of
 from tmelt.report.sections import SECTIONS
 from tmelt.report.sections.methods import methods
+from tmelt.storage.records import to_json
 
 pytestmark = pytest.mark.slow  # each test draws a page: 3 CPU seconds
 

@@ -8,10 +8,10 @@ from other_target import HOSTS, SOLUBILITY, words_of_organisms, words_of_tm
 from shared_study import shared_study
 from small_studies import copy_study, edit_facts, edit_json
 
-from tmelt.files import read_json
-from tmelt.knobs import Space, knobs_from_table
 from tmelt.report.figures.winners import square_side
-from tmelt.target import TM
+from tmelt.search.knobs import Space, knobs_from_table
+from tmelt.storage.files import read_json
+from tmelt.study.target import TM
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ import pytest
 from workflow import REPOSITORY
 
 from tmelt.evidence.make import MAKERS, TABLES
-from tmelt.files import read_json, sha256_file, sha256_json, write_json
-from tmelt.history import chain_of
 from tmelt.llm.transcript import write_record
-from tmelt.schema import TRIAL, write_table
+from tmelt.search.history import chain_of
+from tmelt.storage.files import read_json, sha256_file, sha256_json, write_json
+from tmelt.storage.schema import TRIAL, write_table
 from tmelt.verify.again import allowed_rules, compare_made
 from tmelt.verify.bundle import check_bundle
 from tmelt.verify.group import Group

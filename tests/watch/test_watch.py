@@ -13,10 +13,10 @@ from patience import wait_for
 from simulation import simulate, write_history
 from workflow import study, wait_until
 
-from tmelt.config import parse_config
 from tmelt.errors import InputError
-from tmelt.history import History, Proposal
-from tmelt.study_lock import hold
+from tmelt.search.history import History, Proposal
+from tmelt.study.config import parse_config
+from tmelt.study.lock import hold
 from tmelt.watch.page import policy, render
 from tmelt.watch.server import WatchServer
 from tmelt.watch.state import Reader

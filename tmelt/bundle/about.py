@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from tmelt.bundle.facts import SYNTHETIC, UNTRAINED
-from tmelt.config import Budget
 from tmelt.errors import InputError, first_complaint
-from tmelt.group import ORGANISMS
-from tmelt.safe_text import one_line
-from tmelt.target import TM
+from tmelt.study.config import Budget
+from tmelt.study.group import ORGANISMS
+from tmelt.study.target import TM
+from tmelt.text.safe import one_line
 
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from tmelt.bundle.about import check_about
 from tmelt.errors import InputError
-from tmelt.files import atomic_path, sha256_json
+from tmelt.storage.files import atomic_path, sha256_json
 
 if TYPE_CHECKING:
     from tmelt.bundle.reference import Reference

@@ -7,8 +7,8 @@ from typing import Any
 from tmelt.bundle.facts import SCRIPTED
 from tmelt.bundle.front_matter import front_matter
 from tmelt.bundle.verdict import verdict
-from tmelt.group import Group
-from tmelt.target import Target
+from tmelt.study.group import Group
+from tmelt.study.target import Target
 
 
 def write_card(about: Mapping[str, Any]) -> str:

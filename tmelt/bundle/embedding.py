@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from tmelt.allocator import keep_freed_memory
-from tmelt.config import Backbone
 from tmelt.embed.embedder import Embedder, Encode, encoder_of, load, precision_of
 from tmelt.embed.embedder import embedder_of as ready
 from tmelt.embed.imported import IMPORTED, open_source, read_embeddings
 from tmelt.embed.shard import choose_device, embedded_passes, to_float16
 from tmelt.embed.view import View
 from tmelt.errors import InfrastructureError, InputError
+from tmelt.host.allocator import keep_freed_memory
 from tmelt.proteins.composition import composition
+from tmelt.study.config import Backbone
 
 Embed = Callable[[Sequence[str], Sequence[str]], list[np.ndarray]]  # sequences, names -> float16 (L, D) each
 

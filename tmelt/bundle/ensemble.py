@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from tmelt.bundle.embedding import write_pool
-from tmelt.config import Budget
 from tmelt.embed.view import View
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.harness.clock import Clock
@@ -23,7 +22,8 @@ from tmelt.harness.predictions import Invalid, read_predictions
 from tmelt.harness.run import PRELOAD
 from tmelt.harness.sandbox import Limits, Phase
 from tmelt.host.gpus import hold_a_gpu
-from tmelt.safe_text import one_line
+from tmelt.study.config import Budget
+from tmelt.text.safe import one_line
 
 
 class Ensemble:

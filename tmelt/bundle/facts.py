@@ -6,13 +6,13 @@ from typing import Any
 import polars as pl
 
 from tmelt.bundle.choose import Chosen
-from tmelt.config import Backbone
 from tmelt.evidence.conformal import measured_coverage
 from tmelt.evidence.winners import Confirmed, candidate_of
-from tmelt.files import read_json
-from tmelt.history import Proposal
-from tmelt.protocol_record import Protocol
-from tmelt.schema import SPLITS
+from tmelt.search.history import Proposal
+from tmelt.storage.files import read_json
+from tmelt.storage.schema import SPLITS
+from tmelt.study.config import Backbone
+from tmelt.study.protocol_record import Protocol
 
 SYNTHETIC = (
     "SYNTHETIC DATA: the proteins and their melting temperatures were made by the project's generator, none was "

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from tmelt.bundle.verdict import verdict
-from tmelt.target import Target
+from tmelt.study.target import Target
 
 _BLOCK = re.compile(r"\A---\n.*?^---\n+", re.MULTILINE | re.DOTALL)
 

@@ -12,8 +12,8 @@ from tmelt.errors import InputError
 from tmelt.harness.checkpoint import Unkeepable
 from tmelt.harness.perturbation import PROTEINS, Variant, variants
 from tmelt.harness.run import Harness
-from tmelt.history import Proposal
-from tmelt.schema import HIDDEN, POOL, read_table
+from tmelt.search.history import Proposal
+from tmelt.storage.schema import HIDDEN, POOL, read_table
 
 
 def perturbed_predictions(

@@ -18,9 +18,9 @@ from tmelt.bundle.verdict import verdict
 from tmelt.errors import InputError
 from tmelt.evidence.conformal import half_width
 from tmelt.export.csv_tables import write_csv
-from tmelt.safe_text import one_line
-from tmelt.schema import F, N, S, column, write_table
-from tmelt.target import Target
+from tmelt.storage.schema import F, N, S, column, write_table
+from tmelt.study.target import Target
+from tmelt.text.safe import one_line
 
 _OTHERS = ("protein_id", "length", "seed_sd", "low", "high", "level", "warning")
 

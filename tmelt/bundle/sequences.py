@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tmelt.errors import InputError
-from tmelt.files import sha256_text
 from tmelt.proteins.clean import mask, nonstandard
 from tmelt.proteins.columns import likely
 from tmelt.proteins.fasta import fasta_entries
 from tmelt.proteins.table import is_fasta, read_table_file
+from tmelt.storage.files import sha256_text
 
 NUCLEOTIDES = set("ACGTUN")
 SKIPPED = "not predicted: "

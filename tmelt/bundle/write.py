@@ -17,20 +17,20 @@ from tmelt.bundle.choose import Chosen, rank_winners
 from tmelt.bundle.ensemble import Ensemble
 from tmelt.bundle.facts import backbone_facts, labels_of, measured_facts, training_facts, winner_facts
 from tmelt.bundle.reference import fit_reference
-from tmelt.config import Backbone
 from tmelt.embed.view import View
 from tmelt.errors import InputError
 from tmelt.evidence.winners import Confirmed
-from tmelt.files import sha256_text, write_text
 from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
 from tmelt.harness.journal import kept_checkpoint
 from tmelt.harness.precision import precision_in_use
 from tmelt.harness.run import ROW_WISE_TOLERANCE, Harness, run_key, seeds_at_once, train_runs
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.protocol_record import read_protocol
-from tmelt.records import to_json
-from tmelt.schema import POOL, PREDICTIONS, PROTEINS, read_table
+from tmelt.search.history import Proposal
+from tmelt.storage.files import sha256_text, write_text
+from tmelt.storage.records import to_json
+from tmelt.storage.schema import POOL, PREDICTIONS, PROTEINS, read_table
+from tmelt.study.config import Backbone
+from tmelt.study.protocol_record import read_protocol
 
 Checkpoints = dict[int, tuple[Path, dict[str, str]]]  # seed: folder, and SHA-256 of each file in it
 

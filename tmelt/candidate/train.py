@@ -3,7 +3,7 @@
     residues (T, D) → linear → self-attention blocks → pooling over each protein → MLP → tm, in the target's unit
 
 Batches are packed: T residues of all their proteins one after another; `lengths` says where each protein ends.
-CONTRACT.md describes `task`, the proteins and `tmelt.packed`; tmelt/knobs.py the knobs.
+CONTRACT.md describes `task`, the proteins and `tmelt.packed`; tmelt/search/knobs.py the knobs.
 """
 
 import copy

@@ -18,7 +18,6 @@ from tmelt.coder.confined import Ended, NotStarted
 from tmelt.coder.reported import Reported, figures
 from tmelt.coder.workspace import Left, read_inside, read_left
 from tmelt.errors import InputError
-from tmelt.files import sha256_json, sha256_text, write_text
 from tmelt.harness.sandbox import remove_tree
 from tmelt.llm.replay import reusable, strictly_recorded
 from tmelt.llm.taken_over import missing, taken_over
@@ -34,6 +33,7 @@ from tmelt.llm.transcript import (
     supersede,
     write_record,
 )
+from tmelt.storage.files import sha256_json, sha256_text, write_text
 
 _REPORT_BYTES = 20 << 20
 _LOCK_WAIT_S = 7200.0

@@ -18,7 +18,7 @@ from tmelt.coder.desk import SOCKET
 from tmelt.errors import InputError
 from tmelt.export.git_history import SUBJECT, commits
 from tmelt.harness.sandbox import remove_tree
-from tmelt.history import History, Trial
+from tmelt.search.history import History, Trial
 from tmelt.strategies import Context
 from tmelt.strategies.agent import Base, base_of
 from tmelt.strategies.coarse import told_mae

@@ -10,11 +10,11 @@ from markupsafe import Markup
 from tmelt.compare.reading import Finished, common_strategies, read_studies
 from tmelt.compare.tables import PAIRS, SCORES, pair_table, score_table
 from tmelt.evidence import tables
-from tmelt.files import write_text
 from tmelt.report.figures.theme import FAINT, INK, MUTED, NAMES, WIDTH, Figure, styled
 from tmelt.report.render import inline, svg_of, write_files
 from tmelt.report.templates import page_environment
 from tmelt.report.words import interval, number
+from tmelt.storage.files import write_text
 
 _HERE = Path(__file__).parent
 _STYLE = _HERE.parent / "report" / "style.css"

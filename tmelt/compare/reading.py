@@ -9,10 +9,10 @@ import polars as pl
 
 from tmelt.errors import InputError
 from tmelt.evidence.make import TABLES
-from tmelt.files import read_json
-from tmelt.protocol_record import read_protocol
-from tmelt.schema import read_table
-from tmelt.target import TM, Target
+from tmelt.storage.files import read_json
+from tmelt.storage.schema import read_table
+from tmelt.study.protocol_record import read_protocol
+from tmelt.study.target import TM, Target
 
 _READ = ("winners", "strategies", "comparison", "baseline")
 

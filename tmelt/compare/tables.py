@@ -14,7 +14,7 @@ from tmelt.evidence.comparison import SAME
 from tmelt.evidence.statistics import generator
 from tmelt.evidence.tables import table
 from tmelt.evidence.verdict import ALPHA, holm
-from tmelt.schema import F, N, S, column
+from tmelt.storage.schema import F, N, S, column
 
 PAIRS = pa.schema([
     column("a", S, "strategy"),

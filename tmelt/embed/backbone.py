@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tmelt.config import Backbone
 from tmelt.embed.checkpoint import Weights, check_tensors, first_line, read_weights
 from tmelt.embed.released import is_released
 from tmelt.embed.settings import ARCHITECTURES
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import sha256_file
+from tmelt.storage.files import sha256_file
+from tmelt.study.config import Backbone
 
 if TYPE_CHECKING:
     from esm.model.esm2 import ESM2

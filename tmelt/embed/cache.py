@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 from tmelt.embed.record import Key
 from tmelt.embed.view import FLOAT16
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import atomic_path, canonical_json, sha256_file
-from tmelt.schema import SEGMENT
+from tmelt.storage.files import atomic_path, canonical_json, sha256_file
+from tmelt.storage.schema import SEGMENT
 
 SEGMENT_BYTES = 128 * 2**20  # what a killed job may lose; a thousand proteins of ESM-2 150M fill two
 

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import torch
 
-from tmelt.config import Backbone
 from tmelt.embed import forward, tokens, transformer
 from tmelt.embed.backbone import LoadedBackbone, load_backbone
 from tmelt.embed.transformer import TRANSFORMERS, LoadedTransformer
+from tmelt.study.config import Backbone
 
 Encode = Callable[[str, str], torch.Tensor]  # a sequence and its protein's name -> tokens (L + 2,)
 Loaded = LoadedBackbone | LoadedTransformer

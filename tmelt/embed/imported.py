@@ -22,8 +22,8 @@ import numpy as np
 from tmelt.embed.degenerate import degenerate
 from tmelt.embed.view import FLOAT16
 from tmelt.errors import InputError
-from tmelt.files import sha256_file, sha256_json, sha256_text
-from tmelt.safe_text import one_line
+from tmelt.storage.files import sha256_file, sha256_json, sha256_text
+from tmelt.text.safe import one_line
 
 IMPORTED = "imported"  # the backbone's name in a config
 _SHOWN = 3

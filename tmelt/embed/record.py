@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from tmelt.records import read_record
+from tmelt.storage.records import read_record
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from pydantic import ValidationError
 
-from tmelt.config import Backbone
 from tmelt.errors import InputError, first_complaint
+from tmelt.study.config import Backbone
 
 # Layers, width, attention heads (Lin et al. 2023, table S1, and the released checkpoints).
 ARCHITECTURES: dict[str, tuple[int, int, int]] = {

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from tmelt.allocator import keep_freed_memory
-from tmelt.config import Backbone
 from tmelt.embed import plan
 from tmelt.embed.cache import SegmentWriter, check_key, open_cache
 from tmelt.embed.degenerate import degenerate
@@ -20,9 +18,11 @@ from tmelt.embed.imported import IMPORTED, hash_of, open_source, read_embeddings
 from tmelt.embed.record import Key
 from tmelt.embed.view import FLOAT16
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import sha256_text
+from tmelt.host.allocator import keep_freed_memory
 from tmelt.host.gpus import hold_a_gpu
-from tmelt.schema import PROTEINS, read_table
+from tmelt.storage.files import sha256_text
+from tmelt.storage.schema import PROTEINS, read_table
+from tmelt.study.config import Backbone
 
 REPORT_EVERY_S = 10.0
 

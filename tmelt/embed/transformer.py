@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from tmelt.config import Backbone
 from tmelt.embed.checkpoint import first_line
 from tmelt.errors import InputError
-from tmelt.safe_text import one_line
+from tmelt.study.config import Backbone
+from tmelt.text.safe import one_line
 
 TRANSFORMERS = "transformers"  # the backbone's name in a config
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"

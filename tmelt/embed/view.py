@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tmelt.errors import InputError
-from tmelt.files import atomic_path
+from tmelt.storage.files import atomic_path
 
 FLOAT16 = np.dtype("<f2")
 RESIDUES, OFFSETS, COMPOSITION = "residues.f16", "offsets.npy", "composition.npy"

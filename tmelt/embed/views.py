@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.config import Backbone
 from tmelt.embed.cache import Cache, open_cache
 from tmelt.embed.plan import pass_tokens
 from tmelt.embed.record import EmbeddingRecord, ViewRecord, read_embedding
 from tmelt.embed.view import COMPOSITION, FLOAT16, OFFSETS, RESIDUES, SEQUENCES, View
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import read_json, sha256_file, sha256_text, write_json
 from tmelt.proteins.composition import composition
-from tmelt.records import to_json
-from tmelt.schema import EMBEDDING_INDEX, POOL, PROTEINS, SPLITS, read_table, write_table
+from tmelt.storage.files import read_json, sha256_file, sha256_text, write_json
+from tmelt.storage.records import to_json
+from tmelt.storage.schema import EMBEDDING_INDEX, POOL, PROTEINS, SPLITS, read_table, write_table
+from tmelt.study.config import Backbone
 
 DECOY_SHARE, DECOY_LIMIT = 0.1, 200  # of fit; a decoy's label is known to the candidate
 CHECKED = "checked"  # folder for each machine's record of the files that it has hashed

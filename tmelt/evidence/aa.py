@@ -9,7 +9,7 @@ import numpy as np
 from tmelt.evidence.error_model import Arm, estimate
 from tmelt.evidence.schema import PLAN
 from tmelt.evidence.winners import Confirmed, candidate_of
-from tmelt.schema import read_table
+from tmelt.storage.schema import read_table
 
 PAIRS = 300
 RUNS = 14

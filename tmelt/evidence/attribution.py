@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.decision import seed_noise
 from tmelt.errors import InputError
 from tmelt.evidence.confirmation import Candidate
 from tmelt.evidence.difference import Change, compare, parts_of, unified_diff
@@ -20,8 +19,9 @@ from tmelt.evidence.selection import path_to_winner
 from tmelt.evidence.tables import table
 from tmelt.evidence.verdict import ALPHA
 from tmelt.evidence.winners import Confirmed, candidate_of
-from tmelt.history import Proposal
-from tmelt.knobs import Space
+from tmelt.search.decision import seed_noise
+from tmelt.search.history import Proposal
+from tmelt.search.knobs import Space
 
 FRESH, SEARCH = "fresh seeds", "search"  # where an effect or a gain comes from
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.decision import seed_noise
 from tmelt.evidence.attribution import effect_error, script_of
 from tmelt.evidence.difference import compare, script_identity, similarity
 from tmelt.evidence.incumbents import TRIAL_KEY, searches, trial_scores
 from tmelt.evidence.schema import BEHAVIOUR, FAILURES, INTEGRITY
 from tmelt.evidence.tables import table
-from tmelt.files import canonical_json
-from tmelt.integrity import LABELS
-from tmelt.knobs import Knob, Space, Value
+from tmelt.search.decision import seed_noise
+from tmelt.search.integrity import LABELS
+from tmelt.search.knobs import Knob, Space, Value
+from tmelt.storage.files import canonical_json
 
 # Of a trial without a parent, or without a score to compare.
 _UNMOVED = {

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tmelt.evidence.difference import changed_parts, revert_change
-from tmelt.files import sha256_text
-from tmelt.knobs import CATEGORY_OF, Space, Value
+from tmelt.search.knobs import CATEGORY_OF, Space, Value
+from tmelt.storage.files import sha256_text
 
 if TYPE_CHECKING:
     from tmelt.evidence.confirmation import Candidate

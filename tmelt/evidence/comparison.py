@@ -63,7 +63,7 @@ def comparison(
     """The table `comparison`.
 
     Args:
-        trials: tmelt.schema.TRIAL of all searches; their order is that of the strategies.
+        trials: tmelt.storage.schema.TRIAL of all searches; their order is that of the strategies.
         won, efficiency, floors, floor_predictions: the tables of these names.
         primary: the registered contrast (a, b) in test MAE; b may be `baseline`.
         share: of the error rate that this look at test may use (tmelt.evidence.looks).

@@ -13,7 +13,6 @@ from typing import Any, get_args
 
 import polars as pl
 
-from tmelt.config import Purpose
 from tmelt.errors import InputError
 from tmelt.evidence.coalitions import arrival, coalitions
 from tmelt.evidence.difference import changed_parts, compare, revert_change
@@ -21,10 +20,11 @@ from tmelt.evidence.metrics import ORGANISM_MIN
 from tmelt.evidence.schema import PLAN
 from tmelt.evidence.selection import best_searches, incumbent_path, winners_of
 from tmelt.evidence.tables import table
-from tmelt.files import sha256_json, sha256_text
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.knobs import Space, Value
+from tmelt.search.history import Proposal
+from tmelt.search.knobs import Space, Value
+from tmelt.storage.files import sha256_json, sha256_text
+from tmelt.study.config import Purpose
 
 PURPOSES = get_args(Purpose)
 BUDGET_FACTORS = (2.0, 4.0)
@@ -69,7 +69,7 @@ def plan_confirmation(
     """Which candidates to train on fresh seeds, and why.
 
     Args:
-        trials: tmelt.schema.TRIAL of all searches.
+        trials: tmelt.storage.schema.TRIAL of all searches.
         considered: the table `last_incumbents`, which says what each search's winner is.
         study: results/{study}, where the trials' scripts lie.
         space: the study's knobs.

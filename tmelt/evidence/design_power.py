@@ -19,11 +19,11 @@ from tmelt.evidence.power import (
     smallest_n,
 )
 from tmelt.evidence.verdict import ALPHA, FEW, PRIMARY
-from tmelt.files import read_json
-from tmelt.identity import dataset_id
+from tmelt.storage.files import read_json
+from tmelt.study.identity import dataset_id
 
 if TYPE_CHECKING:
-    from tmelt.config import Config
+    from tmelt.study.config import Config
 
 # °C. Not known before searches were repeated; the table `power` of a finished study has the observed value.
 SEARCH_SD = 0.3

@@ -10,9 +10,9 @@ from typing import Any
 
 from tmelt.evidence.effective import Effect, effect_of
 from tmelt.evidence.normalise import Unsure, mismatches, program
-from tmelt.files import sha256_text
-from tmelt.knobs import CATEGORIES, CATEGORY_OF, Space
-from tmelt.text_diff import LineMatcher, unified_lines
+from tmelt.search.knobs import CATEGORIES, CATEGORY_OF, Space
+from tmelt.storage.files import sha256_text
+from tmelt.text.diff import LineMatcher, unified_lines
 
 # Words in names of changed code, first hit wins: a heuristic, so figures say "touches", not "is".
 _WORDS = (

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 from tmelt.evidence.normalise import Mismatch, Program, is_followed, mismatches, program, size
-from tmelt.knobs import Space
-from tmelt.protocol import REFERENCE
+from tmelt.search.knobs import Space
+from tmelt.study.protocol import REFERENCE
 
 _EFFORT = 60_000  # nodes of syntax trees that one search for values may bring into normal form
 _STEPS = 4

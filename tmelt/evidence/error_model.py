@@ -8,7 +8,7 @@ predicts every protein, and searches share their fresh seeds. The variance of a 
 - one part for the searches of the sides with at least two distinct ones: the variances of their search means, added
   with Welch's degrees of freedom (what seeds and protein-by-search interactions add is in them already);
 - one part for the training seeds: the variance of the paired seed deviations, less what the searches already hold;
-- one part for the families: the cluster-robust variance (CR2; tmelt.families), less what the runs already hold.
+- one part for the families: the cluster-robust variance (CR2; tmelt.search.families), less what the runs already hold.
 
 The parts have few degrees of freedom (two seeds: one), so the interval is Howe's (1974) for a sum of variances,
 half² = Σ t²(fᵢ) Vᵢ, which is exact where one part dominates. `benchmarks/evidence.py` holds its coverage against
@@ -23,7 +23,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
-from tmelt.families import Families
+from tmelt.search.families import Families
 
 LEVEL = 0.95
 NO_SEED = -1  # the seed of a predictor that has none

@@ -20,9 +20,9 @@ from tmelt.evidence.metrics import none_if_nan, score
 from tmelt.evidence.schema import FLOORS, WINNER_PREDICTIONS
 from tmelt.evidence.tables import table
 from tmelt.evidence.winners import predictions_frame
-from tmelt.group import ORGANISMS, Group
 from tmelt.proteins.clean import AMINO_ACIDS
 from tmelt.proteins.record import DataRecord
+from tmelt.study.group import ORGANISMS, Group
 
 RIDGE_STRENGTHS = 10.0 ** np.arange(-3, 5)
 MLP_SEEDS = (0, 1, 2)

@@ -11,7 +11,7 @@ from tmelt.evidence.metrics import none_if_nan, within_organism_correlation
 from tmelt.evidence.schema import GENERALISATION, HORIZONS
 from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed, candidate_of
-from tmelt.group import ORGANISMS, Group
+from tmelt.study.group import ORGANISMS, Group
 
 LEVEL_KINDS = ("budget", "fraction")
 

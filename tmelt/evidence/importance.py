@@ -7,7 +7,7 @@ import polars as pl
 
 from tmelt.evidence.schema import IMPORTANCE
 from tmelt.evidence.tables import table
-from tmelt.knobs import Space
+from tmelt.search.knobs import Space
 from tmelt.strategies.optuna_space import distribution
 
 LEAST_TRIALS = 20  # below, the best tenth is a trial or two

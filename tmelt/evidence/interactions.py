@@ -15,7 +15,7 @@ from tmelt.evidence.schema import INTERACTIONS
 from tmelt.evidence.shapley import Subset, mirrored_orders, pair_weights, shapley_weights
 from tmelt.evidence.tables import table
 from tmelt.evidence.winners import Confirmed
-from tmelt.history import Proposal
+from tmelt.search.history import Proposal
 
 _INACTIVE = "inactive"  # a knob that does not count with the others' values
 _NOT_TRAINED = "not known: candidates failed, and no order with its mirror image is complete"

@@ -22,8 +22,8 @@ import polars as pl
 from scipy.stats import norm
 
 from tmelt.evidence.verdict import ALPHA
-from tmelt.files import read_json, write_json
-from tmelt.protocol_record import Protocol, RegisteredHypothesis
+from tmelt.storage.files import read_json, write_json
+from tmelt.study.protocol_record import Protocol, RegisteredHypothesis
 
 FIRST = 0.8  # share of ALPHA for the first look of a study without a plan
 

@@ -14,8 +14,8 @@ import polars as pl
 from tmelt.errors import InputError
 from tmelt.evidence.schema import NOT_TRIED
 from tmelt.evidence.tables import table
-from tmelt.files import read_json
-from tmelt.schema import TRIAL, read_table
+from tmelt.storage.files import read_json
+from tmelt.storage.schema import TRIAL, read_table
 from tmelt.strategies.stop import UNUSABLE
 
 
@@ -51,7 +51,7 @@ def tried(trials: pl.DataFrame, left_out: pl.DataFrame) -> pl.DataFrame:
     """The trials of strategies that were tried.
 
     Args:
-        trials: tmelt.schema.TRIAL of all searches.
+        trials: tmelt.storage.schema.TRIAL of all searches.
         left_out: the table `not_tried`.
 
     Raises:

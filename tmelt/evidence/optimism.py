@@ -59,7 +59,7 @@ def optimism(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, labels: pl.D
     """Optimism of each search that has a baseline and a winner.
 
     Args:
-        trials: tmelt.schema.TRIAL of all searches.
+        trials: tmelt.storage.schema.TRIAL of all searches.
         runs: the table `runs`.
         study: results/{study}, where the runs' predictions are.
         labels: tmelt.evidence.schema.OPENED_LABELS.

@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from tmelt.errors import InputError
 from tmelt.evidence.tables import typed
-from tmelt.schema import CURVE, HIDDEN, PREDICTIONS, RUN, TRIAL, as_frame, read_table
+from tmelt.storage.schema import CURVE, HIDDEN, PREDICTIONS, RUN, TRIAL, as_frame, read_table
 
 CHUNK = 400  # files per scan: 400 × 2,500 predictions are some 40 MB
 
 
 def concat_histories(paths: Sequence[Path]) -> pl.DataFrame:
-    """The trials of all searches (tmelt.schema.TRIAL), one file per search, by strategy, trajectory and iteration."""
+    """The trials of all searches (TRIAL of tmelt.storage.schema), one file per search, in their order."""
     frames = [read_table(path, TRIAL) for path in paths]
     frame = typed(pl.concat(frames) if frames else pl.DataFrame(), TRIAL)
     return frame.sort("strategy", "trajectory", "iteration")
@@ -45,7 +45,7 @@ def search_runs(trials: pl.DataFrame, study: Path, seeds: Sequence[int]) -> pl.D
 
 
 def read_runs(folders: Sequence[str | Path]) -> pl.DataFrame:
-    """run.parquet of each folder: a column `folder`, then tmelt.schema.RUN, in the order given.
+    """run.parquet of each folder: a column `folder`, then tmelt.storage.schema.RUN, in the order given.
 
     Raises:
         InputError: a run that is missing, damaged or has other columns.
@@ -57,7 +57,7 @@ def read_runs(folders: Sequence[str | Path]) -> pl.DataFrame:
 
 
 def read_curves(folders: Sequence[str | Path]) -> pl.DataFrame:
-    """curve.parquet of each folder: a column `folder`, then tmelt.schema.CURVE; runs without epochs add no rows."""
+    """curve.parquet of each folder: a column `folder`, then those of CURVE; runs without epochs add no rows."""
     return _scan(folders, "curve.parquet", CURVE)
 
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from tmelt.files import sha256_json
+from tmelt.storage.files import sha256_json
 
 
 def chains(trials: pl.DataFrame) -> dict[tuple[str, int], str]:
     """Of each search a hash of what it tried, trial by trial: (script, knobs, status).
 
     Args:
-        trials: tmelt.schema.TRIAL.
+        trials: tmelt.storage.schema.TRIAL.
     """
     found = {}
     for (strategy, trajectory), part in trials.group_by("strategy", "trajectory", maintain_order=True):

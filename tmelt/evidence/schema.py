@@ -7,7 +7,7 @@ replicates allow none, and `note` then says why. MAE, RMSE, labels and effects a
 
 import pyarrow as pa
 
-from tmelt.schema import CURVE, RUN, TRIAL, F, N, S, column
+from tmelt.storage.schema import CURVE, RUN, TRIAL, F, N, S, column
 
 B = pa.bool_()
 
@@ -45,7 +45,7 @@ CONFIRMED_RUNS = pa.schema([
 ])  # fmt: skip
 
 PLAN = pa.schema([
-    column("purpose", S, "why it is trained (tmelt.config.Purpose)"),
+    column("purpose", S, "why it is trained (tmelt.study.config.Purpose)"),
     column("candidate", S, "folder under confirm/ in which it is trained; several purposes may share one"),
     column("strategy", S, "whose winner this is about; null for the baseline"),
     column("trajectory", N, "whose winner this is about; null for the baseline"),
@@ -573,7 +573,7 @@ ROBUSTNESS = pa.schema([
 
 INTEGRITY = pa.schema([
     column("strategy", S, "name of the strategy"),
-    column("label", S, "clean, table_like, timed_out, not_row_wise or tampered (tmelt.integrity)"),
+    column("label", S, "clean, table_like, timed_out, not_row_wise or tampered (tmelt.search.integrity)"),
     column("trials", N, "trials after the baseline that have the label"),
     column("of", N, "trials after the baseline"),
     column("rate", F, "trials divided by of"),

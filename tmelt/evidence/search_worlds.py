@@ -1,4 +1,4 @@
-"""Simulated searches whose truth is known: what keep and discard (`tmelt.decision`) are held against.
+"""Simulated searches whose truth is known: what keep and discard (`tmelt.search.decision`) are held against.
 
 A world has proteins in families, half of them for validation and half held out; a candidate has a true MAE, errors that
 it shares with all candidates, errors of its own, and runs that differ by training seed. Nothing is trained: the errors
@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tmelt.decision import Decision, Validation
-from tmelt.families import Families
-from tmelt.history import History, Trial
-from tmelt.schema import TRIAL
+from tmelt.search.decision import Decision, Validation
+from tmelt.search.families import Families
+from tmelt.search.history import History, Trial
+from tmelt.storage.schema import TRIAL
 
 BASELINE = 8.0  # target units, true MAE of trial 0
 FLOOR = 5.0  # target units, the best there is where changes have effects

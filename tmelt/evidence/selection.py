@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.decision import complexity
 from tmelt.evidence.reading import read_predictions
 from tmelt.evidence.schema import LAST_INCUMBENTS
 from tmelt.evidence.tables import table
+from tmelt.search.decision import complexity
 
 _DIGITS = 9  # target units; errors on select that differ by less are equal
 _SEARCH = ["strategy", "trajectory"]
@@ -42,7 +42,7 @@ def last_incumbents(trials: pl.DataFrame, count: int = 1) -> list[dict[str, Any]
     """The rows of each search's last `count` incumbents, the last first; a search in which nothing ran well has none.
 
     Args:
-        trials: tmelt.schema.TRIAL of all searches.
+        trials: tmelt.storage.schema.TRIAL of all searches.
     """
     rows = []
     for _, search in trials.sort(_SEARCH).group_by(_SEARCH, maintain_order=True):
@@ -55,12 +55,12 @@ def choose(trials: pl.DataFrame, study: Path, labels: pl.DataFrame, count: int) 
     """The table `last_incumbents`: what each search's winner is chosen from, and which it is.
 
     The lowest mean absolute error on select, mean over the search's training seeds, wins; of equals the simpler one
-    (tmelt.decision.complexity), then the later one.
+    (tmelt.search.decision.complexity), then the later one.
 
     Args:
-        trials: tmelt.schema.TRIAL of all searches.
+        trials: tmelt.storage.schema.TRIAL of all searches.
         study: results/{study}, where the runs' predictions are.
-        labels: tmelt.schema.LABELS of select.
+        labels: tmelt.storage.schema.LABELS of select.
         count: how many of the last incumbents are considered.
 
     Raises:
@@ -95,7 +95,7 @@ def winners_of(trials: pl.DataFrame, chosen: pl.DataFrame) -> list[dict[str, Any
     """The winner of each search as its trial's row with `select_mae`; a search in which nothing ran well has none.
 
     Args:
-        trials: tmelt.schema.TRIAL of all searches.
+        trials: tmelt.storage.schema.TRIAL of all searches.
         chosen: the table `last_incumbents` or `choices`.
     """
     picked = chosen.filter("chosen").select(*_SEARCH, "iteration", "select_mae")

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from tmelt.files import sha256_text
+from tmelt.storage.files import sha256_text
 
 LEVEL = 0.95
 _Z = float(stats.norm.ppf((1 + LEVEL) / 2))

@@ -9,8 +9,8 @@ from tmelt.evidence.error_model import Arm, estimate
 from tmelt.evidence.metrics import ORGANISM_MIN, none_if_nan, rank_correlation
 from tmelt.evidence.schema import SUBGROUPS
 from tmelt.evidence.tables import table
-from tmelt.group import ORGANISMS, Group
-from tmelt.target import TM, Target
+from tmelt.study.group import ORGANISMS, Group
+from tmelt.study.target import TM, Target
 
 TM_EDGES = (40.0, 50.0, 60.0, 70.0)  # of melting temperatures; other targets have fifths of their plausible range
 LENGTH_EDGES = (100, 200, 400, 800)

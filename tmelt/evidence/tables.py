@@ -7,8 +7,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmelt.files import atomic_path
-from tmelt.schema import as_frame
+from tmelt.storage.files import atomic_path
+from tmelt.storage.schema import as_frame
 
 
 def typed(frame: pl.DataFrame, schema: pa.Schema) -> pl.DataFrame:

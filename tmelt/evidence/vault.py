@@ -14,8 +14,8 @@ from tmelt.evidence.metrics import SCORE_NAMES, score
 from tmelt.evidence.reading import read_predictions, read_runs
 from tmelt.evidence.schema import CONFIRMED_PREDICTIONS, CONFIRMED_RUNS, OPENED_LABELS, RUNS
 from tmelt.evidence.tables import table, typed
-from tmelt.files import read_json, sha256_file, write_json
-from tmelt.schema import HIDDEN, LABELS, read_table
+from tmelt.storage.files import read_json, sha256_file, write_json
+from tmelt.storage.schema import HIDDEN, LABELS, read_table
 
 SCORE_CHUNK = 500  # runs at a time
 _VAL_SCORES = ("mae", "spearman", "within_rho")
@@ -97,7 +97,7 @@ def score_runs(folders: Sequence[str], labels: pl.DataFrame) -> pl.DataFrame:
     """The runs in these folders with their exact scores; failed runs keep their status and have none.
 
     Returns:
-        `folder`, tmelt.schema.RUN and the score columns of tmelt.evidence.schema.RUNS.
+        `folder`, tmelt.storage.schema.RUN and the score columns of tmelt.evidence.schema.RUNS.
     """
     runs = read_runs(folders) if len(folders) else read_runs([])
     ok = runs.filter(pl.col("status") == "ok")["folder"].to_list()

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from tmelt.decision import seed_noise
 from tmelt.evidence.error_model import Arm, Estimate, estimate
 from tmelt.evidence.incumbents import SEARCH_KEY, trial_scores
 from tmelt.evidence.metrics import none_if_nan, score
@@ -24,7 +23,8 @@ from tmelt.evidence.schema import (
 from tmelt.evidence.selection import winners_of
 from tmelt.evidence.tables import table
 from tmelt.evidence.verdict import FEW
-from tmelt.schema import read_table
+from tmelt.search.decision import seed_noise
+from tmelt.storage.schema import read_table
 
 _SHOWN_SCORES = ("rmse", "r2", "spearman", "within_rho")
 _FEW_NOTE = f"fewer than {FEW} distinct searches: intervals only, no significance"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tmelt import __version__
-from tmelt.files import sha256_file, write_json
-from tmelt.protocol_record import Protocol
+from tmelt.storage.files import sha256_file, write_json
+from tmelt.study.protocol_record import Protocol
 
 METADATA = "ro-crate-metadata.json"
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"

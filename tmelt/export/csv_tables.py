@@ -5,8 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from tmelt.files import atomic_path
-from tmelt.safe_text import for_spreadsheet
+from tmelt.storage.files import atomic_path
+from tmelt.text.safe import for_spreadsheet
 
 
 def write_csv(table: pl.DataFrame, path: Path) -> None:

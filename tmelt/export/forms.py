@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tmelt.errors import InputError
-from tmelt.study import Study, read_study
+from tmelt.study.results import Study, read_study
 
 
 def export_form(form: str, study: Path, output: Path | None) -> list[Path]:

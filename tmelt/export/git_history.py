@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 
 from tmelt.errors import InputError
-from tmelt.files import sha256_text
-from tmelt.history import History, Trial
-from tmelt.study import Study, read_study
-from tmelt.target import Target
+from tmelt.search.history import History, Trial
+from tmelt.storage.files import sha256_text
+from tmelt.study.results import Study, read_study
+from tmelt.study.target import Target
 
 SUBJECT = 72  # characters of a commit's subject
 

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tmelt.files import atomic_path
-from tmelt.knobs import Knob, KnobError, Space, Value, knobs_from_table
-from tmelt.protocol_record import Protocol
+from tmelt.search.knobs import Knob, KnobError, Space, Value, knobs_from_table
+from tmelt.storage.files import atomic_path
 from tmelt.strategies.optuna_space import distribution
+from tmelt.study.protocol_record import Protocol
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -44,7 +44,7 @@ def export_optuna(trials: pl.DataFrame, protocol: Protocol, database: Path) -> N
     """Write the storage, atomically; the same tables give the same studies.
 
     Args:
-        trials: tmelt.schema.TRIAL of all searches.
+        trials: tmelt.storage.schema.TRIAL of all searches.
         protocol: protocol.json.
         database: the SQLite file.
     """
@@ -92,7 +92,7 @@ def frozen_trials(rows: Sequence[Mapping[str, Any]], space: Space, reference: st
     """One search's trials for Optuna.
 
     Args:
-        rows: tmelt.schema.TRIAL in order of iteration.
+        rows: tmelt.storage.schema.TRIAL in order of iteration.
         space: the study's knobs.
         reference: SHA-256 of the reference script.
     """

@@ -4,8 +4,8 @@ import zipfile
 from pathlib import Path
 
 from tmelt.errors import InputError
-from tmelt.files import atomic_path
 from tmelt.llm.replay_source import ReplaySource
+from tmelt.storage.files import atomic_path
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the same study gives the same bytes
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tmelt.errors import InputError
-from tmelt.protocol_record import read_protocol
+from tmelt.study.protocol_record import read_protocol
 
 WIDTH = 100
 

@@ -14,14 +14,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tmelt import protocol, study_lock
-from tmelt.config import Config
 from tmelt.embed.settings import ARCHITECTURES
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.front.price import commands, limits_usd, models, most_usd, training_hours
-from tmelt.replay_from import check_replay_from
-from tmelt.stage import Stages
 from tmelt.strategies.check_options import check_options
+from tmelt.study import lock, protocol
+from tmelt.study.config import Config
+from tmelt.study.replay_from import check_replay_from
+from tmelt.study.stage import Stages
 
 if TYPE_CHECKING:
     from tmelt.proteins.check import Checked
@@ -102,7 +102,7 @@ def _packages(subject: Subject) -> Iterator[str]:
 
 def _study(subject: Subject) -> Iterator[str]:
     folder = subject.results / subject.config.study
-    found = study_lock.find(folder) if folder.is_dir() else None
+    found = lock.find(folder) if folder.is_dir() else None
     if found is not None and found.alive:
         raise InputError(f"{folder}: a run of this study is going on ({found.who}); wait for its end, or stop it there")
     begun = (folder / "protocol.json").exists()

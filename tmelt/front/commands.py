@@ -54,9 +54,9 @@ def _check(path: Path, source: Path | None, local: bool) -> None:
     Raises:
         InputError: there is a fault.
     """
-    from tmelt.config import load_config
     from tmelt.front.checks import Subject, run_checks
-    from tmelt.safe_text import for_terminal
+    from tmelt.study.config import load_config
+    from tmelt.text.safe import for_terminal
 
     config = load_config(path, source)
     print(for_terminal(f"{config.study}: {config.title or path}"), flush=True)
@@ -82,9 +82,9 @@ def status(config: Path | None = None, *, source: Path | None = None, results: P
         source: the table, where the study was started with one
         results: the folder that studies are in; results by default
     """
-    from tmelt.config import load_config
-    from tmelt.safe_text import for_terminal
-    from tmelt.status import report as describe
+    from tmelt.study.config import load_config
+    from tmelt.study.status import report as describe
+    from tmelt.text.safe import for_terminal
 
     print(for_terminal(describe(load_config(config or Path("config.yaml"), source), results)))
 
@@ -102,7 +102,7 @@ def watch(config: Path | None = None, *, source: Path | None = None, port: int =
         port: of the loopback address; 8765 by default, 0 for any that is free
         results: the folder that studies are in; results by default
     """
-    from tmelt.config import load_config
+    from tmelt.study.config import load_config
     from tmelt.watch.page import policy, render
     from tmelt.watch.server import WatchServer
     from tmelt.watch.state import Reader
@@ -125,7 +125,7 @@ def report(study: Path, *, open: bool = False) -> None:
         open: open the page in a browser
     """
     from tmelt.front.answer import answer
-    from tmelt.safe_text import for_terminal
+    from tmelt.text.safe import for_terminal
 
     print(for_terminal("\n".join(answer(study))))
     if open:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tmelt.config import Config
-from tmelt.safe_text import one_line
-from tmelt.schema import TRIAL, read_table
-from tmelt.status import STOPPED
+from tmelt.storage.schema import TRIAL, read_table
+from tmelt.study.config import Config
+from tmelt.study.status import STOPPED
+from tmelt.text.safe import one_line
 
 _COLUMNS = (
     "iteration", "status", "val_mae", "decision", "incumbent", "cost_usd", "cpu_s", "device_s", "tool_cpu_s",

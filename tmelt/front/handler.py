@@ -14,13 +14,13 @@ from snakemake.logging import logger
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from tmelt.config import Config, load_config
 from tmelt.front.feed import Feed
 from tmelt.front.price import most_usd
 from tmelt.front.screen import Screen, screen_for
 from tmelt.front.words import arrival_line, progress_line
-from tmelt.safe_text import one_line
-from tmelt.stage import Stages
+from tmelt.study.config import Config, load_config
+from tmelt.study.stage import Stages
+from tmelt.text.safe import one_line
 
 LOOK_S = 2.0  # between two looks at the study's files
 

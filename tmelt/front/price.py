@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tmelt.config import Config
 from tmelt.llm.settings import LLMSettings
 from tmelt.strategies.options import read_options
 from tmelt.strategies.registry import kind_of
+from tmelt.study.config import Config
 
 
 def models(config: Config) -> dict[str, LLMSettings]:

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Protocol
 
-from tmelt.safe_text import for_terminal
+from tmelt.text.safe import for_terminal
 
 PLAIN_EVERY_S = 60.0  # between two lines of progress, where they are plain
 

@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 
 from tmelt.front.feed import Arrival, Feed, Search
-from tmelt.safe_text import one_line
-from tmelt.stage import Stage
-from tmelt.status import span
-from tmelt.target import Target
+from tmelt.study.stage import Stage
+from tmelt.study.status import span
+from tmelt.study.target import Target
+from tmelt.text.safe import one_line
 
 _DECISIONS = {"keep": "kept", "discard": "discarded", "inconclusive": "within the noise", "baseline": "baseline"}
 _NAME_WIDTH = 16

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tmelt.errors import InputError
-from tmelt.identity import PACKAGE
+from tmelt.study.identity import PACKAGE
 
 PROFILE = "profiles/default"
 _PARTS = ("Snakefile", "rules", "scripts", PROFILE)

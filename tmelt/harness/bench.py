@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.diagnostics import short_curve, stop_errors
 from tmelt.harness.run import Harness, Runner, ShortRun, open_sandbox
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.knobs import Value
-from tmelt.schema import PROTEINS, read_table
+from tmelt.search.diagnostics import short_curve, stop_errors
+from tmelt.search.history import Proposal
+from tmelt.search.knobs import Value
+from tmelt.storage.schema import PROTEINS, read_table
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Tried:
         proteins: of fit that it trained on.
         curve: pairs of epoch and stop MAE in target units, as the script logged them.
         reports: what it passed to task.report.
-        stop_errors: as tmelt.diagnostics.stop_errors; None unless `status` is ok.
+        stop_errors: as tmelt.search.diagnostics.stop_errors; None unless `status` is ok.
         seconds: by the clock of the time budget.
         cpu_s, device_s: CPU and GPU seconds.
     """

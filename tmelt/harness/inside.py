@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tmelt.allocator import keep_freed_memory
 from tmelt.embed.view import View
 from tmelt.harness.clock import now_inside
 from tmelt.harness.task import Proteins, Task
+from tmelt.host.allocator import keep_freed_memory
 
 MODULE = "train"  # the script's name for pickle, the same in both phases
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tmelt.errors import InputError
-from tmelt.files import copy_file, read_json, sha256_file, sha256_json, write_json
 from tmelt.harness.checkpoint import Unkeepable, copy_checkpoint
+from tmelt.storage.files import copy_file, read_json, sha256_file, sha256_json, write_json
 
 FILES = ("curve.parquet", "predictions.parquet", "log.txt")
 CHECKPOINT = "checkpoint"

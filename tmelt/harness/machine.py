@@ -2,15 +2,15 @@
 
 import sys
 
-from tmelt.full_disk import full_temporary
-from tmelt.safe_text import one_line
+from tmelt.storage.full_disk import full_temporary
+from tmelt.text.safe import one_line
 
 
 def blame(status: str, reason: str | None, log: str) -> str:
     """What a run ended with: its status, and the last line of its log.
 
     Args:
-        status, reason: of the run (tmelt.schema.RUN).
+        status, reason: of the run (tmelt.storage.schema.RUN).
         log: what the script printed.
     """
     lines = log.strip().splitlines()

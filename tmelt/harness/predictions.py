@@ -102,8 +102,8 @@ def read_curve(path: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
     Known keys, legal names and finite numbers only; everything else is dropped.
 
     Returns:
-        Rows of tmelt.schema.CURVE, where `reports` has what was reported up to that epoch (after the last one: until
-        the end) as JSON; and at most REPORTS_MAX numbers by name.
+        Rows of CURVE, where `reports` has what was reported up to that epoch (after the last one: until the end) as
+        JSON; and at most REPORTS_MAX numbers by name.
     """
     rows: list[dict[str, Any]] = []
     reports: dict[str, float] = {}

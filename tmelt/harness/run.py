@@ -18,12 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from tmelt.config import Budget
 from tmelt.embed.view import SEQUENCES, View
 from tmelt.embed.views import check_views
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import write_text
-from tmelt.full_disk import full_temporary, machine_to_blame
 from tmelt.harness import journal
 from tmelt.harness.clock import NEARLY_OVER_NOTE, USED_UP, Clock
 from tmelt.harness.confined import Sandbox, refuse_exposed
@@ -32,14 +29,17 @@ from tmelt.harness.precision import ask_gpu, precision_in_use
 from tmelt.harness.predictions import Invalid, folder_size, read_curve, read_parameter_count, read_predictions
 from tmelt.harness.sandbox import Limits, Outcome, Phase
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
 from tmelt.host.cores import granted_cores
 from tmelt.host.gpus import hold_a_gpu
-from tmelt.knobs import Space, knobs_from_table
-from tmelt.protocol import REFERENCE, check_inputs, processor
-from tmelt.protocol_record import Protocol
-from tmelt.schema import CURVE, HIDDEN, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
-from tmelt.target import TM, Target
+from tmelt.search.history import Proposal
+from tmelt.search.knobs import Space, knobs_from_table
+from tmelt.storage.files import write_text
+from tmelt.storage.full_disk import full_temporary, machine_to_blame
+from tmelt.storage.schema import CURVE, HIDDEN, POOL, PREDICTIONS, PROTEINS, RUN, read_table, write_table
+from tmelt.study.config import Budget
+from tmelt.study.protocol import REFERENCE, check_inputs, processor
+from tmelt.study.protocol_record import Protocol
+from tmelt.study.target import TM, Target
 
 LOG_CHARACTERS = 4000
 REHEARSAL_PROTEINS = 64
@@ -70,7 +70,7 @@ class Harness:
     sequences: str  # which phases see them: none, fit or all
     threads: int
     reference_sha256: str  # scripts other than the reference are rehearsed first
-    knobs: Sequence[Mapping[str, Any]] = ()  # of the study (Space.table); none: those of tmelt.knobs
+    knobs: Sequence[Mapping[str, Any]] = ()  # of the study (Space.table); none: those of tmelt.search.knobs
     target: Target = TM
 
     @classmethod
@@ -153,7 +153,7 @@ def train_runs(
     """Train `proposal` once per seed; write run, curve, predictions and log into that seed's folder.
 
     A run that the journal `kept` holds is not trained again. With `keep_checkpoints` it holds the checkpoints, too.
-    With `must_work` a run that fails is no result: it is not kept. Returns the rows (tmelt.schema.RUN), in order.
+    With `must_work` a run that fails is no result: it is not kept. Returns the rows (RUN), in order.
 
     Raises:
         InfrastructureError: the sandbox or the machine failed; nothing is known about the candidate.
@@ -271,7 +271,7 @@ class ShortRun:
         status: as of a run.
         reason: one word from the harness's closed list, or None.
         log: the end of what the script printed in fit; nothing of predict.
-        curve: rows of tmelt.schema.CURVE.
+        curve: rows of tmelt.storage.schema.CURVE.
         reports: numbers by name.
         predictions: (n,) for the early-stopping proteins in the pool's order; None unless `status` is ok.
     """

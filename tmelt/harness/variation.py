@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from tmelt.errors import InputError
-from tmelt.schema import EMBEDDING_INDEX, PROTEINS, read_table
+from tmelt.storage.schema import EMBEDDING_INDEX, PROTEINS, read_table
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import itertools
 from decimal import Decimal
 
-from tmelt.config import Config
 from tmelt.strategies.registry import kind_of
+from tmelt.study.config import Config
 
 OVERHEAD_MB = 1500  # Snakemake (twice, in a job of a cluster) and the harness
 

@@ -12,8 +12,8 @@ from tmelt.llm.prices import cost_usd
 from tmelt.llm.transcript import Charge, charge_of
 
 if TYPE_CHECKING:
-    from tmelt.history import Trial
     from tmelt.llm.settings import Limits, Price
+    from tmelt.search.history import Trial
 
 _SOFT = re.compile(r"[a-z \n\t]")
 _PER_MESSAGE = 16  # role markers and the like, in every chat template we know

@@ -13,7 +13,7 @@ from tmelt.llm.arrival import recordable
 from tmelt.llm.dialect import DEFAULT, Dialect
 from tmelt.llm.settings import LLMSettings
 from tmelt.llm.wire import Wire
-from tmelt.safe_text import one_line
+from tmelt.text.safe import one_line
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from tmelt.errors import InputError, first_complaint
-from tmelt.files import canonical_json, sha256_json
 from tmelt.llm.arrival import Answer, interpret
 from tmelt.llm.budget import Spent, check_budget, reserve
 from tmelt.llm.dialect import DEFAULT, Dialect
@@ -34,12 +33,13 @@ from tmelt.llm.transcript import (
 )
 from tmelt.llm.usable import usable_text
 from tmelt.llm.usage import least_tokens
+from tmelt.storage.files import canonical_json, sha256_json
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from tmelt.history import Trial
     from tmelt.llm.chat import Chat
+    from tmelt.search.history import Trial
 
 T = TypeVar("T")
 Scripted = Callable[[int], "BaseChatModel"]

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tmelt.errors import InputError, first_complaint
-from tmelt.files import read_json
+from tmelt.storage.files import read_json
 
 
 class Dialect(BaseModel):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tmelt.files import sha256_json
 from tmelt.llm.tools import ToolLimits
+from tmelt.storage.files import sha256_json
 
 # Tokens of a prompt beside the history and results of tools: task and knobs; for agents that write scripts also the
 # contract and a script.

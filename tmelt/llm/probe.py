@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tmelt.errors import InputError
-from tmelt.files import write_json
 from tmelt.llm.budget import Spent
 from tmelt.llm.conversation import Conversation
 from tmelt.llm.dialect import Dialect
@@ -25,6 +24,7 @@ from tmelt.llm.settings import LLMSettings
 from tmelt.llm.tools import ToolSpec, calls_of
 from tmelt.llm.transcript import usage_of
 from tmelt.llm.usage import least_tokens
+from tmelt.storage.files import write_json
 from tmelt.strategies.tokens import estimate_tokens
 
 CAP = 64  # tokens

@@ -15,7 +15,7 @@ from typing import Any
 
 from tmelt.errors import InputError
 from tmelt.llm.transcript import pending_name, read_record, record_name, supersede
-from tmelt.text_diff import unified_lines
+from tmelt.text.diff import unified_lines
 
 _LONGEST_DIFFERENCE = 80  # lines
 

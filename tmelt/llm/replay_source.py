@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tmelt.errors import InputError
-from tmelt.files import atomic_path
+from tmelt.storage.files import atomic_path
 
 _PROTOCOL = "protocol.json"
 _KEPT = re.compile(

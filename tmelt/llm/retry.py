@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.safe_text import one_line
+from tmelt.text.safe import one_line
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

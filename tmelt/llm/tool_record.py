@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tmelt.errors import InputError
-from tmelt.files import sha256_json
 from tmelt.llm.tools import ToolResult
 from tmelt.llm.transcript import read_record, write_record
+from tmelt.storage.files import sha256_json
 
 
 @dataclass(frozen=True)

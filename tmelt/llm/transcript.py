@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import read_json, sha256_json, write_json
+from tmelt.storage.files import read_json, sha256_json, write_json
 
 _RECORD = re.compile(r"^\d\d+(\.pending|\.superseded-\d+)?\.json$")
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tmelt.llm.errors import ReplyError
 from tmelt.llm.reasoning import split_reasoning
-from tmelt.safe_text import one_line
+from tmelt.text.safe import one_line
 
 # What providers call a reply that ended by itself.
 _COMPLETE = {

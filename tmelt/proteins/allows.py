@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tmelt.evidence.design_power import PROTEIN_SD
-from tmelt.group import Group
+from tmelt.study.group import Group
 
 if TYPE_CHECKING:
-    from tmelt.config import Data
     from tmelt.proteins.clean import Protein
+    from tmelt.study.config import Data
 
 # Of a paired, two-sided test at 5 % with a power of 80 %: 1.96 + 0.84 standard errors.
 _SHOWN = 2.8

@@ -25,14 +25,14 @@ from functools import cache
 import numpy as np
 from scipy.stats import chi2
 
-from tmelt.config import Audit, Data
 from tmelt.proteins.clean import SPELLINGS, Cleaning, Protein
 from tmelt.proteins.columns import plain
 from tmelt.proteins.label import MISSING
 from tmelt.proteins.organism import may_be_one
 from tmelt.proteins.read import Reading
 from tmelt.proteins.where import number_in
-from tmelt.target import Target
+from tmelt.study.config import Audit, Data
+from tmelt.study.target import Target
 
 LEVELS = ("ok", "caution", "accepted", "stop")
 DISAGREE = 0.99  # quantile of the repeats' variance under `noise_sd` beyond which a protein's repeats disagree

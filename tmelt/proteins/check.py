@@ -12,10 +12,8 @@ from typing import Any
 import polars as pl
 import yaml
 
-from tmelt.config import Columns, Data
 from tmelt.errors import InputError
 from tmelt.export.csv_tables import write_csv
-from tmelt.files import atomic_path
 from tmelt.proteins.allows import allows
 from tmelt.proteins.audit import Audited, Subject, audit, stop_line
 from tmelt.proteins.clean import DROPPED, Cleaning, Protein, clean_records
@@ -23,6 +21,8 @@ from tmelt.proteins.columns import with_names
 from tmelt.proteins.faults import Faults
 from tmelt.proteins.read import Reading, read_all
 from tmelt.proteins.split import split_proteins, take_subset
+from tmelt.storage.files import atomic_path
+from tmelt.study.config import Columns, Data
 
 ROWS_SHOWN = 12  # row numbers of a step or a fault
 WIDTH = 62

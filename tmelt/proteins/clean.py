@@ -24,13 +24,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tmelt.config import Data
 from tmelt.proteins.faults import Faults
 from tmelt.proteins.organism import one_spelling
 from tmelt.proteins.read import Record
 from tmelt.proteins.table import Table
 from tmelt.proteins.where import CURVE_ROW
-from tmelt.target import TM
+from tmelt.study.config import Data
+from tmelt.study.target import TM
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 GUARDED = ("test", "select", "val", "stop", "fit", "train")  # of conflicting splits the first wins

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tmelt.config import Columns, Data
 from tmelt.proteins.faults import Faults
 from tmelt.proteins.mutation import MutationError, parse_mutations
 from tmelt.proteins.table import Table
+from tmelt.study.config import Columns, Data
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),

@@ -17,7 +17,7 @@ import re
 from functools import cache
 from typing import Any, NamedTuple
 
-from tmelt.target import TM
+from tmelt.study.target import TM
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "--", "–", "—", "nd", "n.d.", "n.a.", "?"}
 DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+", re.ASCII)

@@ -9,7 +9,6 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tmelt.config import Data
 from tmelt.proteins.faults import Faults
 from tmelt.proteins.mutation import (
     MutationError,
@@ -19,6 +18,7 @@ from tmelt.proteins.mutation import (
     offset_of,
     parse_mutations,
 )
+from tmelt.study.config import Data
 
 if TYPE_CHECKING:
     from tmelt.proteins.read import Reading, Record

@@ -15,9 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tmelt.config import Data
 from tmelt.errors import InfrastructureError, InputError, first_complaint
-from tmelt.files import read_json, sha256_file, write_json
 from tmelt.proteins.audit import Audited, Subject, audit, stop_line
 from tmelt.proteins.clean import Protein, clean_records
 from tmelt.proteins.columns import Found, with_names
@@ -28,8 +26,10 @@ from tmelt.proteins.shuffle import shuffled_within
 from tmelt.proteins.split import split_proteins, take_subset
 from tmelt.proteins.synthesize import Made, floors, synthesize
 from tmelt.proteins.table import Table
-from tmelt.records import to_json
-from tmelt.schema import AUDIT, CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
+from tmelt.storage.files import read_json, sha256_file, write_json
+from tmelt.storage.records import to_json
+from tmelt.storage.schema import AUDIT, CLEANING, CLEANING_ROWS, HIDDEN, LABELS, PROTEINS, write_table
+from tmelt.study.config import Data
 
 OPEN = ("fit", "stop")  # splits whose labels a candidate may see
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tmelt.config import Data
 from tmelt.proteins.columns import FLAGS, SPLITS, Found, find_columns
 from tmelt.proteins.fasta import read_fasta
 from tmelt.proteins.faults import Faults
@@ -18,6 +17,7 @@ from tmelt.proteins.label import MISSING, Label, LabelError, has_decimal_commas,
 from tmelt.proteins.mutate import mutate
 from tmelt.proteins.table import Table, read_table_file
 from tmelt.proteins.where import rows_set_aside
+from tmelt.study.config import Data
 
 # UniProt's accession, as in the names `P12345_GENE` of the Meltome Atlas.
 ACCESSION = re.compile(r"([OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9](?:[A-Z][A-Z0-9]{2}[0-9]){1,2})_\S+")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tmelt.records import read_record
+from tmelt.storage.records import read_record
 
 
 @dataclass(frozen=True)

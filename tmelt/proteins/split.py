@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from tmelt.config import Data
 from tmelt.errors import InputError
 from tmelt.proteins.clean import Protein
 from tmelt.proteins.cluster import COVERAGE, Pairs, cluster_homologues, find_homologues
+from tmelt.study.config import Data
 
 SMALLEST = {"fit": 20, "stop": 3, "val": 3, "select": 3, "test": 3}  # below these a mean error says nothing
 LARGEST_PART = (0.25, 0.5, 1.0)  # of val, test or stop that one cluster may make up; more if the sizes miss

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tmelt.config import Synthetic
 from tmelt.proteins.clean import AMINO_ACIDS, Protein
 from tmelt.proteins.read import Record
-from tmelt.schema import SPLITS
+from tmelt.storage.schema import SPLITS
+from tmelt.study.config import Synthetic
 
 # Frequency in mesophiles (near Swiss-Prot's averages) and log change from 41 °C to 84 °C, before IVYWREL is set.
 BASE = {

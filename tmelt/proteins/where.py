@@ -3,10 +3,10 @@
 import re
 from typing import Any
 
-from tmelt.config import Data, is_range
 from tmelt.proteins.columns import CURVE, Found, likely, plain
 from tmelt.proteins.label import LabelError, parse_label
 from tmelt.proteins.table import Table
+from tmelt.study.config import Data, is_range
 
 CURVE_ROW = "further point of a melting curve"
 

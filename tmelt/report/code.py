@@ -7,8 +7,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from tmelt.safe_text import for_html, for_terminal
-from tmelt.text_diff import LineMatcher
+from tmelt.text.diff import LineMatcher
+from tmelt.text.safe import for_html, for_terminal
 
 CONTEXT = 3  # unchanged lines around a change
 _LONGEST = 200_000  # characters; a longer script is shown without colours

@@ -14,19 +14,19 @@ from tmelt.embed.record import EmbeddingRecord
 from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE
 from tmelt.evidence.make import TABLES
-from tmelt.files import read_json
-from tmelt.group import Group
-from tmelt.notes import UsedUp
 from tmelt.proteins.record import DataRecord, read_data
-from tmelt.protocol import differences
-from tmelt.protocol_record import Protocol, read_protocol
-from tmelt.records import to_json
 from tmelt.report.words import count, number
-from tmelt.schema import AUDIT, CLEANING, SPLITS, as_frame, read_table
-from tmelt.spend import Meter
+from tmelt.search.notes import UsedUp
+from tmelt.search.spend import Meter
+from tmelt.storage.files import read_json
+from tmelt.storage.records import to_json
+from tmelt.storage.schema import AUDIT, CLEANING, SPLITS, as_frame, read_table
 from tmelt.strategies.kind import Kind
 from tmelt.strategies.registry import kind_of
-from tmelt.target import Target
+from tmelt.study.group import Group
+from tmelt.study.protocol import differences
+from tmelt.study.protocol_record import Protocol, read_protocol
+from tmelt.study.target import Target
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Study:
     tables: Mapping[str, pl.DataFrame] = field(repr=False)  # tmelt.evidence.make.TABLES
     protocol: Protocol = field(repr=False)
     facts: DataRecord = field(repr=False)  # data.json
-    cleaning: pl.DataFrame = field(repr=False)  # tmelt.schema.CLEANING
-    audit: pl.DataFrame = field(default_factory=lambda: as_frame([], AUDIT), repr=False)  # tmelt.schema.AUDIT
+    cleaning: pl.DataFrame = field(repr=False)  # tmelt.storage.schema.CLEANING
+    audit: pl.DataFrame = field(default_factory=lambda: as_frame([], AUDIT), repr=False)  # tmelt.storage.schema.AUDIT
     vault_log: tuple[Mapping[str, Any], ...] = ()
     looks: tuple[Mapping[str, Any], ...] = ()  # the registered contrast at each look (tmelt.evidence.looks)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # strategy: its strategy.json
     used_up: Mapping[tuple[str, int], UsedUp] = field(default_factory=dict)  # (strategy, search): its budget, used
-    references: tuple[Mapping[str, Any], ...] = ()  # external results (tmelt.config.Reference)
+    references: tuple[Mapping[str, Any], ...] = ()  # external results (tmelt.study.config.Reference)
     configs: tuple[str, ...] = ()  # files that the study is run with, as its command names them
 
     def __getitem__(self, table: str) -> pl.DataFrame:

@@ -11,7 +11,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tmelt.files import write_text
 from tmelt.report.blocks import Block, Fold, Heading, Table, Tabs, Terms, Text, present
 from tmelt.report.cautions import grouped
 from tmelt.report.code import Diff, syntax_css
@@ -24,6 +23,7 @@ from tmelt.report.sections.section import Section
 from tmelt.report.templates import page_environment
 from tmelt.report.trial_page import chosen_trials, trial_sections, validation_drawings
 from tmelt.report.words import shortened
+from tmelt.storage.files import write_text
 
 _HERE = Path(__file__).parent
 
@@ -65,7 +65,7 @@ def write_report(
         protocol: the study's protocol.json.
         data: results/data/{dataset}: data.json, cleaning.parquet.
         configs: names of the config files that the study is run with, for the methods.
-        references: external results to show beside the study's (tmelt.config.Reference as dictionaries).
+        references: external results to show beside the study's (tmelt.study.config.Reference as dictionaries).
 
     Raises:
         InputError: a table or file that is missing or damaged.

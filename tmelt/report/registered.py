@@ -5,9 +5,9 @@ from typing import Any
 
 from tmelt.evidence.looks import Look, looks, registered_hypothesis, registered_row
 from tmelt.evidence.verdict import ALPHA
-from tmelt.protocol_record import RegisteredHypothesis
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval, listing
+from tmelt.study.protocol_record import RegisteredHypothesis
 
 
 def registered(study: Study) -> list[str]:

@@ -9,8 +9,8 @@ import vl_convert as vlc
 from markupsafe import Markup
 
 from tmelt.export.csv_tables import write_csv
-from tmelt.files import atomic_path, write_text
 from tmelt.report.figures.theme import COLOURS, PAPER, Figure, styled
+from tmelt.storage.files import atomic_path, write_text
 
 _VL_VERSION = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 # vl-convert completes relative links with its own address; they mean places of the page.

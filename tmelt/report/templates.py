@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jinja2
 
-from tmelt.safe_text import for_html
+from tmelt.text.safe import for_html
 
 
 def page_environment(folder: Path) -> jinja2.Environment:

@@ -18,7 +18,7 @@ from tmelt.llm.transcript import read_record
 from tmelt.report.code import Diff, diff_scripts
 from tmelt.report.inputs import Study
 from tmelt.report.words import anchor, count, dollars, number, seconds, shortened, value
-from tmelt.schema import read_table
+from tmelt.storage.schema import read_table
 from tmelt.strategies.registry import origins
 
 INLINED = 300  # trials beyond which only kept, best and failed ones get a section

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmelt.errors import InputError
-from tmelt.history import History, Proposal
-from tmelt.knobs import Space
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Space
 from tmelt.strategies.seeds import seed_of
-from tmelt.target import TM, Target
+from tmelt.study.target import TM, Target
 
 if TYPE_CHECKING:
     from tmelt.coder.session import Sessions

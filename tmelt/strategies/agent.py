@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tmelt.errors import InputError
-from tmelt.files import sha256_text
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Knob, KnobError, Space, Value, knobs_from_table
-from tmelt.notes import Ended, LookUp, Note, Oversight
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Knob, KnobError, Space, Value, knobs_from_table
+from tmelt.search.notes import Ended, LookUp, Note, Oversight
+from tmelt.storage.files import sha256_text
 from tmelt.strategies import Context
 from tmelt.strategies.briefing import Briefing, attempts_of
 from tmelt.strategies.coarse import told_mae
@@ -25,7 +25,7 @@ from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN, changes_between, rememb
 from tmelt.strategies.options import read_options
 from tmelt.strategies.program import fill_program, program_path
 from tmelt.strategies.stop import UNUSABLE
-from tmelt.target import TM, Target
+from tmelt.study.target import TM, Target
 
 if TYPE_CHECKING:
     from tmelt.llm import NoUsableReply

@@ -37,10 +37,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
-from tmelt.files import sha256_text
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Space, Value
-from tmelt.notes import Note, Sampled
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Space, Value
+from tmelt.search.notes import Note, Sampled
+from tmelt.storage.files import sha256_text
 from tmelt.strategies import Context
 from tmelt.strategies.kind import SAMPLED, Kind
 from tmelt.strategies.knew import closest, told
@@ -48,7 +48,7 @@ from tmelt.strategies.local import drawn_names, moved, open_knobs
 from tmelt.strategies.named_sampler import build_sampler, code_of, is_name
 from tmelt.strategies.optuna_space import ask, inside, measured, study_of
 from tmelt.strategies.random import DRAWS, USED_UP, configuration, draw, tried, value_at
-from tmelt.target import TM, Target
+from tmelt.study.target import TM, Target
 
 # What a sampler's answer is, for the rationale.
 _WORDS = {

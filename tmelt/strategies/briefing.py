@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tmelt.history import History, Trial
-from tmelt.knobs import Knob, Space, Value, knobs_from_table
+from tmelt.search.history import History, Trial
+from tmelt.search.knobs import Knob, Space, Value, knobs_from_table
 from tmelt.strategies.coarse import coarse, told_mae
 from tmelt.strategies.memory import changes_between, format_value
-from tmelt.target import TM
+from tmelt.study.target import TM
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from tmelt.files import sha256_text
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Knob, Space, Value
-from tmelt.notes import CmaSample
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Knob, Space, Value
+from tmelt.search.notes import CmaSample
+from tmelt.storage.files import sha256_text
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Options,

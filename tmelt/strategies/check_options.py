@@ -8,7 +8,7 @@ from tmelt.strategies.options import read_options
 from tmelt.strategies.registry import kind_of
 
 if TYPE_CHECKING:
-    from tmelt.config import Config
+    from tmelt.study.config import Config
 
 
 def check_options(strategy: str, kind: str, options: Mapping[str, Any], config: "Config | None" = None) -> None:
@@ -39,7 +39,7 @@ def check_options(strategy: str, kind: str, options: Mapping[str, Any], config: 
         own = _without_llm(own, strategy, in_dollars=limit is not None and limit[0] == "usd")
     checked = declared.checked(own, strategy)
     if getattr(checked, "boundaries", None) is not None:
-        from tmelt.protocol import REFERENCE
+        from tmelt.study.protocol import REFERENCE
 
         checked.boundaries.check_reference(REFERENCE.read_text(encoding="utf-8"), strategy)
     if declared.sampler == "inner" and hasattr(checked, "bo"):

@@ -4,8 +4,8 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from tmelt.files import canonical_json
-from tmelt.knobs import KnobError, Space, knobs_from_table
+from tmelt.search.knobs import KnobError, Space, knobs_from_table
+from tmelt.storage.files import canonical_json
 
 BYTES_MAX = 100_000
 KNOBS_MAX = 50

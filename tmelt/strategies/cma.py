@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tmelt.files import sha256_json
-from tmelt.history import Trial
-from tmelt.knobs import Knob, Space, Value
-from tmelt.notes import CmaSample, Note, Sampled
+from tmelt.search.history import Trial
+from tmelt.search.knobs import Knob, Space, Value
+from tmelt.search.notes import CmaSample, Note, Sampled
+from tmelt.storage.files import sha256_json
 from tmelt.strategies.optuna_space import measured, worst_of
 
 if TYPE_CHECKING:

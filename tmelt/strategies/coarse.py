@@ -8,7 +8,7 @@ not be told from luck. What rounding does not do is hide the labels: see `tests/
 an LLM are no adversaries and keep hundredths of the mean.
 """
 
-from tmelt.history import Trial
+from tmelt.search.history import Trial
 
 FINEST = 5  # hundredths of the target's unit; the step where nothing was compared, as for the baseline
 _GRID = [mantissa * 10**exponent for exponent in range(7) for mantissa in (1, 2, 5)]  # hundredths

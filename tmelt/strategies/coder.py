@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tmelt.coder.reported import Reported
 from tmelt.errors import InputError
-from tmelt.history import History, Proposal
 from tmelt.llm.tools import ToolLimits, ToolResult
-from tmelt.notes import Ended, Oversight
+from tmelt.search.history import History, Proposal
+from tmelt.search.notes import Ended, Oversight
 from tmelt.strategies import Context
 from tmelt.strategies.agent import MEMORY_TOKENS, Base, base_of, incumbent_base, refuse_repeat, task_text, words_of
 from tmelt.strategies.boundaries import Boundaries
@@ -27,7 +27,7 @@ from tmelt.strategies.stop import UNUSABLE
 
 if TYPE_CHECKING:
     from tmelt.coder.session import Plan, Sessions, SessionsSpent
-    from tmelt.config import Config
+    from tmelt.study.config import Config
 
 PROMPT = "Read program.md in this folder and do what it says."
 _HOST = re.compile(r"^(\*\.)?[A-Za-z0-9_.-]+(:\d{1,5})?$")
@@ -192,7 +192,7 @@ class _Session:
     def _plan(self) -> "Plan":
         from tmelt.coder.session import Plan, request_of
         from tmelt.coder.workspace import changed_files, write_workspace
-        from tmelt.knobs import knobs_from_table
+        from tmelt.search.knobs import knobs_from_table
         from tmelt.strategies.memory import remember
 
         context, options, base = self.context, self.options, self.base
@@ -324,8 +324,8 @@ class _Session:
 
     def _require_check(self, script: str, knobs: Mapping[str, Any]) -> None:
         """Check a script that has not worked in a trial, as the agent might have done itself."""
-        from tmelt.files import sha256_text
         from tmelt.llm import ReplyError
+        from tmelt.storage.files import sha256_text
 
         worked = any(trial.ok and trial.script == sha256_text(script) for trial in self.history)
         if self.tools is None or worked or script == self.context.reference or self.sessions.passed(script, knobs):

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.protocol_record import Protocol
-from tmelt.schema import PROTEINS, read_table
-from tmelt.target import TM, Target
+from tmelt.storage.schema import PROTEINS, read_table
+from tmelt.study.protocol_record import Protocol
+from tmelt.study.target import TM, Target
 
 GROUPS_MAX = 8  # the largest groups are named
 _SPLIT = {
@@ -48,7 +48,7 @@ def open_labels(proteins: pl.DataFrame, target: Target = TM) -> dict[str, Any]:
     """Labels of fit and stop by split and group, and the errors of reference predictors on stop.
 
     Args:
-        proteins: tmelt.schema.PROTEINS.
+        proteins: tmelt.storage.schema.PROTEINS.
         target: what is predicted.
     """
     known = proteins.filter(pl.col("split").is_in(["fit", "stop"])).drop_nulls("tm").sort("protein_id")

@@ -13,15 +13,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tmelt.errors import InputError
-from tmelt.history import History, Proposal
-from tmelt.knobs import KnobError, Space, Value
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import KnobError, Space, Value
 from tmelt.strategies import Context
 from tmelt.strategies.kind import Kind
 from tmelt.strategies.options import read_options
 from tmelt.strategies.random import configuration, tried
 
 if TYPE_CHECKING:
-    from tmelt.config import Config
+    from tmelt.study.config import Config
 
 MOST = 100_000  # combinations; more than any study can train
 
@@ -90,8 +90,8 @@ def grid_points(space: Space, levels: Mapping[str, Sequence[Value]], strategy: s
 
 
 def _check(options: GridOptions, config: "Config", strategy: str) -> None:
-    from tmelt.baseline import with_baseline
-    from tmelt.knobs import space_of_config
+    from tmelt.search.knobs import space_of_config
+    from tmelt.study.baseline import with_baseline
 
     grid_points(with_baseline(space_of_config(config.design.space), config.design.baseline), options.levels, strategy)
 

@@ -19,9 +19,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from tmelt.errors import InputError, first_complaint
-from tmelt.files import write_text
-from tmelt.history import History, Proposal
-from tmelt.notes import Oversight
+from tmelt.search.history import History, Proposal
+from tmelt.search.notes import Oversight
+from tmelt.storage.files import write_text
 
 FILE = "guidance.yaml"
 VETOED = "vetoed by a person"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from tmelt.strategies.options import read_options
 
 if TYPE_CHECKING:
-    from tmelt.config import Config
-    from tmelt.history import History, Proposal
+    from tmelt.search.history import History, Proposal
     from tmelt.strategies import Context
+    from tmelt.study.config import Config
 
 # Words of the report for trials whose proposer gave no reason, by origin.
 DRAWN = {"random": "drawn at random"}

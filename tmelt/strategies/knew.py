@@ -5,11 +5,11 @@ Errors are told as agents are told them (tmelt.strategies.coarse): an agent may 
 
 from collections.abc import Mapping, Sequence
 
-from tmelt.history import Trial
-from tmelt.knobs import Knob, Space, Value
+from tmelt.search.history import Trial
+from tmelt.search.knobs import Knob, Space, Value
 from tmelt.strategies.cma import to_unit
 from tmelt.strategies.coarse import told_mae
-from tmelt.target import TM, Target
+from tmelt.study.target import TM, Target
 
 CLOSEST = 2  # trials that are named
 NAMED = 4  # knobs in which they differ that are named

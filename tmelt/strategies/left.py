@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tmelt.files import write_text
+from tmelt.storage.files import write_text
 
 if TYPE_CHECKING:
     from tmelt.llm import Conversation

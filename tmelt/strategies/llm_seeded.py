@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import Field
 
-from tmelt.files import canonical_json, sha256_text
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Value
-from tmelt.notes import Candidates, Sampled
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Value
+from tmelt.search.notes import Candidates, Sampled
+from tmelt.storage.files import canonical_json, sha256_text
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Options,

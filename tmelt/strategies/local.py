@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from tmelt.history import History, Proposal
-from tmelt.knobs import Knob, Space, Value
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Knob, Space, Value
 from tmelt.strategies import Context
 from tmelt.strategies.kind import DRAWN, Kind
 from tmelt.strategies.options import read_options

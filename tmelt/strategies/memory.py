@@ -13,8 +13,8 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from tmelt.history import History, Trial
-from tmelt.knobs import Knob, Space, Value
+from tmelt.search.history import History, Trial
+from tmelt.search.knobs import Knob, Space, Value
 from tmelt.strategies.coarse import coarse, told_mae, told_margin
 from tmelt.strategies.outcomes import (
     curve_text,
@@ -28,8 +28,8 @@ from tmelt.strategies.outcomes import (
     stop_text,
 )
 from tmelt.strategies.tokens import estimate_tokens
-from tmelt.target import TM, Target
-from tmelt.text_diff import unified_lines
+from tmelt.study.target import TM, Target
+from tmelt.text.diff import unified_lines
 
 TOKENS_MIN = 6000
 BINS = 4

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmelt.errors import InputError
-from tmelt.files import sha256_file, sha256_json
-from tmelt.safe_text import one_line
+from tmelt.storage.files import sha256_file, sha256_json
+from tmelt.text.safe import one_line
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Knob, Space, Value
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Knob, Space, Value
 from tmelt.strategies import Context, ra
 from tmelt.strategies.cma import from_unit, to_unit
 from tmelt.strategies.guidance import VETOED
 from tmelt.strategies.kind import Kind
 from tmelt.strategies.program import PROMPTS
-from tmelt.target import Target
+from tmelt.study.target import Target
 
 DIGITS = 6  # of a position
 # Words of the common texts that would give the task away, and what stands in their place.

@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from tmelt.history import Trial
-from tmelt.knobs import Knob, KnobError, Space, Value
+from tmelt.search.history import Trial
+from tmelt.search.knobs import Knob, KnobError, Space, Value
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from tmelt.history import History, Trial
+from tmelt.search.history import History, Trial
 from tmelt.strategies.coarse import coarse, told_mae, told_margin
-from tmelt.target import TM, Target
+from tmelt.study.target import TM, Target
 
 EXPLAINED = 3  # latest trials whose decision is explained
 
 
 def diagnostics(trial: Trial) -> dict[str, Any]:
-    """A trial's diagnostics (tmelt.diagnostics); empty where there are none."""
+    """A trial's diagnostics (tmelt.search.diagnostics); empty where there are none."""
     return json.loads(trial.diagnostics or "{}")
 
 
@@ -115,7 +115,7 @@ def stop_text(trial: Trial, target: Target = TM) -> str:
 
 
 def stop_errors_text(errors: Mapping[str, Any] | None, margin: float | None, target: Target = TM) -> str:
-    """The same for errors as tmelt.diagnostics.stop_errors gives them."""
+    """The same for errors as tmelt.search.diagnostics.stop_errors gives them."""
     if not errors:
         return ""
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from tmelt.history import History, Proposal, Trial
+from tmelt.search.history import History, Proposal, Trial
 from tmelt.strategies import Context
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.kind import Kind

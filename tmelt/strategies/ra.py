@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tmelt.history import History, Proposal
+from tmelt.search.history import History, Proposal
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Options,

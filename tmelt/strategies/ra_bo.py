@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tmelt.history import History, Proposal
-from tmelt.knobs import KnobError, Space, Value
-from tmelt.notes import InRound
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import KnobError, Space, Value
+from tmelt.search.notes import InRound
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Options,
@@ -26,7 +26,7 @@ from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.rounds import Round, current_round, narrowed, next_round_number
-from tmelt.target import TM, Target
+from tmelt.study.target import TM, Target
 
 INNER_STARTUP = 2
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from tmelt.files import canonical_json
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Knob, Space, Value
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Knob, Space, Value
+from tmelt.storage.files import canonical_json
 from tmelt.strategies import Context
 from tmelt.strategies.kind import DRAWN, Kind
 from tmelt.strategies.options import read_options

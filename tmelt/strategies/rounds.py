@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tmelt.history import History, Trial
-from tmelt.knobs import KnobError, Space, Value
-from tmelt.notes import InRound
+from tmelt.search.history import History, Trial
+from tmelt.search.knobs import KnobError, Space, Value
+from tmelt.search.notes import InRound
 
 RANGE_FIELDS = frozenset({"low", "high", "choices", "fixed"})
 

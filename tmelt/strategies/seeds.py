@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tmelt.files import sha256_text
+from tmelt.storage.files import sha256_text
 
 
 def seed_of(study: str, strategy: str, trajectory: int, *numbers: int) -> int:

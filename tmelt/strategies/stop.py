@@ -1,6 +1,6 @@
 """A stopped search stays stopped for the rest of its block."""
 
-from tmelt.history import History, Proposal
+from tmelt.search.history import History, Proposal
 
 UNUSABLE = "unusable_replies"  # the cause of a stop that leaves its strategy out of every comparison
 

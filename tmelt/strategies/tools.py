@@ -8,19 +8,19 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tmelt.files import canonical_json, sha256_text
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Space, Value
 from tmelt.llm.errors import ReplyError
 from tmelt.llm.tools import ToolCall, ToolLimits, ToolResult, ToolSpec, without_calls
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Space, Value
+from tmelt.storage.files import canonical_json, sha256_text
 from tmelt.strategies import Context
 from tmelt.strategies.agent import Base, base_of
 from tmelt.strategies.coarse import coarse, told_mae
 from tmelt.strategies.memory import changes_between, format_value, shorten, trial_text
 from tmelt.strategies.outcomes import curve_text, dead_knobs, epochs_text, stop_errors_text, stop_text
 from tmelt.strategies.tokens import estimate_tokens
-from tmelt.target import Target
-from tmelt.text_diff import unified_lines
+from tmelt.study.target import Target
+from tmelt.text.diff import unified_lines
 
 if TYPE_CHECKING:
     from tmelt.llm import Conversation

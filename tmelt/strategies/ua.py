@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import Field
 
-from tmelt.history import History, Proposal
-from tmelt.knobs import Value
-from tmelt.notes import Note, Repair
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import Value
+from tmelt.search.notes import Note, Repair
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     Base,

@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import Field
 
-from tmelt.history import History, Proposal
-from tmelt.knobs import knobs_from_table
-from tmelt.notes import InRound
+from tmelt.search.history import History, Proposal
+from tmelt.search.knobs import knobs_from_table
+from tmelt.search.notes import InRound
 from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     agent_proposal,

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from tmelt.errors import InputError
-from tmelt.files import canonical_json
-from tmelt.history import History
-from tmelt.knobs import Knob, Space
+from tmelt.search.history import History
+from tmelt.search.knobs import Knob, Space
+from tmelt.storage.files import canonical_json
 from tmelt.strategies import propose
 from tmelt.strategies.check_options import check_options
 from tmelt.strategies.registry import kind_of

@@ -1,7 +1,7 @@
 """A search without training: a strategy on a cheap landscape over the space, with a real history.
 
 `simulate(kind)` runs a search; `outcome` makes the next row from a proposal, for tests that ask on their own.
-Rows are made by tmelt.scoring as in a study, and survive `write_table` and `History.read` unchanged.
+Rows are made by tmelt.search.scoring as in a study, and survive `write_table` and `History.read` unchanged.
 
 As a program it prints the next proposal for a history, which is how tests ask in a new process:
 `python -m tmelt.testing.simulation HISTORY KIND OPTIONS_JSON`.
@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from tmelt import scoring
-from tmelt.decision import Rule, Validation
-from tmelt.families import Families
-from tmelt.files import canonical_json, sha256_text
-from tmelt.history import History, Proposal, Trial
-from tmelt.knobs import Knob, Space, Value
-from tmelt.schema import TRIAL, write_table
+from tmelt.search import scoring
+from tmelt.search.decision import Rule, Validation
+from tmelt.search.families import Families
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.knobs import Knob, Space, Value
+from tmelt.storage.files import canonical_json, sha256_text
+from tmelt.storage.schema import TRIAL, write_table
 from tmelt.strategies import Context, propose
 
 RULE = Rule(z=1.0, seed_sd=0.0)

@@ -16,9 +16,9 @@ from typing import Any
 
 from tmelt.errors import InputError
 from tmelt.evidence.make import MAKERS, TABLES
-from tmelt.failed_jobs import failed_logs
-from tmelt.files import read_json, write_json
 from tmelt.front.workflow import workflow_folder
+from tmelt.jobs.failed_jobs import failed_logs
+from tmelt.storage.files import read_json, write_json
 from tmelt.verify.group import Group
 from tmelt.verify.page import compare_lines, compare_pages
 from tmelt.verify.place import RECORD, ROOT, Place

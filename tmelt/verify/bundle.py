@@ -10,8 +10,8 @@ from tmelt.bundle.facts import measured_facts
 from tmelt.bundle.write import residuals_of
 from tmelt.evidence.schema import FLOORS, PLAN
 from tmelt.evidence.winners import Confirmed
-from tmelt.files import sha256_text
-from tmelt.schema import read_table
+from tmelt.storage.files import sha256_text
+from tmelt.storage.schema import read_table
 from tmelt.verify.group import Group
 from tmelt.verify.place import Place
 

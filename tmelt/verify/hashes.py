@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from tmelt.embed.views import recorded_hashes
-from tmelt.files import read_json, sha256_file, sha256_json
 from tmelt.harness.journal import FILES, run_key
 from tmelt.harness.variation import Variation
-from tmelt.history import Proposal
-from tmelt.identity import PACKAGE, code_sha256, strategy_of
 from tmelt.llm.tool_record import tool_usage_of
 from tmelt.llm.transcript import records, usage_of
-from tmelt.protocol import REFERENCE, differences
-from tmelt.protocol_record import protocol_hash
-from tmelt.records import to_json
-from tmelt.schema import HIDDEN, RUN, read_table
+from tmelt.search.history import Proposal
+from tmelt.storage.files import read_json, sha256_file, sha256_json
+from tmelt.storage.records import to_json
+from tmelt.storage.schema import HIDDEN, RUN, read_table
+from tmelt.study.identity import PACKAGE, code_sha256, strategy_of
+from tmelt.study.protocol import REFERENCE, differences
+from tmelt.study.protocol_record import protocol_hash
 from tmelt.verify.group import Group
 from tmelt.verify.place import Place
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-from tmelt.text_diff import LineMatcher
+from tmelt.text.diff import LineMatcher
 from tmelt.verify.group import Group, same_text
 
 _UNCOMPARED = {"style", "script"}

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tmelt.config import FRESH_SEEDS, Config, parse_config
 from tmelt.errors import InputError
-from tmelt.files import read_json
-from tmelt.identity import PACKAGE
-from tmelt.protocol_record import Protocol, read_protocol
+from tmelt.storage.files import read_json
+from tmelt.study.config import FRESH_SEEDS, Config, parse_config
+from tmelt.study.identity import PACKAGE
+from tmelt.study.protocol_record import Protocol, read_protocol
 
 ROOT = PACKAGE.parent  # of the checkout: Snakefile, rules/, scripts/
 RECORD = "report/config.json"

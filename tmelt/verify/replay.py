@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tmelt.config import Strategy
 from tmelt.errors import InfrastructureError, InputError
-from tmelt.files import read_json
 from tmelt.llm.model_id import model_id
+from tmelt.storage.files import read_json
 from tmelt.strategies.agent import MEMORY_TOKENS
 from tmelt.strategies.guidance import VETOED
 from tmelt.strategies.registry import kind_of
+from tmelt.study.config import Strategy
 from tmelt.verify.group import Group
 from tmelt.verify.page import compare_lines
 from tmelt.verify.place import Place, script_function

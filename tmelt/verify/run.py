@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tmelt.errors import InputError
-from tmelt.files import write_json
+from tmelt.storage.files import write_json
 from tmelt.verify import hashes, trials
 from tmelt.verify.again import Again, check_page, check_tables
 from tmelt.verify.bundle import check_bundle, check_measured

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from tmelt.errors import InputError
-from tmelt.schema import read_table
+from tmelt.storage.schema import read_table
 from tmelt.verify.group import Group, same
 
 SLICE = 100_000  # rows at a time

@@ -7,14 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from tmelt.decision import Rule
 from tmelt.errors import InputError
 from tmelt.harness.journal import FILES
-from tmelt.history import History, Proposal, Trial, chain_of
 from tmelt.jobs.amounts import extent_name
-from tmelt.protocol_record import Protocol
-from tmelt.schema import TRIAL, read_table
-from tmelt.scoring import score
+from tmelt.search.decision import Rule
+from tmelt.search.history import History, Proposal, Trial, chain_of
+from tmelt.search.scoring import score
+from tmelt.storage.schema import TRIAL, read_table
+from tmelt.study.protocol_record import Protocol
 from tmelt.verify.group import Group, same
 from tmelt.verify.page import compare_lines
 from tmelt.verify.place import Place, script_function

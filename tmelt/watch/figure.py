@@ -9,7 +9,7 @@ from markupsafe import Markup
 from tmelt.front.feed import Search
 from tmelt.report.figures.theme import Figure, scale_of_names
 from tmelt.report.render import inline, svg_of
-from tmelt.target import Target
+from tmelt.study.target import Target
 
 _WIDTH, _HEIGHT = 440, 230  # on a phone it shrinks to about 360, with type of 9 pixels
 _TITLE = "Validation error of the incumbent, search by search"

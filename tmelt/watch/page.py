@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tmelt.report.code import Diff, diff_scripts, syntax_css
 from tmelt.report.templates import page_environment
-from tmelt.status import span
+from tmelt.study.status import span
 from tmelt.watch.figure import incumbents
 from tmelt.watch.state import Latest, State
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from tmelt.errors import InputError
-from tmelt.safe_text import one_line
+from tmelt.text.safe import one_line
 
 HOST = "127.0.0.1"
 # By another name a page of the internet could reach this server through its visitor's browser (DNS rebinding).

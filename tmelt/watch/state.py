@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tmelt.config import Config
 from tmelt.errors import InputError
 from tmelt.front.feed import Arrival, Feed, Search, Spent
 from tmelt.front.price import limits_usd, most_usd
-from tmelt.history import Proposal
-from tmelt.stage import Stage, Stages
-from tmelt.status import begun_jobs
-from tmelt.study_lock import Found, find
+from tmelt.search.history import Proposal
+from tmelt.study.config import Config
+from tmelt.study.lock import Found, find
+from tmelt.study.stage import Stage, Stages
+from tmelt.study.status import begun_jobs
 
 _FAILING = 5  # trials in a row without a score, after which an arm needs a look
 _SHOWN_TRIALS = 20

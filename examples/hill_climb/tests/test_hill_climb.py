@@ -1,7 +1,7 @@
 """Hill climbing keeps the contract of all strategies, and climbs."""
 
-from tmelt.knobs import Space
-from tmelt.notes import Own
+from tmelt.search.knobs import Space
+from tmelt.search.notes import Own
 from tmelt.testing.contract import StrategyContract
 from tmelt.testing.simulation import Landscape, simulate
 

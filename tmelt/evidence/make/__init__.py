@@ -26,7 +26,7 @@ from tmelt.evidence.schema import (
     PLAN,
     RUNS,
 )
-from tmelt.schema import PROTEINS
+from tmelt.storage.schema import PROTEINS
 
 # What scripts/open_test_labels.py makes; it is no module here, because it alone reads the vault.
 OPENED: dict[str, pa.Schema] = {"runs": RUNS, "confirmed_runs": CONFIRMED_RUNS}
@@ -72,7 +72,7 @@ def make_tables(name: str, given: Mapping[str, Any]) -> None:
         InputError: an input that is missing, damaged or has other columns.
     """
     from tmelt.evidence.tables import write
-    from tmelt.schema import read_table
+    from tmelt.storage.schema import read_table
 
     module, schemas = MAKERS[name], TABLES | BETWEEN
     inputs = {

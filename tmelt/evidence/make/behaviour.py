@@ -12,7 +12,7 @@ TABLES = {"behaviour": BEHAVIOUR, "failures": FAILURES, "integrity": INTEGRITY}
 def make(study: Path, trials: pl.DataFrame, runs: pl.DataFrame, protocol: Path) -> dict[str, pl.DataFrame]:
     """How each trial moved and what it foresaw, the trials without a score, and the rates of integrity labels."""
     from tmelt.evidence.behaviour import behaviour, failures, integrity
-    from tmelt.protocol_record import read_protocol
+    from tmelt.study.protocol_record import read_protocol
 
     fixed = read_protocol(protocol)
     return {

@@ -28,7 +28,7 @@ def make(
     from tmelt.evidence.attribution import attribution, changes, improvements
     from tmelt.evidence.interactions import interactions
     from tmelt.evidence.winners import Confirmed
-    from tmelt.protocol_record import read_protocol
+    from tmelt.study.protocol_record import read_protocol
 
     confirmed, space = Confirmed.of(confirmed_predictions, labels), read_protocol(protocol).space
     changed = changes(trials, runs, plan, confirmed, study, space)

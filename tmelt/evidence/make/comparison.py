@@ -30,8 +30,8 @@ def make(
     from tmelt.evidence.looks import looks, record_answer, registered_hypothesis, registered_row
     from tmelt.evidence.power_table import power_table
     from tmelt.evidence.winners import Confirmed
-    from tmelt.files import read_json
-    from tmelt.protocol_record import read_protocol
+    from tmelt.storage.files import read_json
+    from tmelt.study.protocol_record import read_protocol
 
     opened = Confirmed.of(confirmed_predictions, labels)
     hypothesis = registered_hypothesis(read_protocol(protocol))

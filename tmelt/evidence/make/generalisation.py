@@ -15,7 +15,7 @@ def make(
     """Test MAE by budget, by share of the training set, and on an organism left out of training."""
     from tmelt.evidence.generalisation import generalisation, horizons
     from tmelt.evidence.winners import Confirmed
-    from tmelt.protocol_record import read_protocol
+    from tmelt.study.protocol_record import read_protocol
 
     group = read_protocol(protocol).design.group
     confirmed = Confirmed.of(confirmed_predictions, labels)

@@ -12,7 +12,7 @@ TABLES = {"importance": IMPORTANCE}
 def make(trials: pl.DataFrame, protocol: Path) -> dict[str, pl.DataFrame]:
     """Knob importance for all strategies together, and for each with enough trials."""
     from tmelt.evidence.importance import importance
-    from tmelt.protocol_record import read_protocol
+    from tmelt.study.protocol_record import read_protocol
 
     fixed = read_protocol(protocol)
     return {"importance": importance(trials, fixed.reference_sha256, fixed.space)}

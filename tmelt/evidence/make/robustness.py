@@ -12,6 +12,6 @@ TABLES = {"robustness": ROBUSTNESS}
 def make(perturbed: list[Path], plan: pl.DataFrame, labels: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """One row per winner or baseline and kind of change."""
     from tmelt.evidence.robustness import robustness
-    from tmelt.schema import read_table
+    from tmelt.storage.schema import read_table
 
     return {"robustness": robustness([read_table(path, PERTURBED) for path in perturbed], plan, labels)}

@@ -15,7 +15,7 @@ def make(
     """Errors by organism, label, length and distance to training; spread over seeds and conformal intervals."""
     from tmelt.evidence.calibration import calibration, coverage
     from tmelt.evidence.subgroups import subgroups
-    from tmelt.protocol_record import read_protocol
+    from tmelt.study.protocol_record import read_protocol
 
     design = read_protocol(protocol).design
     return {

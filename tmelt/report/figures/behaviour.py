@@ -3,7 +3,6 @@
 import altair as alt
 import polars as pl
 
-from tmelt.knobs import CATEGORIES as KNOB_CATEGORIES
 from tmelt.report.figures.attribution import THIRDS
 from tmelt.report.figures.theme import (
     FAINT,
@@ -32,6 +31,7 @@ from tmelt.report.figures.theme import (
 )
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, number, trial_name
+from tmelt.search.knobs import CATEGORIES as KNOB_CATEGORIES
 
 CATEGORIES = (*KNOB_CATEGORIES, "other")
 

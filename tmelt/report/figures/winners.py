@@ -24,7 +24,7 @@ from tmelt.report.figures.theme import (
 )
 from tmelt.report.inputs import Study
 from tmelt.report.words import capital, count, counts, interval, number, search_name
-from tmelt.target import Target
+from tmelt.study.target import Target
 
 DENSE = 400  # proteins per panel beyond which they are counted in squares
 BINS = 55  # about so many of such squares span the plausible values

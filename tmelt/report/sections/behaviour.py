@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from tmelt.integrity import LABELS
 from tmelt.report.blocks import Block, Table
 from tmelt.report.figures.behaviour import (
     figure_categories,
@@ -17,6 +16,7 @@ from tmelt.report.figures.behaviour import (
 from tmelt.report.inputs import Study
 from tmelt.report.sections.section import Section
 from tmelt.report.words import DASH, number, percent
+from tmelt.search.integrity import LABELS
 
 
 def content(study: Study) -> Iterator[Block | None]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
-from tmelt.knobs import Knob, KnobError, Value
 from tmelt.llm.extract import Edit
+from tmelt.search.knobs import Knob, KnobError, Value
 from tmelt.strategies.memory import format_value
 from tmelt.strategies.playbook.ideas import Idea, read_ideas
 from tmelt.strategies.playbook.repair import repairs

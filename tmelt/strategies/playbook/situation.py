@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tmelt.knobs import Knob, Value
+from tmelt.search.knobs import Knob, Value
 from tmelt.strategies.briefing import Briefing
 
 

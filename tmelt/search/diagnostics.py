@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.schema import CURVE, PREDICTIONS, PROTEINS, read_run_table, read_table
-from tmelt.target import TM
+from tmelt.storage.schema import CURVE, PREDICTIONS, PROTEINS, read_run_table, read_table
+from tmelt.study.target import TM
 
 CURVE_POINTS = 8
 GROUPS_MAX = 8  # the largest groups; the others are counted together
@@ -34,7 +34,7 @@ def diagnostics_of(
 
     Args:
         runs: the folder of each seed.
-        tried: the row of each of them (tmelt.schema.RUN).
+        tried: the row of each of them (tmelt.storage.schema.RUN).
         proteins: proteins.parquet.
         unit: of the target.
 

@@ -1,7 +1,7 @@
 """Variance of a mean over proteins that come in families: the cluster-robust CR2 estimate (Bell & McCaffrey 2002).
 
 Relatives are no independent evidence, so the family is the unit. `tmelt.evidence.error_model` builds its intervals on
-this, `tmelt.decision` its margin. Only NumPy is imported: every trial of every search pays for it.
+this, `tmelt.search.decision` its margin. Only NumPy is imported: every trial of every search pays for it.
 """
 
 import numpy as np

@@ -12,13 +12,13 @@ from pathlib import Path
 import polars as pl
 
 from tmelt.errors import InputError
-from tmelt.history import History, Proposal
-from tmelt.protocol_record import Protocol, read_protocol
+from tmelt.search.history import History, Proposal
+from tmelt.study.protocol_record import Protocol, read_protocol
 
 
 @dataclass(frozen=True)
 class Study:
-    """The results under one folder; frames are polars, columns as in tmelt.schema and tmelt.evidence.schema."""
+    """The results under one folder; frames are polars, columns as in tmelt.storage.schema and tmelt.evidence.schema."""
 
     folder: Path
 
@@ -34,7 +34,7 @@ class Study:
 
     @cached_property
     def trials(self) -> pl.DataFrame:
-        """All trials of all searches so far: tmelt.schema.TRIAL, and a column `knob_{name}` for each knob.
+        """All trials of all searches so far: tmelt.storage.schema.TRIAL, and a column `knob_{name}` for each knob.
 
         A knob that was not active in a trial, or that its script does not have, is null there. Whole numbers, numbers
         and true or false keep their type; a knob with values of several types is text.
@@ -54,7 +54,7 @@ class Study:
         Raises:
             InputError: it has not been computed; names those that have.
         """
-        from tmelt.schema import read_table
+        from tmelt.storage.schema import read_table
 
         if name not in self.tables:
             known = ", ".join(self.tables) or "none yet"
@@ -74,8 +74,8 @@ class Study:
         return Proposal.read(self._trial(strategy, trajectory, iteration))
 
     def predictions(self, strategy: str, trajectory: int, iteration: int, seed: int) -> pl.DataFrame:
-        """One run's predictions in target units (tmelt.schema.PREDICTIONS)."""
-        from tmelt.schema import PREDICTIONS, read_table
+        """One run's predictions in target units (tmelt.storage.schema.PREDICTIONS)."""
+        from tmelt.storage.schema import PREDICTIONS, read_table
 
         return read_table(
             self._trial(strategy, trajectory, iteration) / f"s{seed}" / "predictions.parquet", PREDICTIONS

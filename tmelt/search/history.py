@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from tmelt.errors import InputError
-from tmelt.files import canonical_json, read_json, sha256_text, write_json, write_text
-from tmelt.knobs import Value
-from tmelt.notes import Note, Sampled, SomeNote, find, notes_from_json, notes_to_json
-from tmelt.schema import TRIAL, read_table
+from tmelt.search.knobs import Value
+from tmelt.search.notes import Note, Sampled, SomeNote, find, notes_from_json, notes_to_json
+from tmelt.storage.files import canonical_json, read_json, sha256_text, write_json, write_text
+from tmelt.storage.schema import TRIAL, read_table
 
 if TYPE_CHECKING:
     from tmelt.harness.variation import Variation
@@ -92,7 +92,7 @@ _FIELDS = {"knobs": "knobs_json", "proposal": "proposal_json"}  # column: field 
 class Trial:
     """A proposal with its outcome: one row of history.parquet.
 
-    The fields are the columns of tmelt.schema.TRIAL, which says what they hold; the two that are JSON there are
+    The fields are the columns of tmelt.storage.schema.TRIAL, which says what they hold; the two that are JSON there are
     `knobs_json` and `proposal_json`.
     """
 

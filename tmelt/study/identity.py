@@ -1,30 +1,30 @@
-"""What a study *is*: the names and hashes by which its parts are told apart (tmelt.protocol compares them)."""
+"""What a study *is*: the names and hashes by which its parts are told apart (tmelt.study.protocol compares them)."""
 
 import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmelt.errors import InputError
-from tmelt.files import sha256_file, sha256_json, sha256_text
-from tmelt.group import ORGANISMS
-from tmelt.knobs import space_of_config
-from tmelt.records import to_json
-from tmelt.target import TM
+from tmelt.search.knobs import space_of_config
+from tmelt.storage.files import sha256_file, sha256_json, sha256_text
+from tmelt.storage.records import to_json
+from tmelt.study.group import ORGANISMS
+from tmelt.study.target import TM
 
 if TYPE_CHECKING:  # pydantic: a tenth of a second that scoring a trial does not need
-    from tmelt.config import Backbone, Config, Data
+    from tmelt.study.config import Backbone, Config, Data
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 
 # Code that decides what a score means; a comment or a docstring changed in it changes no score.
 SCORING_CODE = (
     "candidate/train.py",
     "packed.py",
-    "knobs.py",
-    "scoring.py",
-    "decision.py",
+    "search/knobs.py",
+    "search/scoring.py",
+    "search/decision.py",
     "embed/view.py",
-    "families.py",
+    "search/families.py",
     "harness/clock.py",
     "harness/confined.py",
     "harness/inside.py",
@@ -49,7 +49,7 @@ def dataset_id(data: "Data") -> str:
     Raises:
         InputError: a source file that is not there.
     """
-    from tmelt.config import TABLE_COLUMNS, TABLE_KEYS
+    from tmelt.study.config import TABLE_COLUMNS, TABLE_KEYS
 
     described = data.model_dump(mode="json")
     described.pop("name")
@@ -127,7 +127,7 @@ def _spell(node: ast.AST, words: list[str]) -> None:
 
 def design_of(config: "Config") -> dict[str, Any]:
     """Everything that makes scores comparable, as JSON: design, threads, the knob table, the scoring code."""
-    from tmelt.baseline import with_baseline
+    from tmelt.study.baseline import with_baseline
 
     design = config.design.model_dump(mode="json")
     target, group = config.design.data.target.record, config.design.data.groups

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
-from tmelt.config import Config
-from tmelt.identity import backbone_id, dataset_id
 from tmelt.jobs.amounts import plan_name
+from tmelt.study.config import Config
+from tmelt.study.identity import backbone_id, dataset_id
 
 
 @dataclass(frozen=True)

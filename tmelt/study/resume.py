@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tmelt.files import read_json, sha256_file, sha256_json
-from tmelt.history import Proposal
-from tmelt.notes import Stop, find, notes_from_json
-from tmelt.spend import Limit, circumstances
+from tmelt.search.history import Proposal
+from tmelt.search.notes import Stop, find, notes_from_json
+from tmelt.search.spend import Limit, circumstances
+from tmelt.storage.files import read_json, sha256_file, sha256_json
 
 
 def stop_circumstances(options: Mapping[str, Any], trajectory: Path, limit: Limit | None = None) -> str:

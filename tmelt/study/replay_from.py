@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tmelt.errors import InputError
-from tmelt.identity import design_of, strategy_of
 from tmelt.llm.replay_source import ReplaySource
-from tmelt.protocol import differences
-from tmelt.protocol_record import read_protocol
 from tmelt.strategies.registry import kind_of
+from tmelt.study.identity import design_of, strategy_of
+from tmelt.study.protocol import differences
+from tmelt.study.protocol_record import read_protocol
 
 if TYPE_CHECKING:
-    from tmelt.config import Config
+    from tmelt.study.config import Config
 
 # How candidates are kept in, and the version of the code: neither is asked for in a prompt.
 _FREE = ("code", "sandbox", "sandbox_image")

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tmelt.errors import InputError
-from tmelt.safe_text import one_line
+from tmelt.text.safe import one_line
 
 NAME = "run.lock"
 BEAT_S = 10.0

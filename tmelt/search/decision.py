@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tmelt.errors import InputError
-from tmelt.families import Families
-from tmelt.history import History
+from tmelt.search.families import Families
+from tmelt.search.history import History
 
 TOLERANCE = 1e-9  # target units; two means of hundredths that differ by less are the same number
 SIZE_DIGITS = 2  # MB; smaller differences between checkpoints are packaging, not a simpler model
@@ -85,7 +85,7 @@ def decide(history: History, row: Mapping[str, Any], rule: Rule, validation: Val
 
     Args:
         history: the trials before this one.
-        row: the trial, with at least the columns of tmelt.schema.TRIAL that are read here; those of the decision
+        row: the trial, with at least the columns of TRIAL that are read here; those of the decision
             and `chain` are not.
         rule: what counts as a difference.
         validation: the errors by protein of this trial and of those before it.

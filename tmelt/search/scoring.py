@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tmelt.decision import Rule, Validation, decide
-from tmelt.diagnostics import diagnostics_of
 from tmelt.errors import InputError
-from tmelt.families import Families
-from tmelt.history import History, Proposal, chain_of
-from tmelt.integrity import integrity_of
-from tmelt.notes import notes_to_json
-from tmelt.schema import LABELS, PREDICTIONS, RUN, TRIAL, as_arrow, read_run_table, read_table
-from tmelt.target import TM
+from tmelt.search.decision import Rule, Validation, decide
+from tmelt.search.diagnostics import diagnostics_of
+from tmelt.search.families import Families
+from tmelt.search.history import History, Proposal, chain_of
+from tmelt.search.integrity import integrity_of
+from tmelt.search.notes import notes_to_json
+from tmelt.storage.schema import LABELS, PREDICTIONS, RUN, TRIAL, as_arrow, read_run_table, read_table
+from tmelt.study.target import TM
 
 # What goes back to a strategy is rounded: fine steps of the validation error would let it feel its way to the labels.
 MAE_DIGITS = 2
@@ -92,7 +92,7 @@ def score(
     proteins: Path,
     unit: str = TM.unit,
 ) -> dict[str, Any]:
-    """The trial's row (tmelt.schema.TRIAL): mean over seeds of the validation MAE; null, with a status, on failure.
+    """The trial's row (TRIAL of the schema): mean over seeds of the validation MAE; null, with a status, on failure.
 
     Args:
         runs: the folder of each seed, i{iteration}/s{seed} of the search's folder: the runs of earlier trials are
@@ -157,7 +157,7 @@ def trial_row(
     measured: Mapping[str, Any],
     reason: str | None = None,
 ) -> dict[str, Any]:
-    """The row (tmelt.schema.TRIAL) of a trial whose runs are known: decided, and chained to the history.
+    """The row (tmelt.storage.schema.TRIAL) of a trial whose runs are known: decided, and chained to the history.
 
     Args:
         proposal: what was tried.

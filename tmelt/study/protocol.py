@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from tmelt.embed.record import read_embedding
 from tmelt.errors import InputError
-from tmelt.files import read_json, sha256_file
-from tmelt.identity import PACKAGE, SCORING_CODE, code_sha256, design_of, strategy_of
 from tmelt.proteins.record import read_data
-from tmelt.protocol_record import (
+from tmelt.storage.files import read_json, sha256_file
+from tmelt.storage.records import from_json, to_json
+from tmelt.storage.schema import HIDDEN
+from tmelt.study.identity import PACKAGE, SCORING_CODE, code_sha256, design_of, strategy_of
+from tmelt.study.protocol_record import (
     Environment,
     MeasuredInputs,
     Protocol,
@@ -27,11 +29,9 @@ from tmelt.protocol_record import (
     protocol_hash,
     read_protocol,
 )
-from tmelt.records import from_json, to_json
-from tmelt.schema import HIDDEN
 
 if TYPE_CHECKING:  # pydantic: a tenth of a second that scoring a trial does not need
-    from tmelt.config import Config
+    from tmelt.study.config import Config
 
 REFERENCE = PACKAGE / "candidate" / "train.py"
 # A revision would mix scores of other proteins or other embeddings.

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from tmelt.errors import InputError, first_complaint
-from tmelt.knobs import Value
+from tmelt.search.knobs import Value
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -89,7 +89,7 @@ class Oversight:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """What a stop depended on (tmelt.resume)."""
+    """What a stop depended on (tmelt.study.resume)."""
 
     __pydantic_config__ = _CLOSED
     kind: Literal["stop"] = "stop"
@@ -107,7 +107,7 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class UsedUp:
-    """The budget that a search used up, in device seconds or dollars (tmelt.spend)."""
+    """The budget that a search used up, in device seconds or dollars (tmelt.search.spend)."""
 
     __pydantic_config__ = _CLOSED
     kind: Literal["used_up"] = "used_up"

@@ -14,8 +14,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tmelt.errors import InputError, first_complaint
-from tmelt.group import Group
-from tmelt.target import Target
+from tmelt.study.group import Group
+from tmelt.study.target import Target
 
 NAME = r"^[a-z][a-z0-9_]*$"
 # Names that no strategy may have: folders of a study beside those of its strategies, and trial 0 in tables and figures.
@@ -382,7 +382,7 @@ class Decision(Part):
 
 
 class Planted(Part):
-    """Faults of trial 0 other than the published ones; see tmelt.baseline."""
+    """Faults of trial 0 other than the published ones; see tmelt.study.baseline."""
 
     planted: int = Field(3, ge=1, le=5, description="faults drawn from those that were never published")
     seed: int = Field(0, ge=0)

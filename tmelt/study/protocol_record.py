@@ -6,24 +6,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tmelt.decision import Rule
 from tmelt.embed.record import EmbeddingRecord
 from tmelt.errors import InputError
-from tmelt.files import sha256_json, write_json
-from tmelt.group import ORGANISMS, Group
-from tmelt.knobs import KnobError, Space, knobs_from_table
 from tmelt.proteins.record import DataRecord
-from tmelt.records import read_record, to_json
-from tmelt.target import TM, Target
+from tmelt.search.decision import Rule
+from tmelt.search.knobs import KnobError, Space, knobs_from_table
+from tmelt.storage.files import sha256_json, write_json
+from tmelt.storage.records import read_record, to_json
+from tmelt.study.group import ORGANISMS, Group
+from tmelt.study.target import TM, Target
 
 
 @dataclass(frozen=True)
 class StudyDesign:
-    """Everything that makes scores comparable (tmelt.identity.design_of).
+    """Everything that makes scores comparable (tmelt.study.identity.design_of).
 
     Attributes:
         dataset, backbone: names of the folders of data and embedding.
-        budget: of one run (tmelt.config.Budget).
+        budget: of one run (tmelt.study.config.Budget).
         sequences: which phases see amino-acid sequences: none, fit or all.
         threads: of one training.
         baseline: `published`, `remedied`, or the faults that were planted in trial 0.
@@ -62,7 +62,7 @@ class StudyDesign:
 
 @dataclass(frozen=True)
 class RegisteredHypothesis:
-    """The contrast that was registered before trial 0, its plan of looks written out (tmelt.config.Hypothesis)."""
+    """The contrast that was registered before trial 0, its plan of looks written out (Hypothesis of the config)."""
 
     a: str
     b: str

@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tmelt.history import History, Proposal, Trial
-from tmelt.notes import UsedUp
-from tmelt.schema import RUN, read_run_table
+from tmelt.search.history import History, Proposal, Trial
+from tmelt.search.notes import UsedUp
+from tmelt.storage.schema import RUN, read_run_table
 
 if TYPE_CHECKING:
     from tmelt.evidence.prices import Prices

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import polars as pl
 
-from tmelt.config import Config
-from tmelt.files import read_json
-from tmelt.integrity import LABELS
-from tmelt.notes import Ended, notes_from_json
-from tmelt.notes import find as find_note
-from tmelt.schema import TRIAL, read_table
-from tmelt.stage import Stages
+from tmelt.search.integrity import LABELS
+from tmelt.search.notes import Ended, notes_from_json
+from tmelt.search.notes import find as find_note
+from tmelt.storage.files import read_json
+from tmelt.storage.schema import TRIAL, read_table
 from tmelt.strategies.stop import UNUSABLE
-from tmelt.study_lock import Found, find
-from tmelt.target import Target
+from tmelt.study.config import Config
+from tmelt.study.lock import Found, find
+from tmelt.study.stage import Stages
+from tmelt.study.target import Target
 
 STOPPED = "stopped"
 RECENT = 30  # finished trials that the estimate of the end rests on
@@ -37,7 +37,9 @@ class Search:
     incumbent: int | None
     val_mae: float | None  # of the incumbent
     failed_trials: int  # candidates that crashed, ran out of time, …: results, not faults
-    integrity: tuple[tuple[str, int], ...]  # labels of its trials but `clean` (tmelt.integrity), and how many have each
+    integrity: tuple[
+        tuple[str, int], ...
+    ]  # labels of its trials but `clean` (tmelt.search.integrity), and how many have each
     gpu_h: float
     cpu_h: float
     llm_usd: float | None  # None when the price of a call is unknown

@@ -1,6 +1,6 @@
 """The knobs of the reference candidate: one line each, feeding samplers, prompts, documentation and defaults.
 
-`python -m tmelt.knobs` prints the table as Markdown.
+`python -m tmelt.search.knobs` prints the table as Markdown.
 """
 
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tmelt.errors import InputError
-from tmelt.target import TM, Target
+from tmelt.study.target import TM, Target
 
 Value = int | float | str | bool
 KINDS = ("int", "float", "choice")

@@ -6,8 +6,8 @@ Its columns: commit, val_bpb, memory_gb, status (keep, discard or crash), descri
 from collections.abc import Iterable
 from pathlib import Path
 
-from tmelt.files import write_text
-from tmelt.history import Trial
+from tmelt.search.history import Trial
+from tmelt.storage.files import write_text
 
 COLUMNS = ("commit", "val_mae", "memory_gb", "status", "description")
 DESCRIPTION = 200  # characters

@@ -3,7 +3,7 @@
 The published baseline has three deliberate faults, which have been in print together with their remedies: an agent may
 know them by heart, a sampler does not. `design.baseline` of a config controls for that:
 
-- `published`: the defaults of tmelt/knobs.py, faults included.
+- `published`: the defaults of tmelt/search/knobs.py, faults included.
 - `good`: every fault of FAULTS remedied. What a search gains from here it has found.
 - `{planted: 3, seed: n}`: as `good`, but with faults drawn by the seed from those of FAULTS that were never published.
 """
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tmelt.config import Baseline
 from tmelt.errors import InputError
-from tmelt.knobs import KnobError, Space, Value
+from tmelt.search.knobs import KnobError, Space, Value
+from tmelt.study.config import Baseline
 
 
 @dataclass(frozen=True)

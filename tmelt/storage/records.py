@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tmelt.errors import InputError
-from tmelt.files import read_json
+from tmelt.storage.files import read_json
 
 Record = TypeVar("Record")
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "null"}

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tmelt.safe_text import one_line
+from tmelt.text.safe import one_line
 
 SHOWN = 20
 FULL_KB = 256

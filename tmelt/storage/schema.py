@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tmelt.errors import InputError
-from tmelt.files import atomic_path
+from tmelt.storage.files import atomic_path
 
 
 def column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
@@ -56,7 +56,7 @@ CLEANING_ROWS = pa.schema([
 ])  # fmt: skip
 
 AUDIT = pa.schema([
-    column("check", S, "what was looked for: a name of tmelt.config.AuditCheck"),
+    column("check", S, "what was looked for: a name of tmelt.study.config.AuditCheck"),
     column("level", S, "ok; caution; accepted: it would stop, but the config accepts it"),
     column("measured", F, "what was measured, in the unit of the threshold; null where nothing could be"),
     column("threshold", F, "the config's threshold of the level, or of a caution where the level is ok"),
@@ -125,7 +125,7 @@ TRIAL = pa.schema([
     column("trajectory", N, "replicate of the search"),
     column("iteration", N, "trial number; 0 is the baseline"),
     column("status", S, "ok; crash, timeout, oom, disk, invalid, tamper (a run failed); refused, stopped (not run)"),
-    column("integrity", S, "clean, table_like (its script, see tmelt.integrity), timed_out, not_row_wise or tampered"),
+    column("integrity", S, "clean, table_like (its script), timed_out, not_row_wise or tampered"),
     column("origin", S, "who proposed it: baseline, or an origin that the kind of the strategy declares"),
     column("parent", N, "iteration of the trial it was changed from, or null"),
     column("script", S, "SHA-256 of the training script"),
@@ -149,7 +149,7 @@ TRIAL = pa.schema([
     column("cpu_s", F, "CPU seconds, sum over seeds"),
     column("device_s", F, "GPU seconds, sum over seeds"),
     column("memory_mb", F, "largest peak memory over seeds"),
-    column("diagnostics", S, "epochs, curve, reports, errors on stop: means over seeds (tmelt.diagnostics), as JSON"),
+    column("diagnostics", S, "epochs, curve, reports, errors on stop: means over seeds, as JSON"),
     column("cost_usd", F, "price of the LLM calls; null when unknown"),
     column("llm_calls", N, "LLM calls"),
     column("prompt_tokens", N, "tokens sent; null when unknown"),

@@ -1,0 +1,1 @@
+"""A search: what it may change, what it has tried, what came out, and what was kept."""
