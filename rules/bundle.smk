@@ -35,6 +35,7 @@ use rule confirm_candidate as write_bundle with:
 use rule choose_winners as export_optuna with:
     input:
         trials=INPUTS["trials"],
+        runs=INPUTS["runs"],
         protocol=frozen_all(f"{STUDY}/protocol.json"),
     output:
         database=f"{STUDY}/export/optuna.db",

@@ -157,7 +157,8 @@ def export(form: str, study: Path, *, output: Path | None = None) -> None:
     git: each search as a repository, one commit per trial with its script, knobs, hypothesis and outcome. `main` is
     what was kept; every trial is a branch trial/N from the trial that it was built on.
     csv: all trials so far as one table, each knob a column.
-    optuna: all trials so far as an Optuna storage, for optuna-dashboard.
+    optuna: all trials so far as an Optuna storage, for optuna-dashboard: one Optuna study per search, and one per
+    strategy in which the trials of its searches have their real times.
     transcripts: the recorded LLM calls as one archive, for `replay_from` of another study.
 
     Args:

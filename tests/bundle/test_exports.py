@@ -1,6 +1,7 @@
 """Exports: values, states, knobs and reasons come back as the study has them."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import optuna
 import polars as pl
@@ -15,6 +16,7 @@ from tmelt.search.knobs import Space
 from tmelt.storage.schema import TRIAL
 
 PROTOCOL = protocol(study="mine", title="My study", sha256="5" * 64, reference_sha256="a" * 64)
+NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
 EMA = {"name": "ema", "kind": "float", "low": 0.9, "high": 0.9999, "default": 0.99, "meaning": "decay"}
 
 
@@ -41,10 +43,20 @@ def trial(iteration, status="ok", strategy="bo", trajectory=0, knobs=None, own=(
     return row | changes
 
 
-def exported(rows, tmp_path):
+def trained(*times):
+    """Rows of runs: (strategy, trajectory, iteration, seconds since 2030 of the begin and the end, or None)."""
+    kinds = {"strategy": pl.String, "trajectory": pl.Int64, "iteration": pl.Int64}
+    rows = [
+        (*key, None, None) if begin is None else (*key, end - begin, (NEW_YEAR + timedelta(seconds=end)).timestamp())
+        for *key, begin, end in times
+    ]
+    return pl.DataFrame(rows, schema=kinds | {"wall_s": pl.Float64, "ended_at": pl.Float64}, orient="row")
+
+
+def exported(rows, tmp_path, runs=None):
     """{name: study} as Optuna reads them back."""
     path = tmp_path / "folder with ?&" / "optuna.db"
-    export_optuna(table(rows, TRIAL), PROTOCOL, path)
+    export_optuna(table(rows, TRIAL), trained() if runs is None else runs, PROTOCOL, path)
     assert [file.name for file in path.parent.iterdir()] == ["optuna.db"]  # no journal, no temporary file
     copy = tmp_path / "copy.db"
     copy.write_bytes(path.read_bytes())
@@ -60,7 +72,7 @@ def test_searches_come_back_with_values_states_and_knobs(tmp_path):
         trial(0, strategy="ra", trajectory=1),
     ]
     studies = exported(rows, tmp_path)
-    assert sorted(studies) == ["bo/t0", "ra/t1"]
+    assert sorted(studies) == ["bo", "bo/t0", "ra", "ra/t1"]
     study = studies["bo/t0"]
     assert study.direction.name == "MINIMIZE"
     assert study.user_attrs["tmelt_study"] == "mine"
@@ -87,8 +99,39 @@ def test_searches_come_back_with_values_states_and_knobs(tmp_path):
 
 
 def test_nothing_that_test_labels_were_needed_for_is_in_it(tmp_path):
-    (study,) = exported([trial(0)], tmp_path).values()
-    assert not [name for name in study.trials[0].user_attrs if "test" in name]
+    for study in exported([trial(0)], tmp_path, trained(("bo", 0, 0, 0, 5))).values():
+        assert len(study.trials) == 1 and not [name for name in study.trials[0].user_attrs if "test" in name]
+
+
+def test_a_strategy_has_the_trials_of_its_searches_at_their_real_times(tmp_path):
+    rows = [
+        *(trial(number, trajectory=search) for search in (0, 1) for number in range(2)),
+        trial(2, "refused", trajectory=1),
+        trial(3, trajectory=1),
+        trial(0, strategy="ra"),
+    ]
+    runs = trained(
+        ("bo", 0, 0, 10, 15), ("bo", 0, 0, 11, 16), ("bo", 1, 0, 12, 13), ("bo", 1, 1, 14, 20), ("bo", 0, 1, 17, 19),
+        ("bo", 1, 2, None, None), ("bo", 1, 3, 2, 3), ("ra", 0, 0, None, None),
+    )  # fmt: skip
+    studies = exported(rows, tmp_path, runs)
+    found = [
+        (one.user_attrs["search"], one.user_attrs["iteration"], one.datetime_start, one.datetime_complete)
+        for one in studies["bo"].trials
+    ]
+    moments = [
+        ("t0", 0, 10, 16), ("t1", 0, 12, 13), ("t1", 1, 14, 20), ("t1", 2, 14, 14),
+        ("t1", 3, 14, 14),  # trained earlier, from the journal: it starts no earlier than the one before
+        ("t0", 1, 17, 19),
+    ]  # fmt: skip
+    new_year = NEW_YEAR.replace(tzinfo=None)
+    expected = [
+        (search, iteration, new_year + timedelta(seconds=begin), new_year + timedelta(seconds=end))
+        for search, iteration, begin, end in moments
+    ]
+    assert found == expected
+    assert "UTC" in studies["bo"].user_attrs["clock"] and len(studies["ra"].trials) == 0
+    assert "search" not in studies["bo/t0"].trials[0].user_attrs
 
 
 def test_knobs_that_scripts_declare_are_parameters_like_others(tmp_path):
@@ -102,7 +145,7 @@ def test_knobs_that_scripts_declare_are_parameters_like_others(tmp_path):
         trial(4, knobs={"ema": 2.0}, own=[EMA], **script),  # outside its own range
         trial(5, knobs={"rest": 3}, own=[{"name": "rest"}], **script),  # no knob at all
     ]
-    (study,) = exported(rows, tmp_path).values()
+    study = exported(rows, tmp_path)["bo/t0"]
     assert "ema" not in study.trials[0].params
     assert study.trials[1].params["ema"] == 0.95
     assert study.trials[1].distributions["ema"].low == 0.9
@@ -125,7 +168,7 @@ def test_the_same_tables_give_the_same_studies(tmp_path):
 @pytest.mark.slow
 def test_a_sampler_can_go_on_from_the_export(tmp_path):
     """What a lab may want to do with it: search on, with Optuna alone."""
-    (study,) = exported([trial(number) for number in range(12)], tmp_path).values()
+    study = exported([trial(number) for number in range(12)], tmp_path)["bo/t0"]
     study.sampler = optuna.samplers.TPESampler(seed=0)
     asked = study.ask({"learning_rate": study.trials[0].distributions["learning_rate"]})
     assert 1e-5 <= asked.params["learning_rate"] <= 1e-2

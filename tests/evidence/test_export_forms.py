@@ -103,6 +103,10 @@ def test_all_trials_so_far_as_a_table_and_for_optuna(searches, tmp_path, capsys)
     found = optuna.load_study(study_name="ua/t0", storage=f"sqlite:///{tmp_path}/out/optuna.db")
     expected = table.filter(pl.col("strategy") == "ua")["val_mae"].to_list()
     assert [trial.value for trial in found.trials] == expected
+    timed = optuna.load_study(study_name="ua", storage=f"sqlite:///{tmp_path}/out/optuna.db").trials
+    assert [trial.user_attrs["iteration"] for trial in timed] == list(range(10)) and timed[
+        0
+    ].datetime_start.year == 2027
 
 
 def test_an_export_before_the_first_trial_is_one_line(searches, tmp_path, capsys):

@@ -19,7 +19,7 @@ SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 _FORMATS = {".parquet": "application/vnd.apache.parquet", ".db": "application/vnd.sqlite3", ".md": "text/markdown"}
 _NAMES = {
     "report/report.html": "Report",
-    "export/optuna.db": "Optuna storage: one Optuna study per search",
+    "export/optuna.db": "Optuna storage: one Optuna study per search and per strategy",
     "bundle/model_card.md": "Model card of the winner",
     "protocol.json": "Protocol: what makes the scores comparable",
 }

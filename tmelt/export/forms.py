@@ -50,7 +50,7 @@ def _optuna(folder: Path, output: Path) -> list[Path]:
     from tmelt.export.optuna_storage import export_optuna
 
     study = _begun(folder)
-    export_optuna(study.trials, study.protocol, output / "optuna.db")
+    export_optuna(study.trials, study.runs, study.protocol, output / "optuna.db")
     return [output / "optuna.db"]
 
 

@@ -1,8 +1,12 @@
 """The searches of a study as an Optuna storage (SQLite): `optuna-dashboard sqlite:///results/{study}/export/optuna.db`.
 
-One Optuna study per search, named `strategy/t0`. A trial's value is its validation MAE as the search saw it, its number
-the iteration; a trial that failed or was refused is FAIL and has none. Knobs are parameters, what else is known of a
-trial is a user attribute. Nothing that test labels were needed for is in it.
+One Optuna study per search, named `strategy/t0`, in which a trial's number is the iteration and time is the time of
+training. And one per strategy, named `strategy`, with the trials of all its searches in the order in which they really
+began, at their real times; the search and the iteration are user attributes there.
+
+A trial's value is its validation MAE as the search saw it; a trial that failed or was refused is FAIL and has none.
+Knobs are parameters, what else is known of a trial is a user attribute. Nothing that test labels were needed for is in
+it.
 
 The relational storage and not Optuna's journal file: both open in the dashboard, but this one is one file that other
 tools read, too, and it is complete when it is renamed into place.
@@ -12,7 +16,7 @@ import json
 import math
 import sqlite3
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from tmelt.export.trial_times import Times, trial_times
 from tmelt.search.knobs import Knob, KnobError, Space, Value, knobs_from_table
 from tmelt.storage.files import atomic_path
 from tmelt.strategies.optuna_space import distribution
@@ -29,9 +34,10 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-# Trials record how long they trained, not when: the clock of a search starts here and runs while it trains.
+# The clock of a search's own study starts here and runs while it trains, so that searches can be compared.
 CLOCK = datetime(1970, 1, 1)
-CLOCK_NOTE = "seconds of training since the search began, counted from 1970-01-01; trials record durations, not dates"
+CLOCK_NOTE = "seconds of training since the search began, counted from 1970-01-01"
+REAL_NOTE = "UTC, from a trial's first training to the end of its last; one that was not run starts with the one before"
 _COPIED = (
     "status", "integrity", "origin", "parent", "decision", "script_lines", "seeds", "val_mae_by_seed", "val_mae_sd",
     "fit_mae", "stop_mae", "parameter_count", "checkpoint_mb", "fit_s", "cut_by_clock", "cpu_s", "device_s",
@@ -40,26 +46,24 @@ _COPIED = (
 _PROPOSED = ("rationale", "hypothesis", "expected_effect", "subspace")
 
 
-def export_optuna(trials: pl.DataFrame, protocol: Protocol, database: Path) -> None:
+def export_optuna(trials: pl.DataFrame, runs: pl.DataFrame, protocol: Protocol, database: Path) -> None:
     """Write the storage, atomically; the same tables give the same studies.
 
     Args:
         trials: tmelt.storage.schema.TRIAL of all searches.
+        runs: tmelt.export.trial_times.COLUMNS of the trials' runs.
         protocol: protocol.json.
         database: the SQLite file.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = protocol.space
     with atomic_path(database) as temporary:
         connect = partial(_connect, temporary)
         storage = optuna.storages.RDBStorage("sqlite:///optuna.db", engine_kwargs={"creator": connect})
         try:
-            for (strategy, trajectory), rows in trials.group_by("strategy", "trajectory", maintain_order=True):
-                study = optuna.create_study(
-                    storage=storage, study_name=f"{strategy}/t{trajectory}", direction="minimize"
-                )
+            for name, clock, frozen in _studies(trials, runs, protocol):
+                study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                     study.set_metric_names([protocol.design.target.axis("validation MAE")])
@@ -67,11 +71,11 @@ def export_optuna(trials: pl.DataFrame, protocol: Protocol, database: Path) -> N
                     "tmelt_study": protocol.study,
                     "title": protocol.title,
                     "protocol_sha256": protocol.sha256,
-                    "clock": CLOCK_NOTE,
+                    "clock": clock,
                 }
                 for key, value in about.items():
                     study.set_user_attr(key, value)
-                study.add_trials(frozen_trials(rows.sort("iteration").to_dicts(), space, protocol.reference_sha256))
+                study.add_trials(frozen)
         finally:
             storage.remove_session()
             storage.engine.dispose()
@@ -88,19 +92,48 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def frozen_trials(rows: Sequence[Mapping[str, Any]], space: Space, reference: str) -> list["FrozenTrial"]:
-    """One search's trials for Optuna.
+def _studies(
+    trials: pl.DataFrame, runs: pl.DataFrame, protocol: Protocol
+) -> Iterator[tuple[str, str, list["FrozenTrial"]]]:
+    """Name, note on the clock, and trials of each Optuna study: those of searches, then those of strategies."""
+    space, reference = protocol.space, protocol.reference_sha256
+    for (strategy, trajectory), rows in trials.group_by("strategy", "trajectory", maintain_order=True):
+        timed = list(_by_training(rows.sort("iteration").to_dicts()))
+        yield f"{strategy}/t{trajectory}", CLOCK_NOTE, frozen_trials(timed, space, reference)
+    times = trial_times(trials, runs)
+    for (strategy,), rows in trials.group_by("strategy", maintain_order=True):
+        timed = [
+            (row | {"search": f"t{row['trajectory']}"}, times[key])
+            for row in rows.to_dicts()
+            if (key := (row["strategy"], row["trajectory"], row["iteration"])) in times
+        ]
+        timed.sort(key=lambda pair: (pair[1].start, pair[0]["trajectory"], pair[0]["iteration"]))
+        yield str(strategy), REAL_NOTE, frozen_trials(timed, space, reference)
+
+
+def _by_training(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Times]]:
+    """Rows of one search in order of iteration, on the clock of its training."""
+    clock = CLOCK
+    for row in rows:
+        start, clock = clock, clock + timedelta(seconds=row["fit_s"] or 0.0)
+        yield row, Times(start, clock)
+
+
+def frozen_trials(
+    timed: Iterable[tuple[Mapping[str, Any], Times]], space: Space, reference: str
+) -> list["FrozenTrial"]:
+    """The trials of one Optuna study.
 
     Args:
-        rows: tmelt.storage.schema.TRIAL in order of iteration.
+        timed: tmelt.storage.schema.TRIAL and the times of each trial, in order; `search` in a row names its search.
         space: the study's knobs.
         reference: SHA-256 of the reference script.
     """
     from optuna.trial import TrialState, create_trial
 
     names = _Names(space)
-    frozen, clock = [], CLOCK
-    for row in rows:
+    frozen = []
+    for row, times in timed:
         good = row["status"] == "ok" and row["val_mae"] is not None and math.isfinite(row["val_mae"])
         proposal = json.loads(row["proposal"])
         params, distributions, left = names.parameters(
@@ -113,9 +146,7 @@ def frozen_trials(rows: Sequence[Mapping[str, Any]], space: Space, reference: st
             distributions=distributions,
             user_attrs=_attributes(row, proposal, reference, left),
         )
-        trial.datetime_start = clock
-        clock += timedelta(seconds=row["fit_s"] or 0.0)
-        trial.datetime_complete = clock
+        trial.datetime_start, trial.datetime_complete = times.start, times.complete
         frozen.append(trial)
     return frozen
 
@@ -131,11 +162,13 @@ def _attributes(
         "incumbent": row["incumbent"] == row["iteration"],
         "knobs_without_range": dict(left),
     }
+    if "search" in row:
+        found |= {"search": row["search"], "iteration": row["iteration"]}
     return {name: value for name, value in found.items() if value not in (None, "", [], {})}
 
 
 class _Names:
-    """Parameter names of one search: Optuna wants one kind of range per name, and scripts declare what they like."""
+    """Parameter names of one Optuna study. Optuna wants one kind of range per name; scripts declare what they like."""
 
     def __init__(self, space: Space):
         self._space = space

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -258,7 +259,7 @@ class _Failure:
     seconds: float
 
     def write(self, seed: int, folder: Path, harness: Harness) -> dict[str, Any]:
-        row = _blank_row(seed, self.status, self.reason, harness) | {"fit_s": self.seconds}
+        row = _blank_row(seed, self.status, self.reason, harness) | {"fit_s": self.seconds, "ended_at": _now()}
         _write_parts(folder, [], [], self.log)
         return row
 
@@ -438,6 +439,7 @@ class Runner:
                 row["wall_s"] += first.wall_s + second.wall_s
             except Invalid as invalid:
                 row |= {"status": invalid.status, "reason": invalid.reason}
+        row["ended_at"] = _now()
         if self.harness.device == "cuda":
             row["device_s"] = row["wall_s"] / self.side_by_side  # those side by side hold one GPU together
         _write_parts(out, curve, predictions, _tail(fit))
@@ -591,6 +593,10 @@ def _blank_row(seed: int, status: str, reason: str | None, harness: Harness) -> 
         "device": _device_name(harness.device),
         "host_cpu": processor(),
     }
+
+
+def _now() -> float:
+    return round(time.time(), 3)
 
 
 def _write_parts(folder: Path, curve: list[dict], predictions: list[dict], log: str) -> None:

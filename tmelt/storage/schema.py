@@ -99,6 +99,7 @@ RUN = pa.schema([
     column("cut_by_clock", pa.bool_(), "fit ended for lack of time: killed, 95 % of its time used, or told of the end"),
     column("cpu_s", F, "CPU seconds of fit and predict, all threads and processes"),
     column("wall_s", F, "wall-clock seconds of fit and predict"),
+    column("ended_at", F, "when predict ended, or fit where it failed: Unix time, seconds; null where it was not run"),
     column("device_s", F, "seconds that a GPU was held, by equal shares of the seeds on it; 0 on CPU"),
     column("memory_mb", F, "peak resident memory of the process tree"),
     column("sandbox", S, "backend that confined the candidate"),

@@ -44,6 +44,28 @@ class Study:
         return with_knobs(concat_histories([self._last_histories[search] for search in self.searches]))
 
     @cached_property
+    def runs(self) -> pl.DataFrame:
+        """All runs of these trials: strategy, trajectory, iteration, then tmelt.storage.schema.RUN.
+
+        Raises:
+            InputError: a run that is damaged.
+        """
+        from tmelt.evidence.reading import read_runs
+
+        rows = [
+            (strategy, trajectory, iteration, str(folder))
+            for strategy, trajectory, iteration, seeds in self.trials.select(
+                "strategy", "trajectory", "iteration", "seeds"
+            ).iter_rows()
+            for seed in seeds or ()
+            if (folder := self._trial(strategy, trajectory, iteration) / f"s{seed}").joinpath("run.parquet").exists()
+        ]
+        kinds = {"strategy": pl.String, "trajectory": pl.Int64, "iteration": pl.Int64, "folder": pl.String}
+        index = pl.DataFrame(rows, schema=kinds, orient="row")
+        runs = read_runs(index["folder"].to_list())
+        return index.join(runs, on="folder", how="left", maintain_order="left").drop("folder")
+
+    @cached_property
     def tables(self) -> list[str]:
         """Names of the tables that have been computed."""
         return sorted(path.stem for path in (self.folder / "tables").glob("*.parquet"))
