@@ -89,28 +89,43 @@ def status(config: Path | None = None, *, source: Path | None = None, results: P
     print(for_terminal(describe(load_config(config or Path("config.yaml"), source), results)))
 
 
-def watch(config: Path | None = None, *, source: Path | None = None, port: int = 8765, results: Path = RESULTS) -> None:
+def watch(
+    config: Path | None = None,
+    *,
+    source: Path | None = None,
+    port: int = 8765,
+    results: Path = RESULTS,
+    control: bool = False,
+) -> None:
     """Show a study in a browser while it runs; ends with Ctrl-C.
 
-    One read-only page: trials as they arrive, incumbents, spend against budget, running jobs, the latest proposal with
-    its reason and difference, and alerts. It is served on this machine's loopback address alone, under the address
-    with a token that is printed. From a login node: `ssh -L 8765:127.0.0.1:8765 NODE`, then open the address here.
+    One page: trials as they arrive, incumbents, spend against budget, running jobs, the latest proposal with its
+    reason and difference, and alerts. It only reads, unless `--control` is given.
+    It is served on this machine's loopback address alone, under the address with a token that is printed. From a login node: `ssh -L 8765:127.0.0.1:8765 NODE`, then open the address here.
 
     Args:
         config: the study's config file; config.yaml by default
         source: the table, where the study was started with one
         port: of the loopback address; 8765 by default, 0 for any that is free
         results: the folder that studies are in; results by default
+        control: let the page write guidance, vetoes and pauses into the searches' guidance.yaml; who knows the
+            address may then do so
     """
     from tmelt.study.config import load_config
+    from tmelt.watch.control import Control
     from tmelt.watch.page import policy, render
     from tmelt.watch.server import WatchServer
     from tmelt.watch.state import Reader
 
-    reader = Reader(load_config(config or Path("config.yaml"), source), results)
+    parsed = load_config(config or Path("config.yaml"), source)
+    reader, desk = Reader(parsed, results), Control(parsed, results) if control else None
+
+    def page() -> str:
+        return render(reader.read(), desk.read() if desk else None)
+
     with (
         contextlib.suppress(KeyboardInterrupt),
-        WatchServer(port, lambda: render(reader.read()), policy()) as server,
+        WatchServer(port, page, policy(), desk.write if desk else None) as server,
     ):
         print(server.address, flush=True)
         print(f"over SSH: ssh -L {server.port}:127.0.0.1:{server.port} THIS-MACHINE; Ctrl-C ends this", flush=True)

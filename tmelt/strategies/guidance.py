@@ -64,6 +64,15 @@ def read_guidance(folder: Path) -> Guidance:
         ) from None
 
 
+def write_guidance(folder: Path, wanted: Guidance) -> None:
+    """Write the trajectory's `guidance.yaml`, atomically; remove it where nothing is wanted."""
+    given = {name: value for name, value in wanted.model_dump(mode="json").items() if value not in ("", [], None)}
+    if given:
+        write_text(folder / FILE, yaml.safe_dump(given, allow_unicode=True, sort_keys=False))
+    else:
+        (folder / FILE).unlink(missing_ok=True)
+
+
 def guidance_in_force(folder: Path, iteration: int, replay: str) -> str:
     """The words for the agent at `iteration`.
 

@@ -1,6 +1,7 @@
 """Serve the page on this machine's loopback address, behind a token in its path."""
 
 import hmac
+import json
 import secrets
 import sys
 import threading
@@ -11,20 +12,26 @@ from urllib.parse import urlsplit
 
 from tmelt.errors import InputError
 from tmelt.text.safe import one_line
+from tmelt.watch.control import Conflict
 
 HOST = "127.0.0.1"
 # By another name a page of the internet could reach this server through its visitor's browser (DNS rebinding).
 _NAMES = {HOST, "localhost"}
 _WAIT_S = 30  # for a slow client
+_BODY_BYTES = 64 << 10  # of an order
 
 
 class WatchServer(ThreadingHTTPServer):
     """Answers GET and HEAD of one path, which only the token's holder knows; everything else is refused.
 
+    With `order` it takes a POST of that path as well, as JSON from this page alone: a page of another origin neither
+    knows the token nor can it send this page's Origin.
+
     Args:
         port: of the loopback address; 0 for any that is free.
         render: makes the page; called once at a time.
         policy: the page's Content-Security-Policy.
+        order: takes the body of a POST and returns what to answer; None for a page that only reads.
 
     Raises:
         InputError: the port is taken.
@@ -32,9 +39,11 @@ class WatchServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, render: Callable[[], str], policy: str):
+    def __init__(
+        self, port: int, render: Callable[[], str], policy: str, order: Callable[[bytes], dict[str, str]] | None = None
+    ):
         self.token = secrets.token_urlsafe(24)
-        self.policy = policy
+        self.policy, self.order = policy, order
         self._render, self._one = render, threading.Lock()
         try:
             super().__init__((HOST, port), _Handler)
@@ -71,9 +80,42 @@ class _Handler(BaseHTTPRequestHandler):
         """Send its headers."""
         self._answer(body=False)
 
+    def do_POST(self) -> None:
+        """Take an order of the page."""
+        if (status := self._refusal() or self._refusal_of_order()) is not None:
+            self._refuse(status)
+            return
+        assert self.server.order is not None
+        try:
+            said = self.server.order(self.rfile.read(int(self.headers["Content-Length"])))
+        except InputError as error:
+            status = HTTPStatus.CONFLICT if isinstance(error, Conflict) else HTTPStatus.BAD_REQUEST
+            self._send(status, f"{one_line(str(error))}\n".encode(), "text/plain", body=True)
+            return
+        except OSError as error:  # no room, or no right to write
+            told = f"{error.filename or 'guidance.yaml'}: cannot be written ({error.strerror})\n"
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, told.encode("utf-8", "replace"), "text/plain", body=True)
+            return
+        self._send(HTTPStatus.OK, json.dumps(said).encode(), "application/json", body=True)
+
+    def _refusal_of_order(self) -> HTTPStatus | None:
+        if self.server.order is None:
+            return HTTPStatus.NOT_IMPLEMENTED
+        if self.headers.get("Origin") != f"http://{self.headers.get('Host')}":
+            return HTTPStatus.FORBIDDEN
+        if self.headers.get_content_type() != "application/json":
+            return HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            return HTTPStatus.LENGTH_REQUIRED
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if int(length) > _BODY_BYTES else None
+
+    def _refuse(self, status: HTTPStatus, body: bool = True) -> None:
+        self._send(status, f"{status.value} {status.phrase}\n".encode(), "text/plain", body)
+
     def _answer(self, body: bool) -> None:
         if (status := self._refusal()) is not None:
-            self._send(status, f"{status.value} {status.phrase}\n".encode(), "text/plain", body)
+            self._refuse(status, body)
             return
         try:
             page = self.server.page()
