@@ -9,6 +9,7 @@ from tmelt.errors import InputError
 from tmelt.harness.variation import Variation
 from tmelt.search.history import Proposal
 from tmelt.search.notes import (
+    Branched,
     Candidates,
     CmaSample,
     Ended,
@@ -34,6 +35,7 @@ EVERY = (
     Repair(attempt=1, of=3),
     Candidates(knobs=({"width": 64, "pooling": "max", "learning_rate": 1e-3, "own": True},)),
     LookUp(trials=(1, 4)),
+    Branched(topology="best_of_k", parent=3, place=2),
     Oversight(guidance="try heads=16"),
     Stop(circumstances="abc"),
     Ended(cause="unusable_replies"),

@@ -26,6 +26,12 @@ def test_placeholders_and_sections_are_filled_once(tmp_path):
     assert "Say" not in fill_program(path, {"a": "", "b": "", "c": ""})[1]
 
 
+def test_a_section_may_stand_for_what_is_missing(tmp_path):
+    path = write(tmp_path, "s\n<!-- user -->\n{{^b}}\nnone\n{{/b}}\n{{#b}}\nsome: {{b}}\n{{/b}}\n")
+    assert fill_program(path, {"b": ""})[1] == "none\n"
+    assert fill_program(path, {"b": "x"})[1] == "some: x\n"
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [

@@ -24,6 +24,7 @@ from tmelt.harness.bench import Bench
 from tmelt.llm.transcript import read_record, usage_of
 from tmelt.search.history import History
 from tmelt.search.knobs import Space
+from tmelt.search.notes import Branched
 from tmelt.storage.files import read_json, write_text
 from tmelt.strategies import propose
 from tmelt.strategies.check_options import check_options
@@ -119,6 +120,17 @@ def test_the_workspace_tells_the_search_and_starts_from_any_trial(history, folde
     program = read_record(folder / "i3" / "llm" / "01.json")["request"]["messages"][0]["content"]
     assert "`task.budget_factor`" in program and "`sequences` in the task's facts" in program
     assert not {word for word, pattern in forbidden().items() if pattern.search(own_words(program))}
+
+
+def test_a_topology_fixes_the_trial_that_a_session_builds_on(history, folder):
+    other = next(trial.iteration for trial in history if trial.iteration != history[-1].incumbent)
+    options = shell(f"cat program.md; {CHANGE}; echo 'From: {other}' > NOTES.md") | {"topology": "best_of_k"}
+    proposal = propose(history, context_for(folder, history, options))
+    assert proposal.status == "refused" and "which the search's topology fixes" in proposal.error
+    assert proposal.parent == history[-1].incumbent
+    assert proposal.state == (Branched(topology="best_of_k", parent=history[-1].incumbent),)
+    log = told(folder)
+    assert f"Trial {proposal.parent}, for proposal 1 of 4 from it." in log and "To start from another trial" not in log
 
 
 def test_another_target_is_named_with_its_unit(history, folder):

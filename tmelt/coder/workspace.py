@@ -1,7 +1,7 @@
 """The folder that a coding agent works in: a git repository with the search so far, and what it leaves there.
 
-`main` is the incumbent, `trial/N` every trial, as in `tmelt export git`. Only train.py and knobs.json are in the
-commits; the rest are files that git is told to ignore.
+`main` is the trial to build on, usually the incumbent, and `trial/N` every trial, as in `tmelt export git`. Only
+train.py and knobs.json are in the commits; the rest are files that git is told to ignore.
 """
 
 import json
@@ -37,7 +37,7 @@ Hypothesis:
 Expected effect:
 
 (Why, in the light of the history. The three lines above are read by the harness; add `From: 3` if you started from
-trial 3 and not from the incumbent.)
+trial 3 and not from `main`.)
 """
 
 

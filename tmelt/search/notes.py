@@ -78,6 +78,17 @@ class LookUp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Branched:
+    """The parent that a search's topology chose for an agent's proposal (tmelt.strategies.topology)."""
+
+    __pydantic_config__ = _CLOSED
+    kind: Literal["branched"] = "branched"
+    topology: Literal["best_of_k", "population", "adaptive"]
+    parent: int
+    place: int = 1  # best_of_k: among the proposals from this parent
+
+
+@dataclass(frozen=True, kw_only=True)
 class Oversight:
     """What the user told the search in guidance.yaml (tmelt.strategies.guidance)."""
 
@@ -125,9 +136,9 @@ class Own:
     values: dict[str, Any]
 
 
-Note = Sampled | CmaSample | InRound | Repair | Candidates | LookUp | Oversight | Stop | Ended | UsedUp | Own
+Note = Sampled | CmaSample | InRound | Repair | Candidates | LookUp | Branched | Oversight | Stop | Ended | UsedUp | Own
 SomeNote = TypeVar(
-    "SomeNote", Sampled, CmaSample, InRound, Repair, Candidates, LookUp, Oversight, Stop, Ended, UsedUp, Own
+    "SomeNote", Sampled, CmaSample, InRound, Repair, Candidates, LookUp, Branched, Oversight, Stop, Ended, UsedUp, Own
 )
 
 

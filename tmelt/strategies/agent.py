@@ -122,6 +122,7 @@ def consult(
     log: str | None = None,
     rounds: int = 0,
     candidates: int = 1,
+    notes: Sequence[Note] = (),
 ) -> Proposal:
     """Ask the agent and record what came of it.
 
@@ -140,6 +141,7 @@ def consult(
         log: the end of the log of the crash to repair.
         rounds: completed rounds of a hybrid.
         candidates: how many are asked for in one reply.
+        notes: what the trial keeps, also where no proposal comes about.
 
     Returns:
         The agent's proposal, `refused` or `stopped`, with the price of asking.
@@ -215,7 +217,7 @@ def consult(
     used = conversation.tools_used
     return replace(
         proposal,
-        state=(*proposal.state, *([Oversight(guidance=words)] if words else [])),
+        state=(*proposal.state, *notes, *([Oversight(guidance=words)] if words else [])),
         tool_calls=used.calls,
         tool_s=used.seconds,
         tool_cpu_s=used.cpu_s,

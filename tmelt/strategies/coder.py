@@ -19,11 +19,12 @@ from tmelt.llm.tools import ToolLimits, ToolResult
 from tmelt.search.history import History, Proposal
 from tmelt.search.notes import Ended, Oversight
 from tmelt.strategies import Context
-from tmelt.strategies.agent import MEMORY_TOKENS, Base, base_of, incumbent_base, refuse_repeat, task_text, words_of
+from tmelt.strategies.agent import MEMORY_TOKENS, Base, base_of, refuse_repeat, task_text, words_of
 from tmelt.strategies.boundaries import Boundaries
 from tmelt.strategies.kind import ASKED, Kind
 from tmelt.strategies.memory import NOT_RUN, TOKENS_MIN
 from tmelt.strategies.stop import UNUSABLE
+from tmelt.strategies.topology import Branch, TopologyOptions, branch_of
 
 if TYPE_CHECKING:
     from tmelt.coder.session import Plan, Sessions, SessionsSpent
@@ -45,7 +46,7 @@ class SessionLimits(BaseModel):
     calls: int | None = Field(None, ge=1, description="calls of a model; a session that reports none counts as one")
 
 
-class CoderOptions(BaseModel):
+class CoderOptions(TopologyOptions):
     """Options of a coding agent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -119,15 +120,15 @@ def propose(history: History, context: Context) -> Proposal:
     options, sessions = KIND.read(context.options, context.strategy), context.sessions
     if sessions is None:
         raise InputError(f"strategy {context.strategy}: a coding agent needs a folder for its sessions")
-    base = incumbent_base(history, context)
-    if stopped := _stop(history, context, options, base):
+    branch = branch_of(history, context, options)
+    if stopped := _stop(history, context, options, branch.base):
         return stopped
-    session = _Session(history, context, options, sessions, base)
+    session = _Session(history, context, options, sessions, branch)
     proposal = session.proposal()
     usage, used = usage_of(sessions.folder), tool_usage_of(sessions.folder)
     return replace(
         proposal,
-        state=(*proposal.state, *([Oversight(guidance=session.guidance)] if session.guidance else [])),
+        state=(*proposal.state, *branch.notes, *([Oversight(guidance=session.guidance)] if session.guidance else [])),
         tool_calls=used.calls,
         tool_s=used.seconds,
         tool_cpu_s=used.cpu_s,
@@ -143,17 +144,20 @@ def propose(history: History, context: Context) -> Proposal:
 class _Session:
     """One proposal: what goes into the workspace, and what is made of what comes out."""
 
-    def __init__(self, history: History, context: Context, options: CoderOptions, sessions: "Sessions", base: Base):
+    def __init__(self, history: History, context: Context, options: CoderOptions, sessions: "Sessions", branch: Branch):
         from tmelt.strategies.guidance import guidance_in_force
         from tmelt.strategies.tools import AgentTools
 
-        self.history, self.context, self.options, self.sessions, self.base = history, context, options, sessions, base
+        self.history, self.context, self.options, self.sessions = history, context, options, sessions
+        self.branch, self.base = branch, branch.base
         self.guidance = guidance_in_force(context.folder, context.iteration, sessions.replay)
         self._spent_s = 0.0
         self._uses = 0
         self.tools: AgentTools | None = None
         if options.tools is not None and context.bench is not None:
-            self.tools = AgentTools(history, context, options.tools, base=base, space=context.space, candidate=None)
+            self.tools = AgentTools(
+                history, context, options.tools, base=self.base, space=context.space, candidate=None
+            )
 
     def proposal(self) -> Proposal:
         """Hold the session and read its result."""
@@ -261,6 +265,7 @@ class _Session:
             "left": journaled(context, self.sessions.replay, self._left_text),
             "iteration": str(context.iteration),
             "base": str(self.base.trial.iteration),
+            **self.branch.values,
         }
         return "\n".join(fill_program(program_path("coder"), values, words_of(context.target)))
 
@@ -291,7 +296,7 @@ class _Session:
         return "\n".join(f"- {line}" for line in lines)
 
     def _named_base(self, notes: str) -> Base:
-        """The trial that the agent says it started from; the incumbent where it says nothing."""
+        """The trial that the agent says it started from; its parent where it says nothing."""
         from tmelt.llm import ReplyError
 
         said = _fields(notes).get("from", "")
@@ -300,7 +305,7 @@ class _Session:
         number = re.search(r"\d+", said)
         if number is None or int(number[0]) >= len(self.history) or self.history[int(number[0])].status in NOT_RUN:
             raise ReplyError(f"NOTES.md: From: {said[:40]}: expected the number of a trial that ran")
-        return base_of(self.history[int(number[0])], self.context)
+        return self.branch.named(int(number[0]), self.history, self.context)
 
     def _candidate(self, script: str | None, knobs: str | None, base: Base, *, needed: bool) -> Any:
         """(script, declared knobs, complete knobs) of the two files.

@@ -1,8 +1,8 @@
 """An agent's program: the Markdown file under prompts/ that a person edits to change what the agent is told.
 
 Everything above the line `<!-- user -->` is the system message, everything below it is sent anew for each trial.
-`{{name}}` stands for what the strategy fills in, and `{{#name}} … {{/name}}` appears only where that is not empty. A
-file that drops one of its kind's names, or invents one, is refused.
+`{{name}}` stands for what the strategy fills in, `{{#name}} … {{/name}}` appears only where that is not empty, and
+`{{^name}} … {{/name}}` only where it is. A file that drops one of its kind's names, or invents one, is refused.
 """
 
 import re
@@ -14,7 +14,7 @@ from tmelt.errors import InputError
 PROMPTS = Path(__file__).resolve().parent / "prompts"
 DIVIDER = "<!-- user -->"
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-_SECTION = re.compile(r"\{\{#(\w+)\}\}(.*?)\{\{/\1\}\}", re.DOTALL)
+_SECTION = re.compile(r"\{\{([#^])(\w+)\}\}(.*?)\{\{/\2\}\}", re.DOTALL)
 
 
 def program_path(kind: str) -> Path:
@@ -37,7 +37,7 @@ def fill_program(path: Path, values: Mapping[str, str], words: Mapping[str, str]
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from None
-    found = set(_PLACEHOLDER.findall(text)) | {name for name, _ in _SECTION.findall(text)}
+    found = set(_PLACEHOLDER.findall(text)) | {name for _, name, _ in _SECTION.findall(text)}
     filled = {**values, **(words or {})}
     if unknown := sorted(found - set(filled)):
         raise InputError(f"{path}: unknown placeholder {{{{{unknown[0]}}}}}; there are {', '.join(sorted(filled))}")
@@ -50,6 +50,9 @@ def fill_program(path: Path, values: Mapping[str, str], words: Mapping[str, str]
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
-    shown = _SECTION.sub(lambda match: match[2] if values[match[1]].strip() else "", template)
+    def section(match: re.Match[str]) -> str:
+        return match[3] if bool(values[match[2]].strip()) == (match[1] == "#") else ""
+
+    shown = _SECTION.sub(section, template)
     shown = re.sub(r"\n{3,}", "\n\n", shown).strip() + "\n"
     return _PLACEHOLDER.sub(lambda match: values[match[1]].strip(), shown)

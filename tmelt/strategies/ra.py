@@ -11,14 +11,17 @@ from tmelt.strategies.agent import (
     Reply,
     agent_proposal,
     apply_changes,
-    chosen_base,
     consult,
-    incumbent_base,
     options_of,
     read_reply,
     refuse_repeat,
 )
 from tmelt.strategies.kind import ASKED, Kind
+from tmelt.strategies.topology import TopologyOptions, branch_of
+
+
+class RAOptions(Options, TopologyOptions):
+    """Options of the restricted agent."""
 
 
 class Changes(Reply):
@@ -31,27 +34,36 @@ CHANGES_MAX = 3
 
 
 def propose(history: History, context: Context) -> Proposal:
-    """The incumbent with one to three knobs changed by the agent."""
+    """The parent with one to three knobs changed by the agent."""
     from tmelt.llm.extract import extract_json
 
-    options = options_of(Options, context)
-    base = incumbent_base(history, context)
+    options = options_of(RAOptions, context)
+    branch = branch_of(history, context, options)
 
     def parse(text: str) -> Proposal:
         reply = read_reply(Changes, extract_json(text), history)
-        start = chosen_base(reply, base, history, context)
+        start = branch.start(reply, history, context)
         knobs = apply_changes(start.knobs, reply.changes, context.space, of=start.name, most=CHANGES_MAX)
         refuse_repeat(history, knobs, start.script, context.target)
         return agent_proposal(reply, start, knobs, script=start.script)
 
-    return consult(history, context, options=options, base=base, values={}, parse=parse, reply=Changes)
+    return consult(
+        history,
+        context,
+        options=options,
+        base=branch.base,
+        values=branch.values,
+        parse=parse,
+        reply=Changes,
+        notes=branch.notes,
+    )
 
 
 KIND = Kind(
     "ra",
     "restricted agent",
     propose,
-    Options,
+    RAOptions,
     order=80,
     origins=ASKED,
     agent=True,

@@ -15,9 +15,7 @@ from tmelt.strategies.agent import (
     Reply,
     agent_proposal,
     apply_changes,
-    chosen_base,
     consult,
-    incumbent_base,
     options_of,
     read_reply,
     refuse_repeat,
@@ -26,6 +24,7 @@ from tmelt.strategies.bo import bo_options, suggest
 from tmelt.strategies.coarse import told_mae
 from tmelt.strategies.kind import ASKED, SAMPLED, Kind
 from tmelt.strategies.rounds import Round, current_round, narrowed, next_round_number
+from tmelt.strategies.topology import TopologyOptions, branch_of
 from tmelt.study.target import TM, Target
 
 INNER_STARTUP = 2
@@ -58,7 +57,7 @@ class RoundOptions(BaseModel):
         return self
 
 
-class RABOOptions(Options, RoundOptions):
+class RABOOptions(Options, TopologyOptions, RoundOptions):
     """Options of the restricted agent with BO."""
 
 
@@ -80,28 +79,29 @@ def propose(history: History, context: Context) -> Proposal:
         drawn = search_round(history, context, under_way, context.reference, context.space, options.bo)
         if drawn is not None:
             return drawn
-    base = incumbent_base(history, context)
+    branch = branch_of(history, context, options)
     number = next_round_number(history)
 
     def parse(text: str) -> Proposal:
         reply = read_reply(Structure, extract_json(text), history)
-        start = chosen_base(reply, base, history, context)
+        start = branch.start(reply, history, context)
         knobs = apply_changes(start.knobs, reply.changes, context.space, of=start.name)
         check_subspace(context.space, knobs, reply.subspace)
         refuse_repeat(history, knobs, start.script, context.target)
         state = (InRound(number=number, subspace_reason=reply.subspace_reason),)
         return agent_proposal(reply, start, knobs, script=start.script, state=state, subspace=reply.subspace)
 
-    values = {"round": round_text(under_way, history, options.round, context.target)}
+    values = {**branch.values, "round": round_text(under_way, history, options.round, context.target)}
     return consult(
         history,
         context,
         options=options,
-        base=base,
+        base=branch.base,
         values=values,
         parse=parse,
         reply=Structure,
         rounds=under_way.number if under_way else 0,
+        notes=branch.notes,
     )
 
 

@@ -21,11 +21,8 @@ from tmelt.strategies.agent import (
     Reply,
     agent_proposal,
     apply_changes,
-    base_of,
-    chosen_base,
     consult,
     extended_space,
-    incumbent_base,
     options_of,
     read_reply,
     refuse_repeat,
@@ -34,6 +31,7 @@ from tmelt.strategies.boundaries import Boundaries, BoundaryError
 from tmelt.strategies.check_script import ScriptError, check_script
 from tmelt.strategies.kind import ASKED, Kind
 from tmelt.strategies.memory import REPAIRABLE
+from tmelt.strategies.topology import Branch, TopologyOptions, branch_of, repair_of
 
 CONTRACT = "candidate/CONTRACT.md"
 LOG_TAIL = 1500
@@ -43,7 +41,7 @@ _PYTHON = re.compile(
 )
 
 
-class UAOptions(Options):
+class UAOptions(Options, TopologyOptions):
     """Options of the unleashed agent."""
 
     boundaries: Boundaries | None = Field(None, description="what scripts may change; null: everything")
@@ -58,12 +56,17 @@ class Header(Reply):
 
 @dataclass(frozen=True)
 class Task:
-    """What the agent is to do now: an idea on top of the incumbent, or a repair of the last script."""
+    """What the agent is to do now: an idea on top of its parent, or a repair of the last script."""
 
-    base: Base
+    branch: Branch
     repair: str  # what went wrong; empty if there is nothing to repair
     state: tuple[Note, ...]  # of the proposal: which attempt at which trial
     log: str | None = None  # end of the log of what crashed
+
+    @property
+    def base(self) -> Base:
+        """The trial that it starts from."""
+        return self.branch.base
 
     @property
     def purpose(self) -> str:
@@ -72,15 +75,15 @@ class Task:
 
 
 def propose(history: History, context: Context) -> Proposal:
-    """A new script, or other knobs for the incumbent's script, by the agent."""
+    """A new script, or other knobs for the parent's script, by the agent."""
     from tmelt.llm.extract import extract_json
 
     options = options_of(UAOptions, context)
-    task = current_task(history, context, options.repairs)
+    task = current_task(history, context, options)
 
     def parse(text: str) -> Proposal:
         reply = read_reply(Header, extract_json(text), history)
-        start = chosen_base(reply, task.base, history, context)
+        start = task.branch.start(reply, history, context)
         script, declared, knobs = candidate(text, reply.changes, start, context, options.boundaries)
         refuse_repeat(history, knobs, script, context.target)
         return agent_proposal(reply, start, knobs, script=script, declared=declared, state=task.state)
@@ -97,10 +100,11 @@ def propose(history: History, context: Context) -> Proposal:
         draft=drafts(context, options.boundaries),
         purpose=task.purpose,
         log=task.log,
+        notes=task.branch.notes,
     )
 
 
-def current_task(history: History, context: Context, repairs: int) -> Task:
+def current_task(history: History, context: Context, options: UAOptions) -> Task:
     """A repair if the last trial was a script of the agent's that crashed and attempts are left.
 
     A script that has worked before crashed because of its knobs; there is nothing to mend in it.
@@ -109,14 +113,15 @@ def current_task(history: History, context: Context, repairs: int) -> Task:
     before = last.note(Repair)
     attempt = before.attempt + 1 if before else 1
     worked = any(trial.ok and trial.script == last.script for trial in history)
-    if last.origin != "agent" or last.status not in REPAIRABLE or attempt > repairs or worked:
-        return Task(incumbent_base(history, context), "", ())
+    if last.origin != "agent" or last.status not in REPAIRABLE or attempt > options.repairs or worked:
+        return Task(branch_of(history, context, options), "", ())
     log = (last.error or "no message")[-LOG_TAIL:].replace("```", "'''")
     text = (
-        f"Trial {last.iteration} ended as `{last.status}`; this is attempt {attempt} of {repairs}.\n\n```\n{log}\n```"
+        f"Trial {last.iteration} ended as `{last.status}`; this is attempt {attempt} of {options.repairs}."
+        f"\n\n```\n{log}\n```"
     )
     note = Repair(attempt=attempt, of=before.of if before else last.iteration)
-    return Task(base_of(last, context), text, (note,), f"{log}\n")
+    return Task(repair_of(last, context, options), text, (note,), f"{log}\n")
 
 
 def script_values(task: Task, boundaries: Boundaries | None) -> dict[str, str]:
@@ -127,6 +132,7 @@ def script_values(task: Task, boundaries: Boundaries | None) -> dict[str, str]:
         (files("tmelt") / CONTRACT).read_text(encoding="utf-8").partition("\n")
     )  # its title is the program's
     return {
+        **task.branch.values,
         "contract": contract,
         "base": str(task.base.trial.iteration),
         "script": fenced(task.base.script),

@@ -11,7 +11,6 @@ from tmelt.strategies import Context
 from tmelt.strategies.agent import (
     agent_proposal,
     base_of,
-    chosen_base,
     consult,
     extended_space,
     options_of,
@@ -51,12 +50,12 @@ def propose(history: History, context: Context) -> Proposal:
         drawn = search_round(history, context, under_way, script, space, options.bo)
         if drawn is not None:
             return drawn
-    task = current_task(history, context, options.repairs)
+    task = current_task(history, context, options)
     number = under_way.number if task.repair and under_way else next_round_number(history)
 
     def parse(text: str) -> Proposal:
         reply = read_reply(ScriptStructure, extract_json(text), history)
-        start = chosen_base(reply, task.base, history, context)
+        start = task.branch.start(reply, history, context)
         script, declared, knobs = candidate(text, reply.changes, start, context, options.boundaries)
         space = context.space.extended(knobs_from_table(declared))
         check_subspace(space, knobs, reply.subspace)
@@ -82,6 +81,7 @@ def propose(history: History, context: Context) -> Proposal:
         purpose=task.purpose,
         log=task.log,
         rounds=under_way.number if under_way else 0,
+        notes=task.branch.notes,
     )
 
 
