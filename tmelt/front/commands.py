@@ -100,8 +100,9 @@ def watch(
     """Show a study in a browser while it runs; ends with Ctrl-C.
 
     One page: trials as they arrive, incumbents, spend against budget, running jobs, the latest proposal with its
-    reason and difference, and alerts. It only reads, unless `--control` is given.
-    It is served on this machine's loopback address alone, under the address with a token that is printed. From a login node: `ssh -L 8765:127.0.0.1:8765 NODE`, then open the address here.
+    reason and difference, and alerts. It only reads, unless `--control` is given. It is served on this machine's
+    loopback address alone, under the address with a token that is printed. From a login node:
+    `ssh -L 8765:127.0.0.1:8765 NODE`, then open the address here.
 
     Args:
         config: the study's config file; config.yaml by default
