@@ -179,6 +179,7 @@ def check(
     fasta: Path | None = None,
     columns: list[str] | None = None,
     cleaned: Path | None = None,
+    time: bool = False,
 ) -> None:
     """Say what a study would read, keep, average and drop of a table, and why; list all of its faults.
 
@@ -190,6 +191,7 @@ def check(
         fasta: FASTA with the sequences, joined on protein_id
         columns: names of columns, such as tm="Tm (C)" organism=null
         cleaned: write the cleaned proteins to this file, .csv or .parquet
+        time: measure for some seconds how long a trial would take on this machine
     """
     from tmelt.errors import InputError
     from tmelt.proteins.check import check_table, data_block, describe, settings_for, write_cleaned
@@ -197,6 +199,10 @@ def check(
     data = settings_for(table, config, fasta, columns or [])
     checked = check_table(data)
     print("\n".join(describe(checked)))
+    if checked.proteins and time:
+        from tmelt.front.trial_time import trial_time
+
+        print("\n".join(["", "how long a trial takes", *(f"  {line}" for line in trial_time(checked, config, table))]))
     if checked.proteins:
         print(f"\nfor the config, under `design:`\n{data_block(data, checked.reading)}")
     if cleaned is not None:
