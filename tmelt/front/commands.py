@@ -17,6 +17,7 @@ def study(
     source: Path | None = None,
     profile: str | None = None,
     cores: int | None = None,
+    feed: str | None = None,
     check_only: bool = False,
 ) -> None:
     """Check a study, then run it to its report: one line per trial, and a line of progress.
@@ -32,19 +33,24 @@ def study(
         source: a table to use in place of the config's design.data.source
         profile: how and where jobs run: `slurm`, or the folder of a profile of your own; by default this machine
         cores: cores to use on this machine; all by default
+        feed: send each scored trial to a tracker as well, trackio or mlflow (`pip install 'tmelt[trackio]'`): a run
+            per search, a step per trial
         check_only: check, and start nothing
     """
     from tmelt.front.workflow import is_local, snakemake_arguments, study_command
+    from tmelt.track import check_tracker
 
     further = [*(["--cores", str(cores)] if cores is not None else []), *(snakemake or [])]
     arguments = snakemake_arguments(config, source, profile, further)
+    if feed is not None:
+        check_tracker(feed)
     _check(config, source, is_local(profile, further))
     if check_only:
         return
     sys.stdout.flush()
     # Jobs start by the word `python`: it is to be the one that tmelt is installed for.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    command = study_command(config, source, arguments)
+    command = study_command(config, source, arguments, feed)
     os.execv(command[0], command)
 
 

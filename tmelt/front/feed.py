@@ -13,7 +13,7 @@ from tmelt.text.safe import one_line
 
 _COLUMNS = (
     "iteration", "status", "val_mae", "decision", "incumbent", "cost_usd", "cpu_s", "device_s", "tool_cpu_s",
-    "tool_device_s", "error", "origin",
+    "tool_device_s", "error", "origin", "knobs",
 )  # fmt: skip
 _RECENT = 30  # arrivals that the estimate of the end rests on
 

@@ -6,6 +6,7 @@ Everything else that Snakemake says goes into its own log file, whose path is sh
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from snakemake.logging import logger
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from tmelt.front.feed import Feed
+from tmelt.front.feed import Arrival, Feed
 from tmelt.front.price import most_usd
 from tmelt.front.screen import Screen, screen_for
 from tmelt.front.words import arrival_line, progress_line
 from tmelt.study.config import Config, load_config
 from tmelt.study.stage import Stages
 from tmelt.text.safe import one_line
+from tmelt.track.sender import Sender
 
 LOOK_S = 2.0  # between two looks at the study's files
 
@@ -31,6 +33,7 @@ class Shown:
 
     config: Path
     source: Path | None
+    feed: str | None = None  # the tracker to send trials to
 
     def load(self) -> Config:
         """Read the config as Snakemake does."""
@@ -87,7 +90,7 @@ class LogHandler(LogHandlerBase):
         event = getattr(record, "event", None)
         if event in (LogEvent.RUN_INFO, LogEvent.JOB_INFO, LogEvent.GROUP_INFO) and self._view is None:
             assert SHOWN is not None
-            self._view = View(SHOWN.load())
+            self._view = View(SHOWN.load(), feed=SHOWN.feed)
         say = self._view.screen.line if self._view else print
         if event == LogEvent.JOB_ERROR:
             say(_failed_job(record.__dict__))
@@ -108,8 +111,9 @@ class LogHandler(LogHandlerBase):
 class View:
     """A running study on the screen, kept up to date by a thread."""
 
-    def __init__(self, config: Config, results: Path = Path("results")):
+    def __init__(self, config: Config, results: Path = Path("results"), feed: str | None = None):
         self.screen: Screen = screen_for()
+        self._sender = Sender(feed, config.study, results / config.study, self.screen.line) if feed else None
         self._feed, self._stages = Feed(config, results), Stages(config, results)
         self._limit_usd = most_usd(config)
         self._look = threading.Lock()
@@ -117,7 +121,7 @@ class View:
         if log := log_file():
             self.screen.line(f"log: {log}")
             _send_output_of_jobs(log)
-        self._feed.poll()
+        self._send(self._feed.poll())
         if self._feed.done:
             self.screen.line(f"{self._feed.done} of {self._feed.planned} trials are there already")
         self._feed.forget_pace()
@@ -131,16 +135,25 @@ class View:
 
     def _update(self) -> None:
         with self._look:
-            for arrival in self._feed.poll():
+            arrivals = self._feed.poll()
+            self._send(arrivals)
+            for arrival in arrivals:
                 self.screen.line(arrival_line(arrival, self._feed.target))
             stage = self._stages.now(self._feed.done, self._feed.left)
             self.screen.progress(progress_line(self._feed, stage, self._limit_usd), stage.done, stage.of)
+
+    def _send(self, arrivals: Sequence[Arrival]) -> None:
+        if self._sender is not None:
+            for arrival in arrivals:
+                self._sender.put(arrival)
 
     def close(self) -> None:
         """Show what came last, and end."""
         self._over.set()
         self._thread.join()
         self._update()
+        if self._sender is not None:
+            self._sender.close()
         self.screen.close()
         stage = self._stages.now(self._feed.done, self._feed.left)
         self.screen.line(progress_line(self._feed, stage, self._limit_usd))

@@ -1,6 +1,6 @@
 """Run Snakemake in this process, with the handler that shows a study's trials in place of its own messages.
 
-python -m tmelt.front.run CONFIG SOURCE SNAKEMAKE-ARGUMENTS
+python -m tmelt.front.run CONFIG SOURCE FEED SNAKEMAKE-ARGUMENTS
 
 `tmelt study` becomes this process, so that signals and exit codes are Snakemake's own. The handler is a logger plugin;
 it is registered here by hand, because Snakemake only finds plugins that are packages of their own.
@@ -20,8 +20,8 @@ def main() -> None:
     from snakemake.cli import main as snakemake
     from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
-    config, source, *arguments = sys.argv[1:]
-    handler.SHOWN = handler.Shown(Path(config), Path(source) if source else None)
+    config, source, feed, *arguments = sys.argv[1:]
+    handler.SHOWN = handler.Shown(Path(config), Path(source) if source else None, feed or None)
     LoggerPluginRegistry().register_plugin("tmelt", handler)
     arguments += ["--logger", "tmelt"]
     sys.argv = ["snakemake", *arguments]  # the default profile asks it which profile was named

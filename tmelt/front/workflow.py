@@ -64,8 +64,8 @@ def is_local(profile: str | None, further: Sequence[str]) -> bool:
     return not elsewhere and (profile is None or Path(profile).name == Path(PROFILE).name)
 
 
-def study_command(config: Path, source: Path | None, arguments: Sequence[str]) -> list[str]:
+def study_command(config: Path, source: Path | None, arguments: Sequence[str], feed: str | None = None) -> list[str]:
     """Return the command line of the process that runs Snakemake and shows its trials (tmelt.front.run)."""
     # -P: a file of the working directory is not to stand in for a module.
-    told = [str(config), str(source or "")]
+    told = [str(config), str(source or ""), feed or ""]
     return [sys.executable, "-P", "-m", "tmelt.front.run", *told, *arguments]
