@@ -63,6 +63,7 @@ slurm-test: setup  ## install and start a one-node SLURM, test on it, stop it
 
 bench: setup  ## the benchmarks, with their peers, into results/benchmarks/ (15 minutes; FULL=--full: an hour or more)
 	@for name in embedding cache head trial ask planning running tables; do python benchmarks/$$name.py $(FULL) || exit 1; done
+	@python benchmarks/prompts.py
 
 bench-gpu: setup  ## the same where there is a GPU
 	@python benchmarks/embedding.py --device cuda --proteins 2000 --tokens 32768 --repeats 3 \

@@ -10,6 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import benchmark_table
 import embedding
+import prompts
 import tables
 
 from tmelt.harness import inside
@@ -87,3 +88,12 @@ def test_all_ways_of_aggregating_read_every_row(tmp_path):
     wanted = {"runs": runs, "trials": searches * trials, "predictions": runs * proteins}
     for way, (read, _, rows) in tables._WAYS.items():
         assert read(tmp_path, folders) == wanted[rows], way
+
+
+@pytest.mark.parametrize(("kind", "least"), [("ra", 0.45), pytest.param("ua", 0.6, marks=pytest.mark.slow)])
+def test_prompts_begin_as_the_prompt_before(kind, least, tmp_path):
+    """Providers bill the beginning that two prompts have in common at a fraction."""
+    history = prompts.simulated(72, tmp_path, scripts=kind != "ra")
+    found = prompts.measured(kind, history, 61, tmp_path, following=10)
+    assert found["history_tokens"] <= found["memory_tokens"]
+    assert found["repeated_share"] > least

@@ -5,6 +5,7 @@ import re
 import statistics
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import pytest
 from searching import SCRIPT, context_for, prompt_of
@@ -55,6 +56,43 @@ def test_a_thousand_trials_fit_the_budget(tokens):
     assert tokens // 2 < estimate_tokens(text) <= tokens
 
 
+def test_reports_curves_errors_and_look_ups_share_the_budget():
+    """At 1,000 trials with everything that scripts and the harness tell of a trial."""
+    groups = [[f"organism {place}", 40, 6.1, 0.3] for place in range(9)]
+    errors = {
+        "mae": 6.3, "bias": 0.2, "groups": groups, "tm": groups, "length": groups,
+        "calibration": {"slope": 0.9, "sd_predicted": 7.0, "sd_measured": 9.0},
+        "worst": [[f"protein {place}", "an organism", 300, 71.0, -14] for place in range(5)],
+    }  # fmt: skip
+    told = {
+        "epochs": 12, "best_epoch": 9, "curve": [[epoch, 9.5] for epoch in range(8)], "stop_errors": errors,
+        "reports": {f"statistic_{place}": 0.123 * place for place in range(40)},
+    }  # fmt: skip
+    bare = long_history()
+    full = History([replace(trial, diagnostics=json.dumps(told) if trial.ok else None) for trial in bare])
+    for tokens in (TOKENS_MIN, 12_000):
+        for look_up in ([], [3, 500, 998, 999, 1000]):
+            text = remember(
+                full, Space(), base=full.incumbent.iteration, tokens=tokens, look_up=look_up,
+                script_of=lambda number: SCRIPT,
+            )  # fmt: skip
+            assert tokens // 2 < estimate_tokens(text) <= tokens
+            assert "### Reported by the scripts" in text and "### Errors on early-stopping proteins" in text
+
+
+def test_the_table_keeps_its_rows_for_many_trials():
+    """Between two choices a new trial adds a row and changes none: the beginning of the next prompt is the same."""
+
+    def rows(count):
+        history = History(long_history()[:count])
+        text = remember(history, Space(), base=history.incumbent.iteration, tokens=30_000)
+        return [line for line in text.split("\n\n[")[0].splitlines() if re.match(r"\| \d+ \|", line)]
+
+    told = [rows(count) for count in range(602, 611)]
+    kept = [after[: len(before)] == before for before, after in pairwise(told)]
+    assert len(told[0]) > 30 and len(told[0]) < 602 and sum(kept) >= 6, kept
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ra", "ua"])
 def test_the_whole_prompt_stays_bounded(kind, tmp_path):
@@ -63,7 +101,7 @@ def test_the_whole_prompt_stays_bounded(kind, tmp_path):
     for count in (100, 1001):
         history = History(long_history()[:count])
         reply = json.dumps({"changes": {"dropout": 0.123, "warmup": 0.123}, "hypothesis": "h", "rationale": "r"})
-        context = context_for(kind, tmp_path / str(count), history, replies=[reply])
+        context = context_for(kind, tmp_path / str(count), history, {"tools": {}}, replies=[reply], bench=object())
         assert propose(history, context).status == "proposed"
         sizes[count] = estimate_tokens(prompt_of(context))
         memory = prompt_of(context).split("## History\n")[1].split("\n## ")[0]

@@ -123,7 +123,7 @@ def propose(history: History, context: Context) -> Proposal:
     branch = branch_of(history, context, options)
     if stopped := _stop(history, context, options, branch.base):
         return stopped
-    session = _Session(history, context, options, sessions, branch)
+    session = ProposalSession(history, context, options, sessions, branch)
     proposal = session.proposal()
     usage, used = usage_of(sessions.folder), tool_usage_of(sessions.folder)
     return replace(
@@ -141,7 +141,7 @@ def propose(history: History, context: Context) -> Proposal:
     )
 
 
-class _Session:
+class ProposalSession:
     """One proposal: what goes into the workspace, and what is made of what comes out."""
 
     def __init__(self, history: History, context: Context, options: CoderOptions, sessions: "Sessions", branch: Branch):
@@ -163,7 +163,7 @@ class _Session:
         """Hold the session and read its result."""
         from tmelt.llm import ReplyError
 
-        record = self.sessions.hold(self._plan())
+        record = self.sessions.hold(self.plan())
         raw = record["reply"]["raw"]
         notes = raw["left"]["notes"] or ""
         try:
@@ -193,7 +193,8 @@ class _Session:
             **_account(notes),
         )  # fmt: skip
 
-    def _plan(self) -> "Plan":
+    def plan(self) -> "Plan":
+        """The session as its record describes it, and how to hold it; nothing is written yet."""
         from tmelt.coder.session import Plan, request_of
         from tmelt.coder.workspace import changed_files, write_workspace
         from tmelt.search.knobs import knobs_from_table

@@ -1,9 +1,11 @@
 """What an agent remembers: the history as text within a token budget, however long the search.
 
 The full rows stay in history.parquet; this is a view of them. Counts and per-knob statistics cover every trial
-exactly. The table holds every trial while there is room, then the best and the most recent. Failures are grouped by
-kind and message. What the table leaves out an agent can have in full by naming trial numbers in `look_up`. Errors are
-told as tmelt.strategies.coarse rounds them; what a seed reached by itself is not told.
+exactly. The table holds every trial while there is room, then the best and the most recent. It comes first, and what it
+shows of earlier trials changes once in SETTLED trials, because providers bill the beginning that a prompt has in common
+with the one before at a fraction (benchmarks/prompts.py). Failures are grouped by kind and message. What the table
+leaves out an agent can have in full by naming trial numbers in `look_up`. Errors are told as tmelt.strategies.coarse
+rounds them; what a seed reached by itself is not told.
 """
 
 import json
@@ -33,6 +35,7 @@ from tmelt.text.diff import unified_lines
 
 TOKENS_MIN = 6000
 BINS = 4
+SETTLED = 10  # trials between two choices of the rows that a table without room for all shows
 IDEA_LENGTH = 90
 MESSAGE_LENGTH = 160
 NOT_RUN = ("refused", "stopped")
@@ -79,8 +82,9 @@ def remember(
     rest = tokens - sum(estimate_tokens(part) + 1 for part in parts)
     parts.append(_statistics(history, space, rest // 2, target))
     rest -= estimate_tokens(parts[-1]) + 1
-    # First what changes least from one question to the next: the start of an equal prompt is cheaper.
-    parts.insert(0, _table(history, rest, target, scripts=script_of is not None))
+    step = tokens // 10  # so that the table keeps its rows while the other parts grow and shrink a little
+    table = _table(history, rest // step * step, target, scripts=script_of is not None)
+    parts.insert(0, table)  # what changes least: the start of an equal prompt is cheaper
     return "\n\n".join(part for part in parts if part)
 
 
@@ -200,24 +204,54 @@ def _table(history: History, tokens: int, target: Target, *, scripts: bool) -> s
     title = "### Trials"
     if tokens < 300:
         return f"{title}: no room in the token budget for a table; `look_up` shows any of them"
-    used = estimate_tokens(f"{title}\n\n{legend}\n{header}") + 60
-    chosen: dict[int, str] = {}
-    for trial in _by_interest(history):
-        row = _row(history, trial, scripts=scripts, epochs=epochs)
-        cost = estimate_tokens(row) + 1
-        if used + cost > tokens:
-            break
-        chosen[trial.iteration] = row
-        used += cost
+    room = tokens - estimate_tokens(f"{title}\n\n{legend}\n{header}") - 60
+    chosen = _chosen(history, room, lambda trial: _row(history, trial, scripts=scripts, epochs=epochs))
     lines = [title, legend, "", header, *(chosen[number] for number in sorted(chosen))]
     if len(chosen) < len(history):  # said last: the start of the table stays the same from question to question
         lines.append(f"\n[{len(chosen)} of {len(history)} trials: the best and the most recent; the rest by `look_up`]")
     return "\n".join(lines)
 
 
-def _by_interest(history: History) -> Iterable[Trial]:
+def _chosen(history: History, room: int, row_of: Callable[[Trial], str]) -> dict[int, str]:
+    """Rows of all trials by number if they fit into `room` tokens, otherwise of the best and the most recent.
+
+    Those of settled trials are chosen anew once in SETTLED trials, with a fifth of the room left for new rows.
+    """
+    rows: dict[int, str] = {}
+    costs: dict[int, int] = {}
+
+    def cost(trial: Trial) -> int:
+        if trial.iteration not in rows:
+            rows[trial.iteration] = row_of(trial)
+            costs[trial.iteration] = estimate_tokens(rows[trial.iteration]) + 1
+        return costs[trial.iteration]
+
+    used, every = 0, True
+    for trial in history:
+        used += cost(trial)
+        if used > room:
+            every = False
+            break
+    if every:
+        return rows
+    settled = (len(history) - 1) // SETTLED * SETTLED
+    new = [trial.iteration for trial in history[settled:] if cost(trial)]
+    used, chosen = 0, []
+    for trial in _by_interest(history[:settled]):
+        used += cost(trial)
+        if used > 4 * room // 5:
+            break
+        chosen.append(trial.iteration)
+    while chosen and sum(costs[number] for number in (*chosen, *new)) > room:
+        chosen.pop()
+    while sum(costs[number] for number in new) > room:  # however little room there is
+        new.pop(0)
+    return {number: rows[number] for number in (*chosen, *new)}
+
+
+def _by_interest(history: Sequence[Trial]) -> Iterable[Trial]:
     """Best, most recent, second best, second most recent, …: each trial once."""
-    best = sorted(history.succeeded, key=lambda trial: (told_mae(trial), trial.iteration))
+    best = sorted((trial for trial in history if trial.ok), key=lambda trial: (told_mae(trial), trial.iteration))
     recent = list(reversed(history))
     seen = set()
     for rank in range(len(history)):
