@@ -17,7 +17,8 @@ from tmelt.evidence.looks import (
     spending,
     unplanned_level,
 )
-from tmelt.evidence.verdict import FEW, adjusted, permutation_p
+from tmelt.evidence.permutation import permutation_p
+from tmelt.evidence.verdict import FEW, adjusted
 from tmelt.storage.files import read_json
 
 PLAN = hypothesis(looks=[5, 10])

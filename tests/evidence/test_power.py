@@ -11,9 +11,9 @@ from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE, Side, compare, with_verdicts
 from tmelt.evidence.design_power import Design, assumed_noise, statements, warnings
 from tmelt.evidence.error_model import Arm
+from tmelt.evidence.permutation import exact_p, permutation_p
 from tmelt.evidence.power import (
     Noise,
-    _exact_p,
     _permutation_p,
     _pitman_p,
     attainable_p,
@@ -23,7 +23,7 @@ from tmelt.evidence.power import (
     smallest_effect,
     smallest_n,
 )
-from tmelt.evidence.verdict import ALPHA, PRIMARY, permutation_p
+from tmelt.evidence.verdict import ALPHA, PRIMARY
 from tmelt.study.config import parse_config
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def test_the_permutation_test_is_exact_and_its_approximation_close():
     exact = [permutation_p(x, y, rng) for x, y in zip(a, b, strict=True)]
     assert _permutation_p(a, b) == pytest.approx(exact)
     a, b = rng.normal(size=(600, 8)), rng.normal(1.5, 1, size=(600, 8))
-    exact, approximate = _exact_p(a, b), _pitman_p(a, b)
+    exact, approximate = exact_p(a, b), _pitman_p(a, b)
     for level in (0.04, 0.01, 0.002):
         assert abs((exact < level).mean() - (approximate < level).mean()) < 0.03
 

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from tmelt.evidence.error_model import Estimate
-from tmelt.evidence.verdict import ALPHA, adjusted, holm, least_p, p_of_strategies, permutation_p
+from tmelt.evidence.permutation import least_p, permutation_p
+from tmelt.evidence.verdict import ALPHA, adjusted, holm, p_of_strategies
 from tmelt.evidence.worlds import World, draw, statements, truth
 
 

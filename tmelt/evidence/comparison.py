@@ -16,10 +16,11 @@ import polars as pl
 from tmelt.evidence import statistics
 from tmelt.evidence.error_model import Arm, Estimate, estimate, estimate_numbers, pseudo_values
 from tmelt.evidence.metrics import within_organism_correlation
+from tmelt.evidence.permutation import least_p
 from tmelt.evidence.replicates import chains
 from tmelt.evidence.schema import COMPARISON
 from tmelt.evidence.tables import table
-from tmelt.evidence.verdict import ALPHA, FEW, PRIMARY, adjusted, least_p, p_of_strategies
+from tmelt.evidence.verdict import ALPHA, FEW, PRIMARY, adjusted, p_of_strategies
 from tmelt.evidence.winners import Confirmed, candidate_of, confirmed_winners
 
 BASELINE = "baseline"

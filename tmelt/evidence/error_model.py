@@ -10,9 +10,10 @@ predicts every protein, and searches share their fresh seeds. The variance of a 
 - one part for the training seeds: the variance of the paired seed deviations, less what the searches already hold;
 - one part for the families: the cluster-robust variance (CR2; tmelt.search.families), less what the runs already hold.
 
-The parts have few degrees of freedom (two seeds: one), so the interval is Howe's (1974) for a sum of variances,
-half² = Σ t²(fᵢ) Vᵢ, which is exact where one part dominates. `benchmarks/evidence.py` holds its coverage against
-worlds with known truth.
+The parts have few degrees of freedom (two seeds: one). Howe's interval (1974), half² = Σ t²(fᵢ) Vᵢ, and Welch and
+Satterthwaite's, half² = t²(f) Σ Vᵢ, are both exact where one part dominates; where none does, Howe's is too wide and
+Welch's too narrow. The interval here takes the mean of the two half². `benchmarks/evidence.py` holds its coverage
+against worlds with known truth.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -124,12 +125,16 @@ class Estimate:
         return tuple(self.parts)
 
     def half_width(self, level: float = LEVEL) -> float | None:
-        """Half of the interval's width (Howe 1974); None without an interval."""
+        """Half of the interval's width: the mean of Howe's and of Welch's, in squares; None without an interval."""
         if not self.parts:
             return None
+        if self.freedom is None:
+            return 0.0
         tail = (1 + level) / 2
         variances, freedoms = np.array(list(self.parts.values())).T
-        return float(np.sqrt(variances @ stdtrit(freedoms, tail) ** 2))
+        howe = variances @ stdtrit(freedoms, tail) ** 2
+        welch = variances.sum() * stdtrit(self.freedom, tail) ** 2
+        return float(np.sqrt((howe + welch) / 2))
 
     def interval(self, level: float = LEVEL) -> tuple[float | None, float | None]:
         """The two ends; None where no interval can be given."""

@@ -3,7 +3,7 @@
 A simulated study has strategies with n searches each, of which the first has a lower mean error than all others. The
 winner of a search differs from its strategy's mean by a normal deviation, each fresh seed adds one more (what a seed
 does to all candidates alike cancels in a difference), and a difference of two strategies has an error from the choice
-of test proteins. The p of each pair is the larger of the error model's (Howe's interval from the same parts as
+of test proteins. The p of each pair is the larger of the error model's (its interval from the same parts as
 `tmelt.evidence.error_model.estimate`) and the permutation test's: exact up to 7 searches of each side, from there on
 by Pitman's (1937) beta distribution with the same moments, but never below the least p that is possible.
 
@@ -21,13 +21,13 @@ import numpy as np
 from scipy.special import betainc, stdtrit
 
 from tmelt.evidence.looks import planned_levels
+from tmelt.evidence.permutation import exact_p, least_p
 from tmelt.evidence.statistics import generator
-from tmelt.evidence.verdict import ALPHA, FEW, PRIMARY, least_p
+from tmelt.evidence.verdict import ALPHA, FEW, PRIMARY
 
 DRAWS = 2000
 MOST = 100  # searches per strategy that are tried
 _EXACT = 7  # searches of each side up to which the permutation test is exact
-_ROWS = 4096  # contrasts whose permutations are held in memory at once
 _GRID = np.linspace(1e-4, 1.0, 1500)  # of one over the degrees of freedom
 
 
@@ -78,11 +78,19 @@ class _Contrasts:
 
     def passed(self, level: float) -> np.ndarray:
         """(draws, k) True where the error model's p is below the level."""
-        run_t = np.interp(1 / self.freedom, _GRID, _quantiles(level))
-        protein_t = float(stdtrit(max(1, self.families - 1), 1 - level / 2))
-        seed_t = float(stdtrit(max(1, self.seeds - 1), 1 - level / 2))
-        squares = run_t**2 * self.variance + seed_t**2 * self.seed_variance + protein_t**2 * self.protein_variance
-        return np.abs(self.difference) > np.sqrt(squares)
+        parts = [
+            (self.variance, self.freedom),
+            (self.seed_variance, max(1, self.seeds - 1)),
+            (self.protein_variance, max(1, self.families - 1)),
+        ]
+        total = sum(variance for variance, _ in parts)
+        freedom = total**2 / sum(variance**2 / own for variance, own in parts)
+        howe = sum(variance * _squared_t(own, level) for variance, own in parts)
+        return self.difference**2 > (howe + total * _squared_t(freedom, level)) / 2
+
+
+def _squared_t(freedom: np.ndarray | float, level: float) -> np.ndarray:
+    return np.interp(1 / np.asarray(freedom), _GRID, _quantiles(level)) ** 2
 
 
 @cache
@@ -155,31 +163,9 @@ def _contrasts(
     )
 
 
-@cache
-def _splits(n: int) -> np.ndarray:
-    """(2n, splits) membership of the first half in every split of 2n searches, mirror images once."""
-    chosen = [(0, *rest) for rest in itertools.combinations(range(1, 2 * n), n - 1)]
-    table = np.zeros((2 * n, len(chosen)))
-    table[np.array(chosen).T, np.arange(len(chosen))] = 1
-    return table
-
-
 def _permutation_p(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """p of the two-sided permutation test of each row, (k, n) against (k, n)."""
-    return _exact_p(a, b) if a.shape[1] <= _EXACT else _pitman_p(a, b)
-
-
-def _exact_p(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    n = a.shape[1]
-    table = _splits(n)
-    values = np.concatenate([a, b], axis=1)
-    values = values - values.mean(axis=1, keepdims=True)
-    found = np.empty(len(values))
-    for start in range(0, len(values), _ROWS):
-        rows = values[start : start + _ROWS]
-        observed = np.abs(rows[:, :n].sum(axis=1)) - 1e-12
-        found[start : start + _ROWS] = (np.abs(rows @ table) >= observed[:, None]).mean(axis=1)
-    return found
+    return exact_p(a, b) if a.shape[1] <= _EXACT else _pitman_p(a, b)
 
 
 def _pitman_p(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -11,18 +11,16 @@ it is established, otherwise the rest of it (the fallback procedure of Wiens 200
 of the level (`tmelt.evidence.looks`). `tmelt.evidence.power` simulates this rule.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from tmelt.evidence.error_model import Estimate
+from tmelt.evidence.permutation import permutation_p
 
 ALPHA = 0.05
 PRIMARY = 0.8  # share of ALPHA for a registered contrast
 FEW = 5  # distinct searches per strategy below which strategies are not tested
-_EXACT, _SAMPLED = 50_000, 20_000  # splits: all of them up to here, otherwise so many
 
 
 def p_of_strategies(estimate: Estimate, left: np.ndarray, right: np.ndarray, rng: np.random.Generator) -> float | None:
@@ -71,29 +69,3 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, p * (len(order) - rank)))
         corrected[i] = largest
     return corrected
-
-
-def permutation_p(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
-    """Two-sided permutation test of a difference of means over searches; exact if there are at most 50,000 splits.
-
-    Args:
-        a, b: one number per search.
-    """
-    splits = math.comb(len(a) + len(b), len(a))
-    found = stats.permutation_test(
-        (np.asarray(a, float), np.asarray(b, float)),
-        lambda left, right, axis: np.abs(left.mean(axis=axis) - right.mean(axis=axis)),
-        vectorized=True,
-        alternative="greater",
-        n_resamples=splits if splits <= _EXACT else _SAMPLED,
-        rng=rng,
-    )
-    return float(found.pvalue)
-
-
-def least_p(n_a: int, n_b: int) -> float:
-    """The smallest p that the exact permutation test of n_a against n_b searches can give.
-
-    Splits of equal halves have mirror images, so two of them are as extreme as the most extreme one.
-    """
-    return (2 if n_a == n_b else 1) / math.comb(n_a + n_b, n_a)

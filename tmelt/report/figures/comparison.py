@@ -4,7 +4,8 @@ import altair as alt
 import polars as pl
 
 from tmelt.evidence.comparison import BASELINE, REFERENCE
-from tmelt.evidence.verdict import FEW, least_p
+from tmelt.evidence.permutation import least_p
+from tmelt.evidence.verdict import FEW
 from tmelt.report.figures.theme import INK, MUTED, Figure, described, in_rows, names_axis, zero_line
 from tmelt.report.inputs import Study
 from tmelt.report.words import count, interval
