@@ -17,8 +17,8 @@ INPUTS = {
     "protocol": frozen_all(f"{STUDY}/protocol.json"),
     "proteins": frozen_all(f"{DATA}/proteins.parquet"),
     # Inputs, so that an edited price makes the cost tables and the report again, and nothing else.
-    "prices": file_of_package("evidence/prices.yaml"),
-    "token_prices": file_of_package("llm/prices.yaml"),
+    "prices": file_of_package("prices/compute.yaml"),
+    "token_prices": file_of_package("prices/tokens.yaml"),
 }
 INPUTS |= {name: f"{TABLES}/{name}.parquet" for name in TABLE_NAMES}
 VALUES = {"study": STUDY, "seeds": SEEDS}

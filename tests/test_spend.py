@@ -10,8 +10,8 @@ from workflow import Workspace, study
 
 from tmelt.errors import InputError
 from tmelt.evidence.cost import compute_cost
-from tmelt.evidence.prices import read_prices
 from tmelt.jobs.amounts import extent_name
+from tmelt.prices.listed import read_prices
 from tmelt.search.history import History, Proposal
 from tmelt.search.knobs import Space
 from tmelt.search.notes import UsedUp, find

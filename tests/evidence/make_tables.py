@@ -8,7 +8,7 @@ from simulated_study import LAST_INCUMBENTS, SimulatedStudy
 
 from tmelt.evidence.make import MAKERS, TABLES
 from tmelt.evidence.make import make_tables as tables_of_module
-from tmelt.evidence.prices import COMPUTE_FILE, TOKEN_FILE
+from tmelt.prices.listed import COMPUTE_FILE, TOKEN_FILE
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 ORDER = ["tabulate_trials", "choose_winners", "open_test_labels"]

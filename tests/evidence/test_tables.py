@@ -26,8 +26,8 @@ from tmelt.evidence.difference import compare
 from tmelt.evidence.error_model import Arm, Estimate
 from tmelt.evidence.incumbents import mean_until
 from tmelt.evidence.make import MAKERS, TABLES, inputs_of
-from tmelt.evidence.prices import read_prices
 from tmelt.evidence.winners import Confirmed
+from tmelt.prices.listed import read_prices
 from tmelt.search.history import Proposal
 from tmelt.search.knobs import Space
 from tmelt.storage.files import sha256_text

@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 
 from tmelt.evidence.cost import compute_cost, in_dollars
-from tmelt.evidence.prices import Prices
 from tmelt.evidence.tool_time import with_tool_runs, with_tool_time
+from tmelt.prices.listed import Prices
 
-PRICES = Prices({"H200": 3.6}, 0.36, (1.0,), {}, "test")
+PRICES = Prices({"H200": 3.6}, 0.36, (1.0,), {}, "test", "test")
 
 
 def study(device: str) -> tuple[pl.DataFrame, pl.DataFrame]:

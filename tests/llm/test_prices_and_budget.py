@@ -9,14 +9,15 @@ import yaml
 from tmelt.errors import InputError
 from tmelt.llm import BudgetSpent, LLMSettings, Spent
 from tmelt.llm.budget import cautious_token_count
-from tmelt.llm.prices import _FILE, cost_usd, price_of
+from tmelt.llm.call_price import cost_usd, price_of
 from tmelt.llm.settings import Price
+from tmelt.prices.listed import TOKEN_FILE
 
 from .server import Reply
 
 
 def test_price_file_is_sound():
-    content = yaml.safe_load(_FILE.read_text())
+    content = yaml.safe_load(TOKEN_FILE.read_text())
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", content["version"])
     for model, row in content["models"].items():
         assert ":" in model
@@ -27,7 +28,7 @@ def test_price_file_is_sound():
 
 
 def test_price_lookup():
-    known = next(iter(yaml.safe_load(_FILE.read_text())["models"]))
+    known = next(iter(yaml.safe_load(TOKEN_FILE.read_text())["models"]))
     assert price_of(LLMSettings(model=known))[0] is not None
     assert price_of(LLMSettings(model=known, base_url="http://gateway/v1")) == (None, "unknown")
     assert price_of(LLMSettings(model="openai:never-heard-of")) == (None, "unknown")

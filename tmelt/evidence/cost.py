@@ -9,12 +9,12 @@ import polars as pl
 from tmelt.evidence.crossovers import supported_crossovers
 from tmelt.evidence.incumbents import SEARCH_KEY, TRIAL_KEY, at, known_sum, searches
 from tmelt.evidence.metrics import none_if_nan
-from tmelt.evidence.prices import Prices, with_compute_usd
 from tmelt.evidence.replicates import chains
 from tmelt.evidence.schema import COST, COST_CURVES, CROSSOVERS
 from tmelt.evidence.statistics import generator
 from tmelt.evidence.tables import table
 from tmelt.evidence.tool_time import with_tool_runs, with_tool_time
+from tmelt.prices.listed import Prices
 
 GRID = 80  # positions on the axis of dollars
 RECORDED = "recorded"
@@ -70,7 +70,7 @@ def cost(trials: pl.DataFrame, runs: pl.DataFrame, won: pl.DataFrame, prices: Pr
         gain = gains.get((strategy, trajectory))
         notes = [f"prices: {prices.version}"]
         if unpriced:
-            notes.append(f"no price for {device} in prices.yaml")
+            notes.append(f"no price for {device} in tmelt/prices/compute.yaml")
         if llm is None:
             notes.append("the price of some LLM calls is unknown")
         rows.append(
@@ -112,8 +112,9 @@ def scenarios(trials: pl.DataFrame, runs: pl.DataFrame, prices: Prices) -> Itera
         levels.append((RECORDED, pl.col("cost_usd")))
     tokens_known = not trials["prompt_tokens"].null_count() and not trials["completion_tokens"].null_count()
     if tokens_known and trials["prompt_tokens"].sum() + trials["completion_tokens"].sum() > 0:
-        for name, (sent, received) in prices.tokens.items():
-            levels.append((name, (pl.col("prompt_tokens") * sent + pl.col("completion_tokens") * received) / 1e6))
+        for name, price in prices.tokens.items():
+            sent, received = pl.col("prompt_tokens") * price.input, pl.col("completion_tokens") * price.output
+            levels.append((name, (sent + received) / 1e6))
     for factor in prices.factors:
         for name, llm in levels:
             yield factor * hour, name, pl.col("paid_s") / 3600 * factor * hour + llm
@@ -205,3 +206,22 @@ def _distinct_curves(part: pl.DataFrame, labels: Mapping[tuple[str, int], str], 
             values = at(known["usd"].to_numpy(), known["val_mae"].to_numpy(), grid)
             curves[labels[strategy, trajectory]] = values
     return np.stack(list(curves.values())) if curves else np.empty((0, len(grid)))
+
+
+def with_compute_usd(runs: pl.DataFrame, prices: Prices) -> pl.DataFrame:
+    """Runs with columns `paid_s` (GPU seconds on a GPU, CPU-core seconds else) and `compute_usd` (null: no price)."""
+    devices = runs["device"].unique().drop_nulls().to_list()
+    per_hour = pl.DataFrame(
+        {"device": devices, "usd_per_h": [prices.hour(device) for device in devices]},
+        schema={"device": pl.String, "usd_per_h": pl.Float64},
+    )
+    paid = pl.when(pl.col("device") == "cpu").then(pl.col("cpu_s")).otherwise(pl.col("device_s")).fill_null(0.0)
+    return (
+        runs.with_columns(paid_s=paid)
+        .join(per_hour, on="device", how="left", maintain_order="left")
+        .with_columns(
+            compute_usd=pl.when(pl.col("paid_s") == 0)
+            .then(0.0)
+            .otherwise(pl.col("paid_s") / 3600 * pl.col("usd_per_h"))
+        )
+    )

@@ -330,7 +330,7 @@ COST = pa.schema([
 COST_CURVES = pa.schema([
     column("strategy", S, "name of the strategy"),
     column("compute_usd_per_h", F, "price of an hour of the training device"),
-    column("token_price", S, "recorded, or a level of prices.yaml (USD per million tokens in and out)"),
+    column("token_price", S, "recorded, or a level of tokens.yaml (USD per million tokens in and out)"),
     column("usd", F, "spent so far"),
     column("median_val_mae", F, "median over trajectories of the incumbent's validation MAE"),
     column("median_test_mae", F, "median over trajectories of the incumbent's test MAE"),
@@ -340,7 +340,7 @@ CROSSOVERS = pa.schema([
     column("a", S, "strategy that is ahead below the crossover"),
     column("b", S, "strategy that is ahead above it"),
     column("compute_usd_per_h", F, "price of an hour of the training device"),
-    column("token_price", S, "recorded, or a level of prices.yaml (USD per million tokens in and out)"),
+    column("token_price", S, "recorded, or a level of tokens.yaml (USD per million tokens in and out)"),
     column("usd", F, "where b's median curve overtakes a's"),
     column("val_mae", F, "validation MAE there"),
     column("support", F, "share of bootstrap resamples of the searches that show it; at least 0.95"),

@@ -219,7 +219,7 @@ def _models(subject: Subject) -> Iterator[str]:
 
 
 def _price(settings: object, searches: int) -> str:
-    from tmelt.llm.prices import price_of
+    from tmelt.llm.call_price import price_of
     from tmelt.llm.settings import LLMSettings
 
     assert isinstance(settings, LLMSettings)

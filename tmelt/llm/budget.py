@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tmelt.errors import InputError
+from tmelt.llm.call_price import cost_usd
 from tmelt.llm.errors import BudgetSpent
-from tmelt.llm.prices import cost_usd
 from tmelt.llm.transcript import Charge, charge_of
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from tmelt.errors import InputError, first_complaint
 from tmelt.llm.arrival import Answer, interpret
 from tmelt.llm.budget import Spent, check_budget, reserve
+from tmelt.llm.call_price import cost_usd, price_of
 from tmelt.llm.dialect import DEFAULT, Dialect
 from tmelt.llm.errors import NoUsableReply, ReplyError
-from tmelt.llm.prices import cost_usd, price_of
 from tmelt.llm.replay import reusable, strictly_recorded, unused
 from tmelt.llm.retry import Failure, call_with_retries
 from tmelt.llm.settings import LLMSettings

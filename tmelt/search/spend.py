@@ -15,7 +15,7 @@ from tmelt.search.notes import UsedUp
 from tmelt.storage.schema import RUN, read_run_table
 
 if TYPE_CHECKING:
-    from tmelt.evidence.prices import Prices
+    from tmelt.prices.listed import Prices
 
 Unit = Literal["device_s", "usd"]
 Limit = tuple[Unit, float]
@@ -67,7 +67,7 @@ class Meter:
 
     @cached_property
     def _prices(self) -> "Prices":
-        from tmelt.evidence.prices import read_prices
+        from tmelt.prices.listed import read_prices
 
         return read_prices()
 
@@ -118,6 +118,6 @@ def circumstances(limit: Limit) -> list[Any]:
     """Return what a stop by this budget depends on."""
     if limit[0] == "device_s":
         return [*limit]
-    from tmelt.evidence.prices import read_prices
+    from tmelt.prices.listed import read_prices
 
     return [*limit, read_prices().version]

@@ -55,7 +55,7 @@ def _without_llm(options: Mapping[str, Any], strategy: str, *, in_dollars: bool)
         in_dollars: whether the search has a budget in dollars, besides that of its calls.
     """
     from tmelt.llm import LLMSettings
-    from tmelt.llm.prices import price_of
+    from tmelt.llm.call_price import price_of
 
     asked = {key: value for key, value in options.items() if key in LLMSettings.model_fields}
     settings = read_options(LLMSettings, asked, strategy)

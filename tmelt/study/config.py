@@ -462,7 +462,7 @@ class Until(Part):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="dollars for the same seconds (tmelt/evidence/prices.yaml) and for the calls of its LLM",
+        description="dollars for the same seconds (tmelt/prices/compute.yaml) and for the calls of its LLM",
     )
 
     @model_validator(mode="after")

@@ -29,7 +29,7 @@ def make(
     """Cost per search, curves over dollars as recorded and under a range of prices, and their crossings."""
     from tmelt.evidence import cost as tables
     from tmelt.evidence.incumbents import bands, efficiency
-    from tmelt.evidence.prices import read_prices
+    from tmelt.prices.listed import read_prices
 
     listed = read_prices(prices, token_prices)
     curves, crossings = tables.cost_curves(trials, runs, incumbents, listed)

@@ -1,20 +1,11 @@
-"""What a call costs, by the price file `prices.yaml` beside this module; an unknown price stays unknown."""
+"""What a call costs, by the settings or by the listed prices of tokens; an unknown price stays unknown."""
 
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tmelt.prices.listed import read_prices
 
 if TYPE_CHECKING:
     from tmelt.llm.settings import LLMSettings, Price
-
-_FILE = Path(__file__).with_name("prices.yaml")
-
-
-@cache
-def _file() -> dict[str, Any]:
-    import yaml
-
-    return yaml.safe_load(_FILE.read_text(encoding="utf-8"))
 
 
 def price_of(settings: "LLMSettings") -> tuple["Price | None", str]:
@@ -28,11 +19,11 @@ def price_of(settings: "LLMSettings") -> tuple["Price | None", str]:
         return settings.price, "settings"
     if settings.scripted:
         return Price(input=0, output=0), "scripted"
-    row = None if settings.base_url else _file()["models"].get(settings.model)
-    if row is None:
+    listed = read_prices()
+    price = None if settings.base_url else listed.tokens.get(settings.model)
+    if price is None:
         return None, "unknown"
-    fields = {name: row[name] for name in ("input", "output", "cached_input") if name in row}
-    return Price(**fields), f"prices.yaml {_file()['version']}"
+    return Price(**price._asdict()), f"tokens.yaml {listed.token_version}"
 
 
 def cost_usd(

@@ -1,29 +1,41 @@
-"""What computing and tokens cost, by the price files `prices.yaml` here and in tmelt/llm."""
+"""The prices that are listed in `compute.yaml` and `tokens.yaml`; what is not listed stays unknown."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import polars as pl
-import yaml
+from typing import Any, NamedTuple
 
 from tmelt.errors import InputError
 
-COMPUTE_FILE = Path(__file__).with_name("prices.yaml")
-TOKEN_FILE = COMPUTE_FILE.parents[1] / "llm" / "prices.yaml"
+COMPUTE_FILE = Path(__file__).with_name("compute.yaml")
+TOKEN_FILE = Path(__file__).with_name("tokens.yaml")
+
+
+class TokenPrice(NamedTuple):
+    """USD per million tokens; `cached_input` is None where cached tokens cost as much as others."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
 
 
 @dataclass(frozen=True)
 class Prices:
-    """USD per hour of a GPU by name, per CPU-core hour, per million tokens (in, out) by model; and their versions."""
+    """USD per hour of a GPU by name, per CPU-core hour, per million tokens by model; and the versions of the files."""
 
     gpu_hour: Mapping[str, float]
     cpu_core_hour: float
     factors: tuple[float, ...]
-    tokens: Mapping[str, tuple[float, float]]
-    version: str
+    tokens: Mapping[str, TokenPrice]
+    compute_version: str
+    token_version: str
+
+    @property
+    def version(self) -> str:
+        """Both versions in words."""
+        return f"compute {self.compute_version}, tokens {self.token_version}"
 
     def hour(self, device: str) -> float | None:
         """USD per hour of a run's device; None for a GPU that the file does not list."""
@@ -37,12 +49,15 @@ def _names(name: str, device: str) -> bool:
     return re.search(rf"\b{re.escape(name)}\b", device, re.IGNORECASE) is not None
 
 
+@cache
 def read_prices(compute: Path = COMPUTE_FILE, tokens: Path = TOKEN_FILE) -> Prices:
     """Both price files.
 
     Raises:
         InputError: a file that does not have the expected keys.
     """
+    import yaml  # here: most jobs read no price
+
     files: dict[Path, Any] = {}
     for path in (compute, tokens):
         try:
@@ -54,30 +69,14 @@ def read_prices(compute: Path = COMPUTE_FILE, tokens: Path = TOKEN_FILE) -> Pric
             gpu_hour={str(name): float(price) for name, price in files[compute]["gpu_hour"].items()},
             cpu_core_hour=float(files[compute]["cpu_core_hour"]),
             factors=tuple(float(factor) for factor in files[compute]["factors"]),
-            tokens={
-                str(name): (float(price["input"]), float(price["output"]))
-                for name, price in files[tokens]["models"].items()
-            },
-            version=f"compute {files[compute]['version']}, tokens {files[tokens]['version']}",
+            tokens={str(name): _token_price(row) for name, row in files[tokens]["models"].items()},
+            compute_version=str(files[compute]["version"]),
+            token_version=str(files[tokens]["version"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{compute}, {tokens}: not a price file ({error!r})") from None
 
 
-def with_compute_usd(runs: pl.DataFrame, prices: Prices) -> pl.DataFrame:
-    """Runs with columns `paid_s` (GPU seconds on a GPU, CPU-core seconds else) and `compute_usd` (null: no price)."""
-    devices = runs["device"].unique().drop_nulls().to_list()
-    per_hour = pl.DataFrame(
-        {"device": devices, "usd_per_h": [prices.hour(device) for device in devices]},
-        schema={"device": pl.String, "usd_per_h": pl.Float64},
-    )
-    paid = pl.when(pl.col("device") == "cpu").then(pl.col("cpu_s")).otherwise(pl.col("device_s")).fill_null(0.0)
-    return (
-        runs.with_columns(paid_s=paid)
-        .join(per_hour, on="device", how="left", maintain_order="left")
-        .with_columns(
-            compute_usd=pl.when(pl.col("paid_s") == 0)
-            .then(0.0)
-            .otherwise(pl.col("paid_s") / 3600 * pl.col("usd_per_h"))
-        )
-    )
+def _token_price(row: Mapping[str, Any]) -> TokenPrice:
+    cached = row.get("cached_input")
+    return TokenPrice(float(row["input"]), float(row["output"]), None if cached is None else float(cached))
