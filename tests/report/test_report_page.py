@@ -61,6 +61,7 @@ def test_whole_study_has_every_section_and_figure(whole, page):
         "ranking",
         "incumbents_trials",
         "trials",
+        "lineage",
         "predicted",
         "attribution",
         "improvements",

@@ -1,9 +1,11 @@
 """Numbers, names, differences of scripts: the parts of the page, without a study."""
 
+import polars as pl
 import pytest
 
 from tmelt.report.blocks import Fold, Table, Text, decimal, own_note, present, table_of
 from tmelt.report.code import diff_scripts
+from tmelt.report.figures.lineage import lineage
 from tmelt.report.figures.theme import COLOURS, PALETTE, SHAPES
 from tmelt.report.render import _VARIABLES
 from tmelt.report.words import DASH, anchor, count, counts, dollars, interval, listing, number, seconds, tidied, value
@@ -55,6 +57,25 @@ def test_any_text_can_be_compared(source):
 def test_long_differences_are_cut_and_say_so():
     diff = diff_scripts("", "\n".join(f"x{i} = {i}" for i in range(500)), limit=40)
     assert len(diff.rows) == 40 and diff.left_out == 461 and diff.added == 500
+
+
+def test_the_tree_of_a_search_follows_the_parents_that_its_proposals_name():
+    key = {"strategy": "ra", "trajectory": 0}
+    # Trial 3 builds on 1 after 2 had become the incumbent; 4 on 3, and it becomes the incumbent.
+    tried = [(0, None, 0), (1, 0, 0), (2, 0, 2), (3, 1, 2), (4, 3, 4)]
+    rows = [
+        {**key, "iteration": number, "parent": parent, "incumbent": best, "status": "ok"}
+        for number, parent, best in tried
+    ]
+    rows += [
+        {**key, "strategy": "random", "iteration": n, "parent": None, "incumbent": 0, "status": "ok"} for n in (0, 1)
+    ]
+    found = lineage(pl.DataFrame(rows))
+    assert found["strategy"].unique().to_list() == ["ra"], "a sampler has no tree"
+    assert found["generation"].to_list() == [0, 1, 1, 2, 3]
+    assert found["kept"].to_list() == [True, False, True, False, True]
+    assert found["ancestor"].to_list() == [True, True, False, True, True]
+    assert found["from_incumbent"].to_list() == [None, True, True, False, False]
 
 
 def test_every_colour_of_a_figure_has_its_variable_for_dark():

@@ -7,10 +7,11 @@ import polars as pl
 from tmelt.report.blocks import Block, Table, Tabs
 from tmelt.report.figures.agreement import figure_agreement, figure_gap
 from tmelt.report.figures.confirmation import figure_optimism
+from tmelt.report.figures.lineage import figure_lineage, lineage
 from tmelt.report.figures.search import axes_of, figure_incumbents, figure_trials
 from tmelt.report.inputs import Study
 from tmelt.report.sections.section import Section
-from tmelt.report.words import dollars, number, seconds
+from tmelt.report.words import DASH, dollars, number, percent, seconds
 
 
 def content(study: Study) -> Iterator[Block | None]:
@@ -22,6 +23,8 @@ def content(study: Study) -> Iterator[Block | None]:
             "Area under the curve and time to target", heading="Speed of the searches", below=target_text(study)
         )
     yield figure_trials(study)
+    yield figure_lineage(study)
+    yield topology_table(study).labelled("What proposals build on", below=_TOPOLOGY)
     yield figure_optimism(study)
     yield figure_agreement(study)
     yield figure_gap(study)
@@ -78,3 +81,40 @@ def target_text(study: Study) -> str:
         "the median search's time (of an even number the earlier of the two; searches that never got there count as "
         "later than all)."
     )
+
+
+_TOPOLOGY = (
+    "Over all searches of a strategy. Topology: which trial a proposal builds on, by the option of agents; a dash "
+    "where a kind has its own way. Not from incumbent: share of the trials that build on another trial than the "
+    "incumbent before them. Depth: most changes away from the baseline, mean over searches."
+)
+
+
+def topology_table(study: Study) -> Table:
+    """How widely the searches of each strategy branched."""
+    rows = lineage(study["trials"])
+    cells = []
+    for name in study.strategies:
+        own = rows.filter(strategy=name)
+        trials = own.drop_nulls("parent")
+        if len(trials):
+            parents = trials.select("trajectory", "parent").n_unique()
+            cells.append(
+                [
+                    name,
+                    _topology(study, name),
+                    number(len(trials) / parents, 1),
+                    percent(1 - trials["from_incumbent"].mean()),
+                    number(own.group_by("trajectory").agg(pl.col("generation").max())["generation"].mean(), 1),
+                ]
+            )
+    columns = ["", "topology", "trials per parent", "not from incumbent", "depth"]
+    return Table(columns, cells, texts=[1])
+
+
+def _topology(study: Study, strategy: str) -> str:
+    kind = study.kind(strategy)
+    options = study.settings.get(strategy, {}).get("options", {})
+    if kind is None or "topology" not in getattr(kind.options, "model_fields", {}):
+        return options.get("topology", DASH)
+    return options.get("topology", "greedy")
