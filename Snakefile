@@ -55,7 +55,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        # These two here, too: what is extended is made, and so is what follows, whatever Snakemake remembers.
+        # These two here as well: what is extended is made, and so is what follows, whatever Snakemake remembers.
         trials_of_searches,
         PLAN,
         f"{STUDY}/report/report.html",

@@ -3,7 +3,7 @@
     python benchmarks/ask.py                     # after 100 and 1,000 trials: 2 minutes
     python benchmarks/ask.py --full              # every sampler after 1,000 trials, three times each: 10 minutes
 
-Peer: Optuna alone, told the same trials (benchmarks/plain_optuna.py), imports included, too. The difference is what
+Peer: Optuna alone, told the same trials (benchmarks/plain_optuna.py), imports included as well. The difference is what
 the project adds: its history and its chain of hashes, the conditional space, asks until a configuration is new. The
 least CPU time of the repeats counts.
 """

@@ -213,7 +213,7 @@ def _fair_esm(work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
 
 
 def _fair_esm_keeping(work: Work, loaded: LoadedBackbone, precision: str) -> Embed:
-    """With the one setting of ours that helps it, too."""
+    """With the one setting of ours that helps it as well."""
     keep_freed_memory()
     return _fair_esm(work, loaded, precision)
 

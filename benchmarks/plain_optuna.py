@@ -1,4 +1,4 @@
-"""What a person writes who asks Optuna alone: the trials of a history as a study in memory, and one ask.
+"""What a user of Optuna alone writes: the trials of a history as a study in memory, and one ask.
 
     python benchmarks/plain_optuna.py TRIALS_JSON tpe|gp         # benchmarks/ask.py starts it, as a peer
 

@@ -37,7 +37,7 @@ def main() -> None:
     """Prepare once, then search each way from there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, help="between looks at the queue, instead of the profile's")
-    parser.add_argument("--folder", type=Path, help="where nodes can see it, too (default: a temporary folder)")
+    parser.add_argument("--folder", type=Path, help="where nodes can see it as well (default: a temporary folder)")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "results/benchmarks/round_trips.parquet")
     arguments = parser.parse_args()
     looks = ["--slurm-init-seconds-before-status-checks", str(arguments.seconds)] if arguments.seconds else []

@@ -234,7 +234,7 @@ def warn_of_power():
 
 
 def show_report():
-    """Say where the model is that a lab takes home, and the page that a person wants to read."""
+    """Say where the model and the page are."""
     bundle, page = Path(STUDY, "bundle", f"{CONFIG.study}.zip"), Path(STUDY, "report", "report.html")
     if bundle.exists():
         print(f"bundle: {bundle}", flush=True)
@@ -261,7 +261,7 @@ def as_written(part):
 
 
 def sources_of_data(wildcards):
-    """The files that a person's own data come from."""
+    """The files that the user's own data come from."""
     data = CONFIG.design.data
     return [path for path in (None if data.source == "synthetic" else data.source, data.fasta) if path]
 
@@ -445,7 +445,7 @@ def previous_history(wildcards):
         return []
     path = f"{STUDY}/{wildcards.strategy}/t{wildcards.trajectory}/i{iteration - 1}/history.parquet"
     if not workflow.is_main_process and iteration % CONFIG.runtime.block == 0:
-        return before_update(path)  # a group ends with its block: what came before it is none of its business
+        return before_update(path)  # a group ends with its block: what came before it does not matter to it
     return frozen(path)
 
 
@@ -482,7 +482,7 @@ def first_stopped(marker):
 
 def blocks_and_what_they_lack(wildcards):
     """The marker of each closed block of a search, or what is missing of the block: seeds added to the extent later are
-    trained for earlier trials, too. Listing what is there would only cost time: 4,000 files for 1,000 trials.
+    trained for earlier trials as well. Listing what is there would only cost time: 4,000 files for 1,000 trials.
     """
     needed = []
     for marker, trials in blocks_of_trajectory(wildcards):

@@ -1,10 +1,10 @@
-"""The page that a person reads.
+"""The page for readers.
 
 In   the tables, the protocol, what is known of the data
 Out  results/{study}/report/: report.html, figures/, config.json (what `tmelt verify` makes the same page with)
 """
 
-# As a person would name them on a command line.
+# As a user would name them on a command line.
 CONFIG_FILES = VERIFIED["configs"] if VERIFIED else [os.path.relpath(path) for path in workflow.configfiles]
 
 

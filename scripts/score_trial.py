@@ -55,7 +55,7 @@ def score_trial(
 
 
 def _progress(row: dict, rows: list[dict], target: Target) -> str:
-    """One line for the person who watches."""
+    """One line for the user who watches."""
     found = f"val MAE {target.amount(f'{mae:.2f}')}" if (mae := row["val_mae"]) is not None else row["status"]
     best = rows[row["incumbent"]]["val_mae"] if row["incumbent"] is not None else None
     so_far = "no incumbent yet"

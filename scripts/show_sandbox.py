@@ -101,8 +101,10 @@ def _overhead(backend: str, warm: bool, phases: int, pairs: int) -> dict[str, st
 
 
 def _training_ratios(backend: str, pairs: int) -> list[float]:
-    """CPU seconds of the same training inside over outside: pair by pair, first the one and then the other first, so
-    that what else the machine does falls on both."""
+    """Return CPU seconds of the same training inside over outside, pair by pair.
+
+    The two take turns in being first, so that other load of the machine falls on both.
+    """
     ratios = []
     with _open(backend, True) as sandbox:
         for pair in range(pairs):
@@ -114,8 +116,10 @@ def _training_ratios(backend: str, pairs: int) -> list[float]:
 
 
 def _describe(ratios: list[float]) -> str:
-    """The median and its interval of at least 95 %, from the order of the values alone (the sign test's); below six
-    values there is none, and all of them are shown."""
+    """Return the median and its interval of at least 95 %, from the order of the values alone (the sign test's).
+
+    Below six values there is no interval, and all of them are shown.
+    """
     ordered, outside = sorted(ratios), 0
     while 2 * sum(math.comb(len(ordered), below) for below in range(outside + 1)) <= 0.05 * 2 ** len(ordered):
         outside += 1

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 class InputError(Exception):
-    """Something a person gave us is wrong: one line that names the file or key, the fault and the remedy."""
+    """The user's input is wrong: one line that names the file or key, the fault and the remedy."""
 
 
 class InfrastructureError(Exception):
@@ -18,7 +18,7 @@ def first_complaint(error: "ValidationError", *above: str, skip: int = 0) -> str
     """What pydantic found first, as `key: what is wrong with it`.
 
     Args:
-        error: of a model that a person's values were checked by.
+        error: of a model that a user's values were checked by.
         above: the keys on the way to that model.
         skip: parts of pydantic's own location that are no keys, at its beginning.
     """

@@ -150,6 +150,7 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with features dropped and the others scaled up; `x` itself outside training."""
         dropped = round(self.p * 256)
         if not self.training or dropped == 0:
             return x

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = "docs"
 
-# Files of the repository that are pages of the site, too.
+# Files of the repository that are pages of the site as well.
 PAGES = {
     "profiles/slurm/README.md": "slurm.md",
     "config/README.md": "reference/configuration.md",

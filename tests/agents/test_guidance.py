@@ -88,7 +88,7 @@ def test_a_veto_refuses_the_trial_whenever_it_comes(tmp_path, before):
     proposal.write(tmp_path / "i2")
     write(tmp_path, veto=[2])
     vetoed = proposal_to_train(tmp_path / "i2")
-    assert (vetoed.status, vetoed.error) == ("refused", "vetoed by a person")
+    assert (vetoed.status, vetoed.error) == ("refused", "vetoed by the user")
     assert vetoed.knobs == dict(proposal.knobs) != dict(history[1].knobs)
     assert vetoed.transcripts == ["01.json"]
 
@@ -102,7 +102,7 @@ def test_what_was_vetoed_is_not_proposed_again(tmp_path):
     context = context_for("ra", tmp_path, history, replies=[again, other])
     proposal = propose(history, context)
     assert proposal.status == "proposed" and proposal.llm_calls == 2
-    assert "vetoed by a person" in context.conversation._given.prompts[1][-1]
+    assert "vetoed by the user" in context.conversation._given.prompts[1][-1]
 
 
 def test_a_pause_stops_every_kind_of_search_until_it_is_lifted(tmp_path):

@@ -239,7 +239,7 @@ def test_another_level_gives_another_width(bundle, hidden, tmp_path):
         ({"bundle": "none.zip"}, "none.zip: no such file"),
         ({"fasta": "none.fasta"}, "none.fasta: no such file"),
         ({"weights": "none.pt"}, "--weights: this bundle's backbone is untrained"),
-        ({"sandbox": "jail"}, "sandbox: 'jail' is none of auto"),
+        ({"sandbox": "jail"}, "sandbox: 'jail' is unknown; expected one of auto"),
         ({"device": "tpu"}, "device 'tpu': cpu or cuda"),
         pytest.param(
             {"device": "cuda"},

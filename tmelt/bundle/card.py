@@ -37,8 +37,8 @@ def write_card(about: Mapping[str, Any]) -> str:
         _again(about),
         "## Licence",
         "The study records none: neither for these weights, nor for the data they were trained on. Settle it before "
-        "you pass the bundle on. By `training_sequences.txt` whoever has the bundle can test whether a sequence was "
-        "trained on.",
+        "you pass the bundle on. With `training_sequences.txt` every holder of the bundle can test whether a sequence "
+        "was trained on.",
     ]
     return front_matter(about, target) + "\n\n".join(part for part in parts if part) + "\n"
 
@@ -94,15 +94,16 @@ def _measured(about: Mapping[str, Any]) -> list[str]:
             [lines[0], ensemble, *lines[1:], *floors],
         ),
         f"{about['training']['proteins']['val']} validation and {measured['test_proteins']} test proteins. Validation "
-        f"guided the searches, so this model's validation error flatters it; {about['training']['proteins']['select']} "
-        "further proteins (select), which no search saw, chose it among their last incumbents; test chose nothing. The "
-        "intervals are those of the study's tables (over protein families and training seeds).",
+        "guided the searches, so this model's validation error is optimistic; "
+        f"{about['training']['proteins']['select']} further proteins (select), which no search saw, chose it among "
+        "their last incumbents; test chose nothing. The intervals are those of the study's tables (over protein "
+        "families and training seeds).",
         _no_better(measured),
     ]
 
 
 def _no_better(measured: Mapping[str, Any]) -> str:
-    """Which predictors without embeddings do as well on test, if any: nobody should have to look for that."""
+    """Predictors without embeddings that do as well on test, if any; stated because it is easily missed."""
     ours = measured["winner"]["test_ensemble_mae"]
     predictors = [floor for floor in measured["floors"] if floor["kind"] == "predictor"]
     equal = [floor["label"] for floor in predictors if (floor["test_mae"] or float("inf")) <= ours]

@@ -26,8 +26,8 @@ class Chosen:
 def rank_winners(plan: pl.DataFrame, confirmed: "Confirmed") -> list[Chosen]:
     """The winners of all searches and the baseline, the lowest confirmed error on select first.
 
-    Only candidates whose every fresh seed ended well count: a mean over the seeds that happened to survive flatters.
-    Equals stay in the order of the plan, which begins with the baseline.
+    Only candidates whose every fresh seed ended well count: a mean over the seeds that happened to survive is
+    optimistic. Equals stay in the order of the plan, which begins with the baseline.
 
     Raises:
         InputError: nothing was confirmed.

@@ -1,7 +1,7 @@
 """A bundle's script at work: `predict` with the checkpoint of each seed, in the sandbox that the study ran it in.
 
-The script may be a model's; whoever passed the bundle on may have changed it. So it gets what it got in the study: the
-features, its checkpoint, no network, no file of the person's, and the limits of its budget.
+The script may be a model's, and may have been changed on the way. So it gets what it got in the study: the
+features, its checkpoint, no network, no file of the user's, and the limits of its budget.
 """
 
 import math

@@ -206,7 +206,6 @@ def _check(
     Raises:
         InputError: a prediction is not the one that was recorded when the candidate was confirmed.
     """
-
     pool = read_table(harness.embedding / "pool.parquet", POOL)
     view = View.open(harness.embedding / "pool", sequences=True)
     rows = np.flatnonzero((pool["role"] == "val").to_numpy())

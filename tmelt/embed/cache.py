@@ -81,7 +81,7 @@ def open_cache(folder: Path, warn: Callable[[str], None] = _complain) -> Cache:
     """What a cache holds. A damaged segment counts as absent, with one line of warning.
 
     Indices are compared with their hash, data files with the size that their index gives; `Cache.verify` reads the
-    data, too.
+    data as well.
 
     Args:
         folder: may be missing or empty.

@@ -6,7 +6,7 @@
 | `model.safetensors`, `pytorch_model.bin` | Hugging Face: tensors by name; `config.json` beside it is compared |
 | a folder with `config.json` | the same, in one file or in shards with an index |
 
-No code of a file is run: pickles are read by torch's `weights_only`. Whatever is none of these is named.
+No code of a file is run: pickles are read by torch's `weights_only`. Any other object is refused by name.
 """
 
 import argparse

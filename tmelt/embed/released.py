@@ -25,6 +25,6 @@ RELEASED: dict[str, str] = {
 
 
 def is_released(name: str, hashes: Iterable[str]) -> bool:
-    """Return whether files with these SHA-256 are all of the released model `name`; no file is none."""
+    """Return whether files with these SHA-256 are all of the released model `name`; False for no file."""
     known = [RELEASED.get(sha256) == name for sha256 in hashes]
     return bool(known) and all(known)

@@ -227,7 +227,7 @@ def to_float16(
 def _forward(model: Embedder, proteins: list[torch.Tensor], rows: int) -> list[torch.Tensor]:
     """One forward pass; where a GPU's memory is exhausted, a second try with an emptied allocator.
 
-    Fewer rows would save memory, but change the embeddings' last bits between companions: a person has to decide it.
+    Fewer rows would save memory, but change the embeddings' last bits between companions: the user has to decide it.
 
     Raises:
         InfrastructureError: out of memory twice.

@@ -1,5 +1,6 @@
-"""Protein language models of the library `transformers`, from a folder with weights and tokenizer: ProtT5, Ankh, ESMC,
-SaProt by sequence alone, ESM-2.
+"""Protein language models of the library `transformers`, from a folder with weights and tokenizer.
+
+ProtT5, Ankh, ESMC, SaProt by sequence alone, ESM-2:
 
     backbone: {name: transformers, weights: ./prot_t5_xl_half_uniref50-enc}
 

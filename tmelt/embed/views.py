@@ -34,7 +34,7 @@ def check_views(folder: Path) -> None:
     """Compare every file of an embedding with the hash that was recorded when it was written: views and tables.
 
     Every training job asks, and hashing 5 GB takes seconds: a file that this machine found good since it was started,
-    and that the kernel says nobody has touched since (`_state`), is not read again.
+    and that the kernel says has not been touched since (`_state`), is not read again.
 
     Raises:
         InfrastructureError: a file is missing or has other bytes.
@@ -48,7 +48,7 @@ def check_views(folder: Path) -> None:
             raise InfrastructureError(f"{path}: not as it was written; delete {folder} and run again")
     # A change within the clock's tick of the last one would not show: what is so fresh is hashed again next time.
     if found != good and time.time_ns() - max(state[-1] for state in found.values()) > TICK_NS:
-        with suppress(OSError):  # somebody else's embedding: checked each time
+        with suppress(OSError):  # another user's embedding: checked each time
             write_json(remembered, {"boot": _boot(), "files": found})
 
 
@@ -68,8 +68,8 @@ def recorded_hashes(folder: Path) -> dict[str, str]:
 def _state(path: Path) -> list[int]:
     """What changes whenever a file's bytes may have: the kernel sets the last of them, and no system call sets it back.
 
-    Candidates see neither this record nor a file of the embedding that they may write; whoever may write the record
-    may write embedding.json and its hashes, too.
+    Candidates see neither this record nor a file of the embedding that they may write; a user who may write the record
+    may write embedding.json and its hashes as well.
     """
     about = path.stat()
     return [about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns]

@@ -121,8 +121,10 @@ def _plain(knobs: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def knob_distance(space: Space, before: Mapping[str, Value], after: Mapping[str, Value]) -> float:
-    """Root mean square over the space's knobs that either has: each on 0–1 (log where its range is), 0/1 for choices
-    and for knobs that only one of them has."""
+    """Root mean square of the differences over the space's knobs that either has.
+
+    A number counts on 0–1 (log where its range is); a choice, and a knob that only one of them has, as 0 or 1.
+    """
     squares = [
         _knob_step(knob, before.get(knob.name), after.get(knob.name)) ** 2
         for knob in space

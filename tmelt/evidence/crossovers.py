@@ -1,7 +1,7 @@
 """Where one strategy overtakes another for the money, if a bootstrap over the searches supports it.
 
 Medians of noisy curves cross nearly always, also those of identical processes. A crossover is therefore reported only
-if resampled searches show it, too: the share of resamples in which the one strategy is ahead on average before the
+if resampled searches show it as well: the share of resamples in which the one strategy is ahead on average before the
 place, and the other one after it, must reach LEVEL. Copies of a search are one observation.
 """
 

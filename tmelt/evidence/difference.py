@@ -46,7 +46,7 @@ class Change:
 
     @property
     def kind(self) -> str:
-        """in_space, out_of_space, mixed or none; a change of spelling alone is none."""
+        """in_space, out_of_space, mixed or none; a change of spelling alone does not count."""
         outside = self.outside is not None
         if self.knobs:
             return "mixed" if outside else "in_space"

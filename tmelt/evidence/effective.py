@@ -147,7 +147,7 @@ class _Search:
         return values, rest
 
     def same(self, one: _Side, values: Mapping[str, Any], other: _Side) -> bool:
-        """True if the programs are the same with open knobs, too, but for knobs that one of them puts a value for.
+        """True if the programs are the same with open knobs as well, but for knobs that one of them puts a value for.
 
         With all knobs closed, code in a branch that these values do not take would go unseen.
         """

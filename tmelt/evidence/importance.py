@@ -36,7 +36,7 @@ def _scope(scope: str, trials: pl.DataFrame, space: Space) -> list[dict[str, Any
     import optuna
 
     tried = [(json.loads(text), value) for text, value in trials.select("knobs", "val_mae").iter_rows()]
-    # The method compares densities of few and many points, and so credits a knob that nobody ever changed.
+    # The method compares densities of few and many points, and so credits a knob that was never changed.
     varied = [knob for knob in space if len({knobs[knob.name] for knobs, _ in tried if knob.name in knobs}) > 1]
     if len(varied) < 2:
         return []

@@ -133,7 +133,7 @@ def _band_rows(curves: list[tuple[np.ndarray, np.ndarray]], key: dict[str, str])
 def efficiency(frame: pl.DataFrame, axes: Sequence[str] = AXES) -> pl.DataFrame:
     """The table `efficiency`: area under each search's curve, and when it reaches a common target.
 
-    The step function is extended to the left by its first value (the baseline costs time, too), and cut at the least
+    The step function is extended to the left by its first value (the baseline costs time as well), and cut at the least
     total that any search spent.
     """
     finals = [search["val_mae"].drop_nulls().to_list()[-1:] for _, _, search in searches(frame)]

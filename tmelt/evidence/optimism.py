@@ -7,8 +7,8 @@ test), which no search sees. With the gain from trial 0 to the last incumbent me
     optimism = (val_0 − val_last) − (held_0 − held_last),
 
 all on the search's own runs. It is 0 for a search that kept nothing, has expectation 0 for a candidate that was not
-accepted by validation, and is positive where the search flattered itself. It is about the last incumbent, not about the
-winner: the winner is chosen on the held-out proteins (tmelt.evidence.selection), which would flatter those.
+accepted by validation, and is positive where the search was optimistic. It is about the last incumbent, not about the
+winner: the winner is chosen on the held-out proteins (tmelt.evidence.selection), which would be optimistic on those.
 """
 
 from collections.abc import Mapping

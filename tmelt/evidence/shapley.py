@@ -8,7 +8,7 @@ Subset = frozenset[Hashable]
 
 
 def mirrored_orders(players: Sequence[Hashable], measured: Collection[Subset]) -> list[tuple[Hashable, ...]]:
-    """Every order of adding the players all of whose subsets are measured, if its mirror image is there, too.
+    """Every order of adding the players all of whose subsets are measured, if its mirror image is there as well.
 
     The mean over such orders is the Shapley value if all orders are there. With fewer it still is, unless three or
     more players interact: in an order or in its mirror image, each of two players comes second once.

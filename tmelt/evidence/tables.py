@@ -12,7 +12,7 @@ from tmelt.storage.schema import as_frame
 
 
 def typed(frame: pl.DataFrame, schema: pa.Schema) -> pl.DataFrame:
-    """The frame with exactly the schema's columns, order and types, so that an empty table has its columns, too."""
+    """The frame with exactly the schema's columns, order and types, so that an empty table has its columns as well."""
     empty = as_frame([], schema)
     return frame.select(empty.columns).cast(dict(empty.schema)) if frame.width else empty
 

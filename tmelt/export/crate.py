@@ -1,7 +1,7 @@
 """RO-Crate metadata of a study's results: one JSON-LD file that says what each file of the folder is.
 
 Follows RO-Crate 1.1 (https://www.researchobject.org/ro-crate/specification/1.1/). The crate is the study's folder: its
-report, tables, exports, model bundle and protocol. Raw files of trials are in the folder, too, but are not listed; the
+report, tables, exports, model bundle and protocol. Raw files of trials are also in the folder, but are not listed; the
 proteins and their labels are outside, under results/data.
 """
 

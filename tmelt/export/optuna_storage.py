@@ -9,7 +9,7 @@ Knobs are parameters, what else is known of a trial is a user attribute. Nothing
 it.
 
 The relational storage and not Optuna's journal file: both open in the dashboard, but this one is one file that other
-tools read, too, and it is complete when it is renamed into place.
+tools read as well, and it is complete when it is renamed into place.
 """
 
 import json

@@ -35,7 +35,7 @@ def run_key(
 
 @contextmanager
 def only_one(journal: Path, key: str) -> Iterator[None]:
-    """Wait until no other process trains this run: a job orphaned by a kill, or of a second person.
+    """Wait until no other process trains this run: a job orphaned by a kill, or a second user's.
 
     The system drops the lock when its holder ends, however it ends.
     """
@@ -52,7 +52,7 @@ def only_one(journal: Path, key: str) -> Iterator[None]:
 def recall(journal: Path, key: str, folder: Path, with_checkpoint: bool = False) -> dict[str, Any] | None:
     """Put a finished run's files into `folder` and return its row; None if the journal has it not, or damaged.
 
-    With `with_checkpoint` a run that ended ok counts only where its checkpoint was kept, too.
+    With `with_checkpoint` a run that ended ok counts only where its checkpoint was kept as well.
     """
     kept = journal / key[:2] / key
     row = _row_of(kept, with_checkpoint)

@@ -153,7 +153,7 @@ def train_runs(
 ) -> list[dict[str, Any]]:
     """Train `proposal` once per seed; write run, curve, predictions and log into that seed's folder.
 
-    A run that the journal `kept` holds is not trained again. With `keep_checkpoints` it holds the checkpoints, too.
+    A run that the journal `kept` holds is not trained again. With `keep_checkpoints` it holds the checkpoints as well.
     With `must_work` a run that fails is no result: it is not kept. Returns the rows (RUN), in order.
 
     Raises:
@@ -221,7 +221,7 @@ def run_key(proposal: Proposal, seed: int, harness: Harness, variation: Variatio
 
 
 def seeds_at_once(harness: Harness, seeds: Sequence[int], cores: int) -> int:
-    """How many of a candidate's seeds train side by side; on a GPU, too, each wants a core that feeds it."""
+    """How many of a candidate's seeds train side by side; on a GPU, each wants a core that feeds it."""
     return min(len(seeds), max(1, cores // harness.threads))
 
 

@@ -14,7 +14,7 @@ LONGEST = 2000
 def failed_logs(folders: Iterable[Path], since: float) -> Iterator[tuple[Path, str]]:
     """Logs written to after `since` (seconds since 1970) that end with an error, and their last lines.
 
-    A job that is tried again begins its log anew, so what was mended by that does not show.
+    A job that is tried again begins its log anew, so what was fixed by that does not show.
     """
     for folder in folders:
         for log in sorted(folder.rglob("*.log")):

@@ -133,7 +133,7 @@ def forbid_tracing() -> None:
 def api_key(settings: LLMSettings) -> str | None:
     """The key from the environment; None where the server needs none.
 
-    A provider's standard key never goes to a `base_url`, which may belong to somebody else: name it in `api_key_env`.
+    A provider's standard key never goes to a `base_url`, which may belong to another company: name it in `api_key_env`.
 
     Raises:
         InputError: the variable is not set.

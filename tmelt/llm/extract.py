@@ -339,7 +339,7 @@ def _decode(text: str, start: int) -> tuple[Any, int]:
         ) from None
     except RecursionError:
         raise ReplyError("the JSON is nested too deeply") from None
-    except ReplyError:  # a ValueError, too
+    except ReplyError:  # a ValueError as well
         raise
     except ValueError:  # Python reads no whole number of more than 4,300 digits
         raise ReplyError("the JSON holds a number with thousands of digits") from None

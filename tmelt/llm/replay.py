@@ -66,7 +66,7 @@ def unused(folder: Path, used: int) -> Iterator[Path]:
 
 
 def difference(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """A unified diff of two requests, as a person reads them."""
+    """A unified diff of two requests, for a reader."""
     lines = list(unified_lines(list(_readable(recorded)), list(_readable(now)), "recorded", "now", context=2))
     if len(lines) > _LONGEST_DIFFERENCE:
         lines = [*lines[:_LONGEST_DIFFERENCE], f"… and {len(lines) - _LONGEST_DIFFERENCE} more lines"]

@@ -1,6 +1,6 @@
 """Try a call again where that can help: exponential pauses with jitter, the server's Retry-After, a bounded total wait.
 
-Told apart are failures that a person must mend (key, model name, request), those that pass (429, 5xx, time-outs,
+Told apart are failures that the user must fix (key, model name, request), those that pass (429, 5xx, time-outs,
 dropped connections), and everything else, which is our own mistake and is not caught.
 """
 
@@ -32,7 +32,7 @@ class Failure:
     """Why a try brought no reply."""
 
     message: str
-    passing: bool  # whether another try can help; else a person must act
+    passing: bool  # whether another try can help; otherwise the user must act
     maybe_billed: bool  # whether the provider may have produced, and billed, a reply that did not arrive
     retry_after_s: float | None = None
 

@@ -38,7 +38,7 @@ class Price(_Part):
 
 
 class Limits(_Part):
-    """What all calls of one trajectory may cost together; a limit left out is none."""
+    """What all calls of one trajectory may cost together; what is left out is not limited."""
 
     usd: float | None = Field(None, gt=0)
     tokens: int | None = Field(None, gt=0, description="prompt and completion together")

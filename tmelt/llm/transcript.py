@@ -39,7 +39,7 @@ class Usage:
 class Charge:
     """What counts against a budget: real usage where known, else what was reserved for the call.
 
-    Tokens of calls without a price are counted in `unpriced_tokens`, too.
+    Tokens of calls without a price are counted in `unpriced_tokens` as well.
     """
 
     usd: float = 0.0

@@ -115,7 +115,7 @@ def _parts(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _readable(usage: Any) -> bool:
-    """Whether a usage is an object whose numbers are whole and not negative, at any depth; text is none."""
+    """Whether a usage is an object whose numbers are whole and not negative, at any depth; text is no usage."""
     if not isinstance(usage, dict):
         return False
     for name, value in usage.items():

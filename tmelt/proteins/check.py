@@ -201,7 +201,7 @@ def settings_for(table: Path, config: Path | None, fasta: Path | None, columns: 
         columns: `key=name` each, as in design.data.columns; `key=null` for a column not to look for.
 
     Raises:
-        InputError: an unreadable config, or a key that is none.
+        InputError: an unreadable config, or an unknown key.
     """
     from tmelt.proteins.prepare import parse_data_config
 

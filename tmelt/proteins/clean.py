@@ -83,7 +83,7 @@ class Cleaning:
     rows: list[dict[str, int | str]] = field(default_factory=list)
 
     def add(self, what: str, decision: str, touched: int, left: int) -> None:
-        """Count one step; steps that touched nothing are shown, too."""
+        """Count one step; steps that touched nothing are shown as well."""
         self.steps.append(
             {"step": len(self.steps) + 1, "what": what, "decision": decision, "rows": touched, "left": left}
         )

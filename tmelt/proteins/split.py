@@ -3,8 +3,8 @@
 | method | how | good for |
 |---|---|---|
 | given | the table's own column; train is divided into fit and stop by clusters | published benchmarks |
-| cluster | families of homologues (`cluster`) are dealt out whole, the largest first | a person's own data |
-| hash | a hash of the sequence: whoever is added later, nobody changes sides | growing tables; homologues cross |
+| cluster | families of homologues (`cluster`) are dealt out whole, the largest first | the user's own data |
+| hash | a hash of the sequence: additions never change a protein's side | growing tables; homologues cross |
 
 `auto` takes the table's own split where it has one, else clusters. Everything is seeded and independent of the order
 of the rows.

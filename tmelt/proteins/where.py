@@ -42,7 +42,7 @@ def _allowed(cell: Any, allowed: Any) -> bool:
 
 
 def number_in(text: str) -> float | None:
-    """The number of a cell such as `7.4`, `pH 7.4`, `7-8` (its midpoint) or `~7`; None where it is none or a bound."""
+    """The number of a cell such as `7.4`, `pH 7.4`, `7-8` (its midpoint) or `~7`; None for other text and bounds."""
     try:
         label = parse_label(re.sub(r"^\s*ph\b\s*[=:]?\s*", "", text, flags=re.IGNORECASE), decimal_comma=True)
     except LabelError:

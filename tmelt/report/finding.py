@@ -253,7 +253,7 @@ def _search_only(study: Study) -> list[str]:
     if not len(held):
         return ["No trial has a score, so there is nothing to compare; what failed is listed below."]
     return [
-        "By the searches' own validation scores, which flatter every winner, the incumbents lie between "
+        "By the searches' own validation scores, which are optimistic about every winner, the incumbents lie between "
         f"{number(held.min())} and {study.amount(held.max())}; without a confirmation on fresh seeds and test no "
         "result is claimed."
     ]

@@ -81,7 +81,7 @@ class Study:
         return told
 
     def model(self, strategy: str) -> str | None:
-        """The LLM that a strategy asks, `playbook`, or None for a strategy that asks nobody."""
+        """The LLM that a strategy asks, `playbook`, or None for a strategy without an LLM."""
         return self.settings.get(strategy, {}).get("options", {}).get("model")
 
     @cached_property

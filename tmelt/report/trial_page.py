@@ -263,7 +263,7 @@ def _transcripts(folder: Path, proposal: Mapping[str, Any]) -> Iterable[dict[str
 def validation_drawings(study: Study, shown: pl.DataFrame) -> tuple[dict[tuple[str, int, int], Markup], str]:
     """Predictions against measurements on validation for each shown trial that ended ok, and a sentence about them.
 
-    Drawn once the searches are over and their labels opened; means over the search's seeds. Never on test: nobody
+    Drawn once the searches are over and their labels opened; means over the search's seeds. Never on test: no agent
     should be tempted to pick a trial by it.
     """
     opened = study.folder / "evidence" / "labels.parquet"

@@ -166,8 +166,10 @@ def _differing(rows: Sequence[Mapping[str, Any]]) -> list[Sequence[float]]:
 
 
 def complexity(row: Mapping[str, Any]) -> tuple[float, float, float]:
-    """What makes a candidate simpler than another, in this order: its checkpoint in MB, as measured; its trainable
-    parameters, as it reports them; the lines of its script. What is unknown counts as largest."""
+    """What makes a candidate simpler than another; what is unknown counts as largest.
+
+    In this order: its checkpoint in MB, as measured; its trainable parameters, as it reports them; its script's lines.
+    """
     megabytes = row["checkpoint_mb"]
     known = (None if megabytes is None else round(megabytes, SIZE_DIGITS), row["parameter_count"], row["script_lines"])
     return tuple(math.inf if value is None else value for value in known)  # type: ignore[return-value]  # three values

@@ -17,7 +17,8 @@ class Families:
     """
 
     def __init__(self, index: np.ndarray, count: int) -> None:
-        """
+        """Take the families of proteins.
+
         Args:
             index: (proteins,) family of each protein, from 0.
             count: number of families, at least two.

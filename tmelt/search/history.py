@@ -22,7 +22,7 @@ class Proposal:
     """One candidate to try: a training script and the values of its knobs.
 
     `status` is `proposed`; or `refused` when no legal proposal came about (it is scored as such, without a run); or
-    `stopped` when the search ends here (budget spent, a person's stop).
+    `stopped` when the search ends here (budget spent, the user's stop).
     """
 
     knobs: Mapping[str, Value]

@@ -105,7 +105,7 @@ class Knob:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a finite number that a float can hold; true and false are none."""
+    """Whether it is a finite number that a float can hold; true and false are no numbers."""
     try:
         return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
     except OverflowError:

@@ -19,7 +19,7 @@ def write_ledger(path: Path | str, trials: Iterable[Trial]) -> None:
     - commit: the first 7 characters of the trial's `chain` in history.parquet; what a commit is there, a trial is here.
     - val_mae: mean over seeds; empty for a crash (autoresearch writes 0.000000, which would be a perfect score).
     - memory_gb: peak resident memory; empty where unknown.
-    - status: `keep` if the trial became the incumbent (the baseline, too), else `discard`; `crash` if a run failed
+    - status: `keep` if the trial became the incumbent (as the baseline does), else `discard`; `crash` if a run failed
       or no legal proposal came about.
     - description: the proposer's words on one line; the kind of failure, or that it was inconclusive, in brackets.
     """

@@ -1,5 +1,7 @@
-"""Ways to search. A strategy is a pure function of the history: the same history, seed and recorded LLM replies give
-the same proposal in a new process.
+"""Ways to search.
+
+A strategy is a pure function of the history: the same history, seed and recorded LLM replies give the same proposal in
+a new process.
 
 Strategies without an LLM use `val_mae` in hundredths. What an agent is told of errors is rounded by
 tmelt.strategies.coarse: its scripts could measure the labels. In the rounds of hybrids and in the centaur the sampler

@@ -142,7 +142,7 @@ Options = Annotated[
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One configuration, and what belongs into the proposal with it."""
+    """One configuration, and what goes into the proposal with it."""
 
     knobs: dict[str, Value]
     origin: Literal["startup", "sampler"]

@@ -1,8 +1,8 @@
 """CMA-ES over the whole mixed space, its state rebuilt from the history at every ask.
 
 The algorithm is CatCMA with margin (Hamano et al., 2025, arXiv:2504.07884) from the package `cmaes`, on which Optuna's
-CMA-ES sampler runs, too. Optuna's sampler itself is not used: it draws all choices at random, and carries its state as
-a pickle in trial attributes.
+CMA-ES sampler runs as well. Optuna's sampler itself is not used: it draws all choices at random, and carries its state
+as a pickle in trial attributes.
 
 How a knob enters:
 - a float, or a whole number with many values: a continuous coordinate in [0, 1], logarithmic where the knob is;
@@ -63,8 +63,8 @@ class Cma:
         Args:
             trials: all of this script and space, in order.
             avoid_failures: whether a failed sample counts in its generation, ranked behind every measured one (CMA-ES
-                learns from ranks); if not, the generation waits for another sample in its place. A point that somebody
-                else put into the state (an agent, say) never counts if it failed: it may lie far off the distribution.
+                learns from ranks); if not, the generation waits for another sample in its place. A point that
+                an agent, say, put into the state never counts if it failed: it may lie far off the distribution.
         """
         own = [trial for trial in trials if self._is_own(trial)]
         first = own[0].iteration if own else math.inf

@@ -24,11 +24,11 @@ from tmelt.search.notes import Oversight
 from tmelt.storage.files import write_text
 
 FILE = "guidance.yaml"
-VETOED = "vetoed by a person"
+VETOED = "vetoed by the user"
 
 
 class Guidance(BaseModel):
-    """What a person wrote for one trajectory."""
+    """The user's orders for one trajectory."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     guidance: str = Field("", max_length=4000, description="words for the agent")
@@ -93,12 +93,12 @@ def guidance_in_force(folder: Path, iteration: int, replay: str) -> str:
 
 
 def pause(history: History, folder: Path, iteration: int) -> Proposal | None:
-    """A stop, if a person asked the search to wait before `iteration` or an earlier one; nobody is asked."""
+    """A stop, if the user asked the search to wait before `iteration` or an earlier one; no LLM is asked."""
     before = read_guidance(folder).pause_before
     if before is None or iteration < before:
         return None
     last = history[-1]
-    reason = f"paused by a person before iteration {before}; remove or raise pause_before in {folder / FILE} to go on"
+    reason = f"paused by the user before iteration {before}; remove or raise pause_before in {folder / FILE} to go on"
     return Proposal(
         knobs=last.knobs, script="", origin=last.origin, status="stopped", parent=last.parent, error=reason,
         state=(Oversight(pause_before=before),),
@@ -106,7 +106,7 @@ def pause(history: History, folder: Path, iteration: int) -> Proposal | None:
 
 
 def apply_veto(proposal: Proposal, folder: Path, iteration: int) -> Proposal:
-    """The proposal as the person leaves it: refused where its iteration is vetoed. Applying it twice changes nothing.
+    """The proposal as the user leaves it: refused where its iteration is vetoed. Applying it twice changes nothing.
 
     The knobs and the script stay on record, so that the agent sees what was vetoed and does not propose it again.
     """

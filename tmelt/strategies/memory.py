@@ -39,7 +39,7 @@ SETTLED = 10  # trials between two choices of the rows that a table without room
 IDEA_LENGTH = 90
 MESSAGE_LENGTH = 160
 NOT_RUN = ("refused", "stopped")
-REPAIRABLE = ("crash", "invalid")  # failures that a change of the script mends
+REPAIRABLE = ("crash", "invalid")  # failures that a change of the script fixes
 
 
 def remember(
@@ -103,7 +103,7 @@ def shorten(text: str, tokens: int) -> str:
 
 
 def changes_between(before: dict[str, Value], after: dict[str, Value]) -> dict[str, Value]:
-    """The knobs of `after` that `before` lacks or has at another value; a knob that only became inactive is none."""
+    """The knobs of `after` that `before` lacks or has at another value; inactive ones do not count."""
     return {name: value for name, value in after.items() if name not in before or before[name] != value}
 
 
@@ -400,7 +400,7 @@ def _pattern(error: str | None) -> str:
 
 
 def _latest_errors(history: History, tokens: int) -> str:
-    """The ends of the logs of those of the last two trials that a change of the script could mend."""
+    """The ends of the logs of those of the last two trials that a change of the script could fix."""
     last = [trial for trial in history[-2:] if trial.status in REPAIRABLE and trial.error]
     if not last:
         return ""

@@ -69,7 +69,7 @@ def study_of(
         trials: in order.
         space: their space.
         sampler: of the study.
-        flat: give inactive knobs, too, at their defaults, for samplers that know no conditions.
+        flat: give inactive knobs as well, at their defaults, for samplers that know no conditions.
         failed_as: how a trial without a validation error is told. `fail` and `prune` are states, without any value:
             every sampler of Optuna 5 leaves out FAIL, and TPE counts PRUNED among the bad ones. `worst` gives it the
             largest validation error measured so far, in this study alone, which nothing outlives.

@@ -1,4 +1,4 @@
-"""An agent's program: the Markdown file under prompts/ that a person edits to change what the agent is told.
+"""An agent's program: the Markdown file under prompts/ that the user edits to change what the agent is told.
 
 Everything above the line `<!-- user -->` is the system message, everything below it is sent anew for each trial.
 `{{name}}` stands for what the strategy fills in, `{{#name}} … {{/name}}` appears only where that is not empty, and
@@ -42,7 +42,7 @@ def fill_program(path: Path, values: Mapping[str, str], words: Mapping[str, str]
     if unknown := sorted(found - set(filled)):
         raise InputError(f"{path}: unknown placeholder {{{{{unknown[0]}}}}}; there are {', '.join(sorted(filled))}")
     if missing := sorted(set(values) - found):
-        raise InputError(f"{path}: the placeholder {{{{{missing[0]}}}}} is missing; put it back where it shall appear")
+        raise InputError(f"{path}: the placeholder {{{{{missing[0]}}}}} is missing; put it back where it belongs")
     system, divider, user = text.partition(f"\n{DIVIDER}\n")
     if not divider:
         raise InputError(f"{path}: needs the line {DIVIDER} between what is said once and what is sent for each trial")

@@ -62,7 +62,7 @@ class RABOOptions(Options, TopologyOptions, RoundOptions):
 
 
 class Structure(Reply):
-    """What a hybrid's agent replies: its own trial, and what BO shall search around it."""
+    """What a hybrid's agent replies: its own trial, and what BO is to search around it."""
 
     changes: dict[str, Any] = Field(min_length=1, description="knobs with other values than in the base")
     subspace: dict[str, dict[str, Any]] = Field(min_length=1, description="knobs left to BO, and their ranges")

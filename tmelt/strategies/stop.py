@@ -6,7 +6,7 @@ UNUSABLE = "unusable_replies"  # the cause of a stop that leaves its strategy ou
 
 
 def continue_stop(history: History) -> Proposal | None:
-    """The stop again, if the last trial was one; a stop trains nothing and asks nobody."""
+    """The stop again, if the last trial was one; a stop trains nothing and asks no LLM."""
     if not history or history[-1].status != "stopped":
         return None
     last = history[-1]

@@ -45,7 +45,7 @@ class UAOptions(Options, TopologyOptions):
     """Options of the unleashed agent."""
 
     boundaries: Boundaries | None = Field(None, description="what scripts may change; null: everything")
-    repairs: int = Field(1, ge=0, description="attempts to mend a script that crashed, per idea")
+    repairs: int = Field(1, ge=0, description="attempts to fix a script that crashed, per idea")
 
 
 class Header(Reply):
@@ -107,7 +107,7 @@ def propose(history: History, context: Context) -> Proposal:
 def current_task(history: History, context: Context, options: UAOptions) -> Task:
     """A repair if the last trial was a script of the agent's that crashed and attempts are left.
 
-    A script that has worked before crashed because of its knobs; there is nothing to mend in it.
+    A script that has worked before crashed because of its knobs; there is nothing to fix in it.
     """
     last = history[-1]
     before = last.note(Repair)

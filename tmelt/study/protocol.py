@@ -265,8 +265,9 @@ def check_integrity(protocol: Protocol, *, val_labels: Path) -> None:
 
 
 def check_inputs(protocol: Protocol, embedding: Path, proteins: Path) -> None:
-    """Compare what candidates are trained on with the protocol: embedding.json, which has the hashes of the views (see
-    tmelt.embed.views.check_views), and proteins.parquet.
+    """Compare what candidates are trained on with the protocol.
+
+    That is proteins.parquet, and embedding.json, which has the hashes of the views (tmelt.embed.views.check_views).
 
     Raises:
         InputError: what changed.

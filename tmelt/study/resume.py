@@ -13,8 +13,10 @@ from tmelt.storage.files import read_json, sha256_file, sha256_json
 
 
 def stop_circumstances(options: Mapping[str, Any], trajectory: Path, limit: Limit | None = None) -> str:
-    """Hash of what a stop may depend on: the LLM, its budget and patience in the config, the guidance file, and the
-    budget of the search in seconds or dollars.
+    """Return the hash of what a stop may depend on.
+
+    That is the LLM, its budget and patience in the config, the guidance file, and the budget of the search in seconds
+    or dollars.
     """
     guidance = trajectory / "guidance.yaml"
     parts = [options.get("budget"), sha256_file(guidance) if guidance.exists() else None]
@@ -26,7 +28,7 @@ def stop_circumstances(options: Mapping[str, Any], trajectory: Path, limit: Limi
 def with_circumstances(
     proposal: Proposal, options: Mapping[str, Any], trajectory: Path, limit: Limit | None = None
 ) -> Proposal:
-    """A stop with a note of what it depends on now: its block may be closed when a person has changed that already."""
+    """A stop with a note of what it depends on now: its block may be closed when the user has changed that already."""
     note = Stop(circumstances=stop_circumstances(options, trajectory, limit))
     return replace(proposal, state=(*proposal.state, note))
 
@@ -36,7 +38,7 @@ def reopen(trajectory: Path, options: Mapping[str, Any], limit: Limit | None = N
     for path in _stale(trajectory, stop_circumstances(options, trajectory, limit)):
         if path.is_dir():
             # Transcripts of calls that were paid stay where the next proposal finds them. What says that this was a
-            # stop goes last: as long as it is there, whoever was interrupted goes on.
+            # stop goes last: as long as it is there, an interrupted run goes on.
             for child in sorted(path.iterdir(), key=lambda child: child.name == "proposal.json"):
                 if child.name != "llm":
                     shutil.rmtree(child) if child.is_dir() else child.unlink()

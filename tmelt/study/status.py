@@ -245,5 +245,6 @@ def _times(paths: Iterable[Path]) -> Iterable[float]:
 
 
 def span(seconds: float) -> str:
+    """Return a duration as hours and minutes, in words."""
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -33,7 +33,7 @@ _RULES = ("evidence.smk", "report.smk", "bundle.smk")
 _NOT_AGAIN = {"confirm_candidate", "perturb_candidate", "write_bundle", "export_optuna", "export_crate"}
 _ABSENT = ("no such file", "No such file", "MissingInput")
 _TEXTS = {".csv", ".json", ".py", ".svg"}
-# An entry of vault_log.json tells when and by whom, too.
+# An entry of vault_log.json tells when and by whom as well.
 _COMPARED = ("rule", "labels", "searches", "fresh_seeds", "runs")
 
 

@@ -121,8 +121,10 @@ def _check_run(
 
 
 def check_transcripts(group: Group, place: Place) -> None:
-    """Compare each record of an LLM call with its seal and its request with its hash; and what the calls cost with what
-    the proposal says."""
+    """Compare each record of an LLM call with its seal, and its request with its hash.
+
+    And compare what the calls cost with what the proposal says.
+    """
     for search in place.searches:
         for trial in place.trials(search):
             _check_trial(group, trial)

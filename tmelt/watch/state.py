@@ -135,7 +135,7 @@ def _scored_at(arrival: Arrival) -> float:
 
 
 def _alerts(arms: Sequence[Arm], lock: Found | None, stage: Stage) -> Iterator[str]:
-    """What a person should look at, the worst first."""
+    """What the user should look at, the worst first."""
     for arm in arms:
         yield from (f"job failed: {arm.search.name} {job}" for job in arm.failed_jobs)
     for arm in arms:

@@ -1,4 +1,4 @@
-"""Runs code that nobody trusts: candidates written by a model, beside people's keys, labels and results.
+"""Run untrusted code: candidates written by a model, beside people's keys, labels and results.
 
     with Sandbox("auto", entry="module:function", read=(fit_view, pool_view), folder=job_folder) as sandbox:
         outcome = sandbox.run(Phase(spec, read=(script, fit_view), write=(checkpoint,), limits=Limits(...)))

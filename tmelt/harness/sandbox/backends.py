@@ -14,11 +14,11 @@ from tmelt.harness.sandbox.errors import Refusal
 from tmelt.harness.sandbox.packages import outside_packages, search_path
 from tmelt.harness.sandbox.phase import WORKER_KILLED, Settings
 
-# Strongest first; `none` is taken only when a person wrote it.
+# Strongest first; `none` is taken only when the config names it.
 ORDER = ("bwrap", "apptainer", "landlock")
 WITH_NAMESPACES = ("bwrap", "apptainer")
 
-# A used name would do, too; the number only has to belong to nobody.
+# A used name would do as well; the number only has to belong to no user.
 UNUSED_UID = 64321
 PACKAGE = Path(__file__).resolve().parents[__package__.count(".")]  # the folder of the outermost package
 _USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
@@ -112,7 +112,7 @@ def clean_environment(threads: int) -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",  # same seed, same script: same order of sets, too
+        "PYTHONHASHSEED": "0",  # same seed, same script: and same order of sets
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -154,8 +154,10 @@ def worker_command(settings: Settings, read: Iterable[str], write: Iterable[str]
 
 
 def _bwrap(settings: Settings, read: Iterable[str], write: Iterable[str]) -> list[str]:
-    """bubblewrap: no network, no other processes, an allow-list of mounts. The worker is its init process, so that
-    nothing can signal it and everything ends with it."""
+    """Return bubblewrap's command: no network, no other processes, an allow-list of mounts.
+
+    The worker is its init process, so that nothing can signal it and everything ends with it.
+    """
     program = shutil.which("bwrap") or "bwrap"
     command = (
         f"{program} --unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup-try --as-pid-1 "

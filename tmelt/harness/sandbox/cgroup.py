@@ -30,7 +30,7 @@ class Leaf:
             return None
         try:
             (leaf.folder / "memory.max").write_text(str(limits.memory_mb << 20))
-            (leaf.folder / "pids.max").write_text(str(limits.processes + 1))  # the keeper is in it, too
+            (leaf.folder / "pids.max").write_text(str(limits.processes + 1))  # the keeper is in it as well
         except OSError:
             leaf.remove()
             return None

@@ -66,7 +66,7 @@ def confine(rules: Confinement) -> None:
 
 
 def _leave_root(rules: Confinement) -> None:
-    """uid 0 ignores RLIMIT_NPROC and file permissions: take on the unused uid."""
+    """Take on the unused uid, because uid 0 ignores RLIMIT_NPROC and file permissions."""
     if rules.uid is None:
         if os.geteuid() == 0:  # of a user namespace without another identity: an ordinary user but for capabilities
             kernel.keep_capabilities()

@@ -39,7 +39,7 @@ def _blocks(entry: os.DirEntry[str]) -> int:
 
 
 def remove_tree(folder: Path | str) -> None:
-    """Delete a folder that a candidate wrote to: very deep trees and unreadable folders, too."""
+    """Delete a folder that a candidate wrote to: very deep trees and unreadable folders included."""
     with suppress(OSError):  # mostly it is empty, and starting a program takes longer than the rest
         Path(folder).rmdir()
         return

@@ -18,7 +18,7 @@ CAP_DAC_READ_SEARCH = 2
 
 
 def prctl(option: int, argument: int, second: object = 0) -> None:
-    """prctl(2).
+    """Call the kernel's prctl.
 
     Raises:
         OSError: the kernel refused.

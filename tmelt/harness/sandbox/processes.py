@@ -107,7 +107,7 @@ def proportional_mb(pids: list[int], upper_mb: float) -> float:
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon", "Pss_Shmem")))
-        except PermissionError:  # a zombie answers so, too
+        except PermissionError:  # a zombie answers so as well
             if "RssAnon" in status(pid):
                 return upper_mb
         except OSError:
@@ -116,7 +116,7 @@ def proportional_mb(pids: list[int], upper_mb: float) -> float:
 
 
 class MemfdWatch:
-    """Memory files: pages that nobody has mapped are in no process' resident size, and CUDA must be allowed them."""
+    """Memory files: pages that are not mapped are in no process' resident size, and CUDA must be allowed them."""
 
     def __init__(self) -> None:
         self._hidden_since: dict[int, float] = {}

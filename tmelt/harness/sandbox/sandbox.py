@@ -77,7 +77,7 @@ class Sandbox:
         landlock_abi: int | None = None,
     ):
         if backend not in (*backends.ORDER, "auto", "none"):
-            raise Refusal(f"sandbox: {backend!r} is none of auto, {', '.join(backends.ORDER)}, none")
+            raise Refusal(f"sandbox: {backend!r} is unknown; expected one of auto, {', '.join(backends.ORDER)}, none")
         self.backend = backend
         self.gpu, self.image, self.preload, self.entry, self.threads = gpu, image, tuple(preload), entry, threads
         self.warm = warm
@@ -314,7 +314,7 @@ class Sandbox:
 
 
 def choose_backend(preferred: str = "auto", gpu: bool = False, image: str | None = None) -> str:
-    """The backend that this host can use, found by trying to break out of it; with `gpu` by a CUDA operation, too.
+    """The backend that this host can use, found by trying to break out of it; with `gpu` by a CUDA operation as well.
 
     Raises:
         SandboxUnavailable: none, or not the preferred one.

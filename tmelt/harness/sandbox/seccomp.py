@@ -25,7 +25,7 @@ _OFFSET_NUMBER, _OFFSET_ARCHITECTURE, _OFFSET_ARGUMENTS = 0, 4, 16
 _ARCHITECTURE = 0xC000003E if kernel.X86 else 0xC00000B7
 _X32_BIT = 0x40000000  # a second numbering of the same calls on x86_64
 _CLONE_NEW_NAMESPACE = 0x7E020080  # every CLONE_NEW* flag
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # type into somebody's terminal
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # type into another process's terminal
 # Commands of fcntl. Taking a lock is pretended, as flock is; asking for others' locks, leases and reports of who uses
 # a folder are refused.
 _TAKE_LOCK = (fcntl.F_SETLK, fcntl.F_SETLKW, fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW)
@@ -105,7 +105,7 @@ def program(*, own_signals_only: bool, namespaces: bool, gpu: bool, landlock_abi
         *(part for command in _SEE_OTHERS for part in (_step(_IF_EQUAL, command, 0, 1), _refuse(errno.EACCES))),
         _PERMIT,
     )
-    # 0 is oneself, too
+    # 0 is the process itself as well
     steps += _on(
         syscalls.RESOURCE_LIMITS,
         _argument(0),
@@ -128,7 +128,7 @@ def program(*, own_signals_only: bool, namespaces: bool, gpu: bool, landlock_abi
 def _lonely_socket() -> list[bytes]:
     """Permit a local socket of packets, which CUDA wants to listen on when it starts; the rest is up to the next step.
 
-    Nobody is reached through it: `connect` and `accept` are refused, and unconnected it carries nothing.
+    No process is reached through it: `connect` and `accept` are refused, and unconnected it carries nothing.
     """
     return [
         _argument(0),

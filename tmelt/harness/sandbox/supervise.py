@@ -24,7 +24,7 @@ class Verdict:
     """Why a phase was ended from outside."""
 
     status: Status
-    note: str  # for the person or agent that reads the phase's output
+    note: str  # for the user or agent that reads the phase's output
 
 
 def supervise(worker: WorkerProcess, request: Request, connection: Channel) -> Outcome:

@@ -47,7 +47,7 @@ def main(descriptor: int) -> None:
 
 
 class _Stopped(BaseException):
-    """Somebody asked this process to end."""
+    """This process was asked to end."""
 
 
 def _stop(*_: Any) -> None:

@@ -1,8 +1,8 @@
 """A sandbox's own folder under the system's temporary one, and those that killed jobs have left there.
 
-Whoever is killed together with its supervisor (a node that goes down, a job out of memory) clears nothing away, and
-checkpoints would fill a node's disk. So each folder is locked as long as its harness lives, and the next sandbox of the
-same user removes those that nobody locks.
+A process that is killed together with its supervisor (a node goes down, a job is out of memory) clears nothing away,
+and checkpoints would fill a node's disk. So each folder is locked as long as its harness lives, and the next sandbox of
+the same user removes those that no process locks.
 """
 
 import fcntl
@@ -49,7 +49,7 @@ def _remove_abandoned(place: Path) -> None:
 
 
 def _locked(folder: Path) -> int | None:
-    """A descriptor that keeps the folder locked; None where somebody else's does, or where there are no locks."""
+    """A descriptor that keeps the folder locked; None where another process's does, or where there are no locks."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

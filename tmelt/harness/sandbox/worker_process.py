@@ -17,7 +17,7 @@ _START_PATIENCE_S = 300.0  # importing torch from a cold network file system
 _END_PATIENCE_S = 1.0
 _LOG_CHARACTERS = 2000
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by its own status, or as bubblewrap tells it
-# RLIMIT_NPROC counts a user's threads on the whole machine, those of later jobs, too. It is only the backstop for a
+# RLIMIT_NPROC counts a user's threads on the whole machine, later jobs' included. It is only the backstop for a
 # bomb that is faster than the watchdog, which counts the phase's own.
 _TASK_SLACK = 1024
 
@@ -48,7 +48,7 @@ class WorkerProcess:
                 stdin=theirs,
                 stdout=self._log,
                 stderr=self._log,
-                env=settings.environment,  # of bubblewrap itself, too: /proc/1/environ shows it inside
+                env=settings.environment,  # of bubblewrap itself as well: /proc/1/environ shows it inside
                 start_new_session=True,
             )
         finally:
@@ -131,7 +131,7 @@ class WorkerProcess:
         )
 
     def killed(self) -> bool:
-        """Whether somebody killed it, or the kernel did, for lack of memory."""
+        """Whether it was killed, by a signal or by the kernel for lack of memory."""
         with suppress(subprocess.TimeoutExpired):
             return self._process.wait(_END_PATIENCE_S) in _KILLED
         return False

@@ -289,7 +289,7 @@ def figure_categories(study: Study) -> Figure | None:
 def category_shares(study: Study) -> tuple[pl.DataFrame, int]:
     """(share of a strategy's trials that touch a category, by third of the search; how many trials they are of).
 
-    Searches shorter than three trials have no thirds; categories that nobody touched are left out.
+    Searches shorter than three trials have no thirds; categories that were never touched are left out.
     """
     rows = study["behaviour"].drop_nulls("kind").select("strategy", "trajectory", "iteration", "categories")
     last = rows.group_by("strategy", "trajectory").agg(last=pl.col("iteration").max())

@@ -172,7 +172,7 @@ def columns_for(panels: int) -> int:
 
 
 def faceted(panel: alt.TopLevelMixin, field: str, names: list[str]) -> alt.TopLevelMixin:
-    """One panel per name; each with an axis of its own where the last row is not full, lest axes hang in the air."""
+    """One panel per name; each has an axis of its own where the last row is not full, so that no column lacks one."""
     columns = columns_for(len(names))
     chart = panel.facet(facet=alt.Facet(f"{field}:N", title=None, sort=names), columns=columns, spacing=16)
     full = len(names) % columns == 0
@@ -198,8 +198,10 @@ def trial_axis(last: int) -> alt.Axis:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """At most about `most` round numbers between two positive ones, for an axis in the logarithm; one in the middle
-    where they are too close for any, and none where they are not apart."""
+    """Return at most about `most` round numbers between two positive ones, for a logarithmic axis.
+
+    One in the middle where they are too close for any, and none where they are equal.
+    """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     if low >= high:
         return []

@@ -29,8 +29,11 @@ WIDE_GAP = (
 
 @dataclass(frozen=True)
 class Step:
-    """A line of the book: knobs to change, and why. `up` and `down` mean the next value of a choice or whole number,
-    `*3` or `/3` a factor; a number outside the range becomes its nearest end."""
+    """A line of the book: knobs to change, and why.
+
+    `up` and `down` mean the next value of a choice or whole number, `*3` or `/3` a factor; a number outside the range
+    becomes its nearest end.
+    """
 
     title: str
     knobs: Mapping[str, Any]
@@ -315,7 +318,7 @@ def _asked_by_person(situation: Situation) -> Iterator[Move]:
             continue
         changes = {name: value}
         if value != situation.base.get(name) and not _tried(situation, changes):
-            move = Move(f"As a person asked: {name}", changes, f"{name} = {value}", -0.05, "a person's guidance.")
+            move = Move(f"As the user asked: {name}", changes, f"{name} = {value}", -0.05, "the user's guidance.")
             yield _open(situation, move, FINE[:3])
 
 

@@ -1,4 +1,4 @@
-"""What the playbook can mend in a script that crashed, given the end of its log."""
+"""What the playbook can fix in a script that crashed, given the end of its log."""
 
 import ast
 import builtins
@@ -17,11 +17,11 @@ def repairs(script: str, log: str) -> Iterator[tuple[str, str, Sequence[Edit]]]:
     """(title, why, edits) of each repair that applies, best first."""
     for title, why, edits in _candidates(script, log):
         try:
-            mended = apply_edits(script, edits)
-            ast.parse(mended)
+            repaired = apply_edits(script, edits)
+            ast.parse(repaired)
         except (ReplyError, SyntaxError):
             continue
-        if mended != script:
+        if repaired != script:
             yield title, why, edits
 
 
