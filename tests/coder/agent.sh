@@ -17,4 +17,4 @@ Hypothesis: more epochs help
 Expected effect: -0.3
 The incumbent stops early (trial $n).
 END
-echo "{\"total_cost_usd\": 0.25, \"num_turns\": 4}"
+echo "{\"total_cost_usd\": 0.25, \"num_turns\": 4, \"version\": \"0.1-shell\"}"

@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from other_target import SOLUBILITY, words_of_tm
@@ -22,6 +23,7 @@ from workflow import wait_until
 from tmelt.errors import InputError
 from tmelt.harness.bench import Bench
 from tmelt.llm.transcript import read_record, usage_of
+from tmelt.report.coding_sessions import session_of
 from tmelt.search.history import History
 from tmelt.search.knobs import Space
 from tmelt.search.notes import Branched
@@ -339,13 +341,21 @@ def test_a_command_that_is_not_there_costs_no_trial(history, folder):
 
 
 def test_what_a_tool_reports_is_taken_from_its_file(history, folder):
-    report = {"info": {"model_stats": {"instance_cost": 1.5, "api_calls": 9}}}
+    report = {"info": {"model_stats": {"instance_cost": 1.5, "api_calls": 9}, "mini_version": "2.4 <b>"}}
     options = shell(f"{CHANGE}; echo '{json.dumps(report)}' > out.json") | {
         "reported": {
             "file": "out.json", "cost_usd": "info.model_stats.instance_cost", "calls": "info.model_stats.api_calls",
+            "version": "info.mini_version",
         }
     }  # fmt: skip
     proposal = propose(history, context_for(folder, history, options))
     assert (proposal.cost_usd, proposal.prompt_tokens) == (1.5, None)
     record = read_json(folder / "i3" / "llm" / "01.json")
     assert record["usage"]["model_calls"] == 9 and (folder / "i3" / "llm" / "01.report").exists()
+
+    study = SimpleNamespace(folder=folder.parent.parent, trial_folder=lambda name, t, i: folder / f"i{i}")
+    held = session_of(study, "coder", 0, 3)
+    assert (held.status, held.exit, held.calls, held.tokens, held.cost_usd) == ("ok", 0, 9, None, 1.5)
+    assert (held.version, held.log) == ("2.4 <b>", "coder/t0/i3/llm/01.log")
+    assert "9 calls, $1.50, version 2.4 <b>, log coder/t0/i3/llm/01.log" in held.words
+    assert session_of(study, "coder", 0, 2) is None

@@ -13,13 +13,16 @@ from study_records import embedding_record, revision
 
 from tmelt.errors import InputError
 from tmelt.evidence.comparison import chosen_strategy
+from tmelt.llm.transcript import write_record
+from tmelt.report.blocks import present
 from tmelt.report.cautions import cautions
 from tmelt.report.figures.cost import figure_cost
 from tmelt.report.finding import finding
 from tmelt.report.page import draw
 from tmelt.report.render import svg_of
-from tmelt.report.sections import SECTIONS
+from tmelt.report.sections import SECTIONS, coders
 from tmelt.report.sections.methods import methods
+from tmelt.storage.files import write_json, write_text
 from tmelt.storage.records import to_json
 
 pytestmark = pytest.mark.slow  # each test draws a page: 3 CPU seconds
@@ -51,7 +54,8 @@ def test_whole_study_has_every_section_and_figure(whole, page):
     html = page.read_text(encoding="utf-8")
     assert len(html.encode()) < 8e6
     for section in SECTIONS:
-        assert f'<section id="{section.anchor}">' in html and section.title in html
+        assert (f'<section id="{section.anchor}">' in html) == (not section.optional)
+        assert section.optional or section.title in html
         assert not section.missing or section.missing not in html, f"{section.title} should have figures"
     named = set(re.findall(r'<figure id="figure-(\w+)">', html))
     for name in named:
@@ -287,3 +291,34 @@ def test_same_input_same_bytes(whole, page, tmp_path):
         if path.suffix != ".parquet":
             same = (again.parent / "figures" / path.name).read_bytes() == path.read_bytes()
             assert same, path.name
+
+
+def test_a_coding_agent_has_a_section_with_its_command_hosts_and_sessions(edited):
+    """As the record of a real session has it (tests/coder); what a tool did not report is unknown."""
+    options = {"command": ["agent", "--task", "{prompt}"], "network": ["api.example.com"], "env": ["MY_KEY"]}
+    write_json(edited.study / "ua" / "strategy.json", {"kind": "coder", "options": options, "program": None})
+    study = edited.read()
+    for trial, (calls, usd) in {1: (9, 1.5), 2: (None, None)}.items():
+        held = {"status": "ok", "exit": 0, "wall_s": 61.0, "cpu_s": 1.0, "refused": {"evil.example:443": 2}}
+        record = {
+            "purpose": "session", "request": {"model": "coder:agent"}, "cost_usd": usd,
+            "reply": {"text": "", "tool_calls": [], "raw": {"session": {**held, "version": "2.4" if usd else None}}},
+            "usage": {"prompt_tokens": None, "completion_tokens": None, "model_calls": calls},
+        }  # fmt: skip
+        folder = study.trial_folder("ua", 0, trial)
+        write_record(folder / "llm" / "01.json", record)
+        write_text(folder / "llm" / "01.log", "said")
+    heading, terms, table, fold = present(coders.content(study))
+    assert heading.text == "ua"
+    assert dict(terms.pairs) | {
+        "command": "agent --task '{prompt}'",
+        "version, as the tool reported it": "2.4",
+        "hosts that it may reach": "api.example.com",
+        "hosts that it was refused": "evil.example:443 (4 times)",
+        "variables, by name": "MY_KEY",
+    } == dict(terms.pairs)
+    assert table.rows[0][:2] == ["search 0", "2"] and table.rows[0][3:5] == ["9 in 1 of 2", "$1.50 in 1 of 2"]
+    assert [row[2] for row in fold.content[0].rows] == ["9", "unknown"]
+    assert fold.content[0].rows[0][-1] == "ua/t0/i1/llm/01.log"
+    said = words_of(edited.report(edited.study / "report"))
+    assert "Coding agents" in said and "api.example.com" in said and "calls unknown, dollars unknown" in said

@@ -7,6 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tmelt.text.safe import one_line
+
+_VERSION = 80  # letters
+
 
 class Reported(BaseModel):
     """Where the tool's own figures are. A key of an inner object is written with dots: `info.model_stats.cost`."""
@@ -19,6 +23,13 @@ class Reported(BaseModel):
     calls: str = Field("num_turns", description="key of the number of calls of a model")
     prompt_tokens: str = Field("usage.input_tokens", description="key of the tokens sent")
     completion_tokens: str = Field("usage.output_tokens", description="key of the tokens received")
+    version: str = Field("version", description="key of the tool's version")
+
+
+def version(text: str | None, keys: Reported) -> str | None:
+    """The tool's version in what it reported, in one line; None where it reported none."""
+    value = _at(last_object(text or ""), keys.version)
+    return one_line(value, _VERSION) if isinstance(value, str | int | float) and str(value).strip() else None
 
 
 def figures(text: str | None, keys: Reported) -> dict[str, float | int | None]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tmelt.coder.confined import Ended, NotStarted
-from tmelt.coder.reported import Reported, figures
+from tmelt.coder.reported import Reported, figures, version
 from tmelt.coder.workspace import Left, read_inside, read_left
 from tmelt.errors import InputError
 from tmelt.harness.sandbox import remove_tree
@@ -166,7 +166,8 @@ class Sessions:
             raise
         attempts[-1] |= {"outcome": "replied", "latency_s": round(time.monotonic() - begun, 3)}
         report = self._keep(plan, ended)
-        return self._write(record, plan, ended, read_left(plan.workspace), figures(report, plan.reported))
+        found = {**figures(report, plan.reported), "version": version(report, plan.reported)}
+        return self._write(record, plan, ended, read_left(plan.workspace), found)
 
     def _keep(self, plan: Plan, ended: Ended) -> str:
         """Keep what the command printed and reported; return the report."""
@@ -186,6 +187,7 @@ class Sessions:
         status = INTERRUPTED if ended is None else ended.status
         left = Left(**{key: text and _scrubbed(text, plan.secrets) for key, text in asdict(left).items()})
         about = {} if ended is None else {key: getattr(ended, key) for key in ("exit", "wall_s", "cpu_s", "refused")}
+        about["version"] = found.get("version")
         record |= {
             "reply": {
                 "text": left.notes or "",

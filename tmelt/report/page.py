@@ -80,10 +80,11 @@ def write_report(
 def draw(study: Study, folder: Path) -> list[Part]:
     """All sections with their figures; writes the figures' files into `folder`."""
     numbers = itertools.count(1)
-    return [
-        Part(section.anchor, section.title, list(_drawn(_blocks(study, section), folder, numbers)))
+    parts = [
+        (section, Part(section.anchor, section.title, list(_drawn(_blocks(study, section), folder, numbers))))
         for section in SECTIONS
     ]
+    return [part for section, part in parts if part.blocks or not section.optional]
 
 
 def _blocks(study: Study, section: Section) -> Iterator[Block]:

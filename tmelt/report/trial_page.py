@@ -16,6 +16,7 @@ from tmelt.evidence.reading import read_predictions
 from tmelt.evidence.schema import OPENED_LABELS
 from tmelt.llm.transcript import read_record
 from tmelt.report.code import Diff, diff_scripts
+from tmelt.report.coding_sessions import RECORD, Session, session_of
 from tmelt.report.inputs import Study
 from tmelt.report.words import anchor, count, dollars, number, seconds, shortened, value
 from tmelt.storage.schema import read_table
@@ -140,8 +141,20 @@ def _section(
         curve_note=_curve_note(study, curve),
         predictions=predictions,
         error=_tail(row["error"]),
-        transcripts=list(_transcripts(study.trial_folder(strategy, trajectory, iteration), proposal)),
+        transcripts=list(
+            _transcripts(
+                study.trial_folder(strategy, trajectory, iteration),
+                proposal,
+                session_of(study, strategy, trajectory, iteration) if _held(study, strategy) else None,
+            )
+        ),
     )
+
+
+def _held(study: Study, strategy: str) -> bool:
+    """Whether its trials come out of sessions of a program of the user's."""
+    kind = study.kind(strategy)
+    return kind is not None and kind.external
 
 
 def _origin(row: Mapping[str, Any]) -> str:
@@ -233,8 +246,8 @@ def _tail(text: str | None) -> str:
     return "\n".join(lines)[-_LOG_TEXT:]
 
 
-def _transcripts(folder: Path, proposal: Mapping[str, Any]) -> Iterable[dict[str, str]]:
-    """What was asked and answered, in short."""
+def _transcripts(folder: Path, proposal: Mapping[str, Any], session: Session | None = None) -> Iterable[dict[str, str]]:
+    """What was asked and answered, in short; of a coding agent's session how it ended and what it used."""
     for name in proposal.get("transcripts") or []:
         path = folder / "llm" / Path(name).name
         try:
@@ -250,6 +263,8 @@ def _transcripts(folder: Path, proposal: Mapping[str, Any]) -> Iterable[dict[str
                 else f"{usage['prompt_tokens']:,} tokens in, {usage['completion_tokens']:,} out",
                 dollars(record["cost_usd"]),
             ]
+            if session is not None and path.name == RECORD:
+                about = ["session", session.words]
         except InputError as error:
             yield {"name": path.name, "about": f"not shown: {error}".replace(str(folder), folder.name), "text": ""}
             continue

@@ -6,6 +6,7 @@ The order of SECTIONS is that of the questions: who, by how much, at what price,
 from tmelt.report.sections import (
     attribution,
     behaviour,
+    coders,
     comparison,
     cost,
     data,
@@ -26,6 +27,7 @@ SECTIONS: tuple[Section, ...] = (
     attribution.SECTION,
     generalisation.SECTION,
     behaviour.SECTION,
+    coders.SECTION,
     data.SECTION,
     methods.SECTION,
 )

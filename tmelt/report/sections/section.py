@@ -15,9 +15,11 @@ class Section:
         anchor: id on the page.
         content: the blocks for a study; None and empty tables are left out.
         missing: why the section has no figure, where it should have one.
+        optional: whether the section is left out where it shows nothing.
     """
 
     anchor: str
     title: str
     content: Callable[[Study], Iterable[Block | None]]
     missing: str = ""
+    optional: bool = False
