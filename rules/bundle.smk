@@ -16,6 +16,7 @@ use rule confirm_candidate as write_bundle with:
         confirmed_predictions=INPUTS["confirmed_predictions"],
         labels=INPUTS["labels"],
         floors=INPUTS["floors"],
+        endpoints=INPUTS["endpoints"],
     output:
         bundle=f"{STUDY}/bundle/{CONFIG.study}.zip",
         card=f"{STUDY}/bundle/model_card.md",

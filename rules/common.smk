@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import polars
 from snakemake.exceptions import WorkflowError
 
-from tmelt.study import lock as study_lock, protocol, resume
+from tmelt.study import external, lock as study_lock, protocol, resume
 from tmelt.bundle import BUNDLED
 from tmelt.study.config import FRESH_SEEDS, parse_config
 from tmelt.errors import InputError
@@ -82,6 +82,7 @@ FINISHED = {}  # files that were found, and when they were changed; what is comp
 # More fresh seeds are more runs and more predictions.
 CONFIRMED = f"runs_c{len(CONFIRM_SEEDS)}.parquet"
 PERTURBED = f"perturbed_c{len(CONFIRM_SEEDS)}.parquet"
+PREDICTED = f"external_{{external}}_c{len(CONFIRM_SEEDS)}.parquet"
 RUN_FILE = "run.parquet"  # written last, so that it stands for curve, predictions and log beside it
 
 
@@ -91,6 +92,7 @@ wildcard_constraints:
     iteration=r"\d+",
     seed=r"\d+",
     candidate="[0-9a-f]+",
+    external="[a-z][a-z0-9_]*",
     model="[0-9a-f]+",
     extent=r"n\d+_s\d+(_(device_s|usd)[0-9.]+)?",
 
@@ -186,6 +188,40 @@ def runs_of_confirmation(wildcards):
 def perturbed_of_confirmation(wildcards):
     """Predictions for changed proteins, of each candidate whose checkpoints the confirmation keeps."""
     return [frozen(f"{STUDY}/confirm/{candidate}/{PERTURBED}") for candidate in candidates_of_plan(*BUNDLED)]
+
+
+def of_external_sets(path):
+    """A file of each external set, with the set's name for `{external}`: nothing where no winner is confirmed."""
+    confirmed = CONFIRM_SEEDS and BUNDLED & set(CONFIG.evidence.purposes)
+    return [path.replace("{external}", name) for name in CONFIG.design.external] if confirmed else []
+
+
+def settings_of_set(job):
+    """What an external set's table is read with, as JSON."""
+    name = job.wildcards.external
+    return as_written(CONFIG.design.external[name].data(name, CONFIG.design.data))
+
+
+def identity_of_set(job):
+    """Hash of the same and of the files."""
+    return external.identity_of(CONFIG, job.wildcards.external)
+
+
+def sources_of_set(wildcards):
+    """The files that an external set comes from."""
+    told = CONFIG.design.external[wildcards.external]
+    return [path for path in (told.source, told.fasta) if path]
+
+
+def embeddings_of_set(job):
+    """Where the embeddings of a set are, if the config says so."""
+    return CONFIG.design.external[job.wildcards.external].embeddings
+
+
+def predicted_of_set(wildcards):
+    """What each candidate with kept checkpoints predicted of a set."""
+    name = PREDICTED.format(external=wildcards.external)
+    return [frozen(f"{STUDY}/confirm/{candidate}/{name}") for candidate in candidates_of_plan(*BUNDLED)]
 
 
 def bundle_of_study(wildcards):

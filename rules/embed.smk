@@ -76,6 +76,8 @@ rule join_embedding:
 
 rule write_protocol:
     input:
+        # A bad table of an external set shows before any work; a set that is added later is no reason to wait.
+        [ancient(f"{STUDY}/external/{name}/set.json") for name in CONFIG.design.external],
         data=frozen_all(f"{DATA}/data.json"),
         embedding=frozen_all(f"{EMBEDDING}/embedding.json"),
     output:

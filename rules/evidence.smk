@@ -21,7 +21,9 @@ INPUTS = {
     "token_prices": file_of_package("prices/tokens.yaml"),
 }
 INPUTS |= {name: f"{TABLES}/{name}.parquet" for name in TABLE_NAMES}
-VALUES = {"study": STUDY, "seeds": SEEDS}
+OPENED = {name: f"{EVIDENCE}/external/{{external}}_{name}.parquet" for name in ("scores", "facts", "predictions")}
+INPUTS |= {f"opened_{name}": of_external_sets(path) for name, path in OPENED.items()}
+VALUES = {"study": STUDY, "seeds": SEEDS, "asked": as_json(CONFIG.evidence.endpoints)}
 
 
 rule choose_winners:
@@ -132,7 +134,25 @@ use rule choose_winners as open_test_labels with:
     log:
         f"{STUDY}/logs/open_test_labels.log",
     params:
-        command=script("open_test_labels", **VALUES),
+        command=script("open_test_labels", study=STUDY, seeds=SEEDS),
+
+
+use rule choose_winners as open_external_labels with:
+    input:
+        # After test, so that no order of openings lets a look at an external set come first.
+        INPUTS["labels"],
+        trials=INPUTS["trials"],
+        plan=PLAN,
+        proteins=INPUTS["proteins"],
+        external=frozen_all(f"{EXTERNAL}/proteins.parquet"),
+        vault=frozen_all(f"{EXTERNAL}/vault/labels.parquet"),
+        predicted=predicted_of_set,
+    output:
+        **OPENED,
+    log:
+        f"{STUDY}/logs/open_external_labels_{{external}}.log",
+    params:
+        command=script("open_external_labels", study=STUDY, asked=VALUES["asked"], called=partial(wildcard, "external")),
 
 
 for maker, made in MAKERS.items():

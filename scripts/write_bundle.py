@@ -1,7 +1,7 @@
 """Pack the study's winner, chosen by select, as a file that `tmelt predict` uses on new sequences.
 
-Reads   protocol.json, the embedding's pool, proteins.parquet; trials, floors (tables/), plan, confirmed_predictions,
-        labels; confirm/{candidate}/ and the journal, which keeps the winners' checkpoints
+Reads   protocol.json, the embedding's pool, proteins.parquet; trials, floors, endpoints (tables/), plan,
+        confirmed_predictions, labels; confirm/{candidate}/ and the journal, which keeps the winners' checkpoints
 Writes  bundle ({study}.zip), card (model_card.md, the one inside it)
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tmelt.bundle import write
 from tmelt.command import run_command
 from tmelt.embed.settings import parse_backbone
-from tmelt.evidence.schema import FLOORS, PLAN, TRIALS
+from tmelt.evidence.schema import ENDPOINTS, FLOORS, PLAN, TRIALS
 from tmelt.evidence.winners import Confirmed
 from tmelt.storage.schema import read_table
 
@@ -26,6 +26,7 @@ def write_bundle(
     confirmed_predictions: Path,
     labels: Path,
     floors: Path,
+    endpoints: Path,
     backbone: str,
     nonstandard: str,
     cores: int,
@@ -42,6 +43,7 @@ def write_bundle(
         plan=read_table(plan, PLAN),
         confirmed=Confirmed.read(confirmed_predictions, labels),
         floors=read_table(floors, FLOORS),
+        endpoints=read_table(endpoints, ENDPOINTS),
         backbone=parse_backbone(backbone),
         nonstandard=nonstandard,
         cores=cores,

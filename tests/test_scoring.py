@@ -15,7 +15,7 @@ TM = {"p0": 50.0, "p1": 60.0, "p2": 70.0}
 
 def write_labels(path, families):
     rows = [
-        {"protein_id": name, "tm": tm, "family": family}
+        {"protein_id": name, "tm": tm, "family": family, "parent": None}
         for (name, tm), family in zip(TM.items(), families, strict=True)
     ]
     write_table(path, rows, LABELS)

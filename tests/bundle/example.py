@@ -48,6 +48,8 @@ ABOUT = {
         "floors": [{"label": "median", "kind": "predictor", "val_mae": 9.0, "test_mae": 9.1, "low": 8.0, "high": 10}],
         "test_proteins": 18,
         "coverage": [{"level": 0.5, "half_width": 5.0, "test_coverage": 0.4}],
+        "endpoints": [{"metric": "auroc", "value": 0.8, "low": 0.6, "high": 0.9, "proteins": 18, "positives": 6,
+                       "threshold": 60.0, "top": 0.1}],
     },
     "software": {"python": "3.11.7", "packages": {"torch": "2.13.0+cpu"}, "cores": 2, "system": "Linux"},
 }  # fmt: skip

@@ -12,7 +12,10 @@ from tmelt.prices.listed import COMPUTE_FILE, TOKEN_FILE
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 ORDER = ["tabulate_trials", "choose_winners", "open_test_labels"]
+ORDER += ["open_external_labels"]
 ORDER += [f"tabulate_{name}" for name in MAKERS if name != "trials"]
+ASKED = '{"threshold": 55.0, "top": 0.1}'  # of the endpoints
+OPENED = ("scores", "facts", "predictions")  # of an external set
 _ELSEWHERE = {
     "plan": "confirm/plan.parquet",
     "protocol": "protocol.json",
@@ -30,6 +33,23 @@ def script_function(name: str):
     return getattr(module, name)
 
 
+def _open_external(study: Path, folder: Path, given: dict) -> None:
+    """What the rule of this name does with one external set."""
+    made = {part: study / "evidence" / "external" / f"{folder.name}_{part}.parquet" for part in OPENED}
+    script_function("open_external_labels")(
+        called=folder.name,
+        study=study,
+        asked=ASKED,
+        trials=study / "tables" / "trials.parquet",
+        plan=given["plan"],
+        proteins=given["proteins"],
+        external=folder / "proteins.parquet",
+        vault=folder / "vault" / "labels.parquet",
+        predicted=sorted(study.glob(f"confirm/*/external_{folder.name}.parquet")),
+        **made,
+    )
+
+
 def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER)) -> Path:
     """Run the scripts; returns the folder of the tables. The confirmation must have been planned and trained."""
     study = simulated.study
@@ -45,10 +65,17 @@ def make_tables(simulated: SimulatedStudy, only: tuple[str, ...] = tuple(ORDER))
         "prices": COMPUTE_FILE,
         "token_prices": TOKEN_FILE,
         "perturbed": sorted(study.glob("confirm/*/perturbed.parquet")),
+        "asked": ASKED,
         **{name: study / path for name, path in _ELSEWHERE.items()},
     }
     tables = {name: study / "tables" / f"{name}.parquet" for name in TABLES}
     for name in only:
+        if name == "open_external_labels":
+            for folder in sorted(study.glob("external/*")):
+                _open_external(study, folder, given)
+            for part in OPENED:
+                given[f"opened_{part}"] = sorted(study.glob(f"evidence/external/*_{part}.parquet"))
+            continue
         if name.startswith("tabulate_"):
             tables_of_module(name.removeprefix("tabulate_"), tables | given)
             continue

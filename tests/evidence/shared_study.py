@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from external_set import add_external_set
 from make_tables import make_tables
 from once import value_once
 from simulated_study import SimulatedStudy, train_confirmation, write_study
@@ -18,6 +19,7 @@ def shared_study(factory: pytest.TempPathFactory) -> SimulatedStudy:
     def make(root: Path) -> SimulatedStudy:
         study = write_study(root, strategies=["random", "ra", "ua"], trajectories=2, iterations=8, proteins=260)
         train_confirmation(study, purposes=ALL_PURPOSES)
+        add_external_set(study)
         make_tables(study)
         return study
 

@@ -361,7 +361,7 @@ def _write_proteins(data: Path, count: int, organisms: bool) -> tuple[pl.DataFra
     ]
     write_table(data / "proteins.parquet", shown, PROTEINS)
     for split in HIDDEN:
-        part = hidden.filter(pl.col("split") == split).select("protein_id", "tm", "family")
+        part = hidden.filter(pl.col("split") == split).select("protein_id", "tm", "family", parent=pl.lit(None))
         write_table(data / "vault" / f"{split}.parquet", part.to_dicts(), LABELS)
     counts = {split: int((frame["split"] == split).sum()) for split in SPLITS}
     bounds = {"expected_mae": 1.2, "noiseless_mae": 1.25, "sequence_only_mae": 2.4}

@@ -42,7 +42,7 @@ def _search(tmp_path, errors, *, incumbents, sizes=None, strategy="ra", trajecto
 @pytest.fixture
 def labels():
     return as_frame(
-        [{"protein_id": f"select{number}", "tm": tm, "family": "f"} for number, tm in enumerate(TM)], LABELS
+        [{"protein_id": f"select{n}", "tm": tm, "family": "f", "parent": None} for n, tm in enumerate(TM)], LABELS
     )
 
 

@@ -102,7 +102,8 @@ def _files(small):
 
 def test_labels_of_unknown_proteins_are_refused(small):
     test = small.data / "vault" / "test.parquet"
-    write_table(test, [*read_table(test).to_dicts(), {"protein_id": "stranger", "tm": 50.0, "family": "f"}], LABELS)
+    stranger = {"protein_id": "stranger", "tm": 50.0, "family": "f", "parent": None}
+    write_table(test, [*read_table(test).to_dicts(), stranger], LABELS)
     with pytest.raises(InputError, match="labels"):
         read_labels(*_files(small))
 

@@ -143,12 +143,24 @@ class _Coverage(_Part):
     test_coverage: float = Field(ge=0, le=1)
 
 
+class _Endpoint(_Part):
+    metric: Word
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    proteins: Count
+    positives: Count
+    threshold: Number | None
+    top: float = Field(gt=0, lt=1)
+
+
 class _Measured(_Part):
     winner: _WinnersErrors
     baseline: _Errors | None
     floors: Annotated[list[_Floor], Field(max_length=1000)]
     test_proteins: Count
     coverage: Annotated[list[_Coverage], Field(max_length=100)]
+    endpoints: Annotated[list[_Endpoint], Field(max_length=100)] = []
 
 
 class _Software(_Part):

@@ -22,6 +22,7 @@ def write_card(about: Mapping[str, Any]) -> str:
         _what(about),
         "## What was measured",
         *_measured(about),
+        *_endpoints(about),
         "## The interval",
         *_interval(about),
         "## What it was trained on",
@@ -108,6 +109,37 @@ def _no_better(measured: Mapping[str, Any]) -> str:
     predictors = [floor for floor in measured["floors"] if floor["kind"] == "predictor"]
     equal = [floor["label"] for floor in predictors if (floor["test_mae"] or float("inf")) <= ours]
     return f"**No better on test than: {'; '.join(equal)}.**" if equal else ""
+
+
+_ENDPOINTS = {
+    "spearman": "rank correlation (Spearman)",
+    "parent_rho": "rank correlation among the variants of a parent",
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "enrichment": "enrichment",
+}
+
+
+def _endpoints(about: Mapping[str, Any]) -> list[str]:
+    """Ranks and picks on test."""
+    rows = about["measured"].get("endpoints") or []
+    if not rows:
+        return []
+    first = rows[0]
+    what = f"the {first['top']:.0%} measured highest"
+    if first["threshold"] is not None:
+        bound = target_of(about).amount(f"{first['threshold']:g}")
+        what = f"{bound} or more ({first['positives']} of {first['proteins']} test proteins)"
+    lines = [
+        (_ENDPOINTS.get(row["metric"], row["metric"]), _degrees(row["value"]), _range(row["low"], row["high"]))
+        for row in rows
+    ]
+    return [
+        "## Ranking and picking",
+        _table(("mean over its seeds", "test", "95 % interval"), lines),
+        f"Positive: {what}. Enrichment: how many times more positives are among the {first['top']:.0%} of proteins "
+        "predicted highest than by chance.",
+    ]
 
 
 def _interval(about: Mapping[str, Any]) -> list[str]:

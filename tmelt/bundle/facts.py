@@ -109,9 +109,19 @@ def winner_facts(
 
 
 def measured_facts(
-    chosen: Chosen, plan: pl.DataFrame, confirmed: Confirmed, floors: pl.DataFrame, residuals: list[float]
+    chosen: Chosen,
+    plan: pl.DataFrame,
+    confirmed: Confirmed,
+    floors: pl.DataFrame,
+    endpoints: pl.DataFrame,
+    residuals: list[float],
 ) -> dict[str, Any]:
-    """Errors of the winner, the baseline and the reference predictors, and how the intervals fared on test."""
+    """Errors of the winner, the baseline and the reference predictors, and how intervals and ranking fared on test.
+
+    Args:
+        floors, endpoints: the tables of these names.
+        residuals: of the winner on select, ascending.
+    """
     baseline = candidate_of(plan, "baseline", None, None)
     test = confirmed.inside("test")
     ensemble = confirmed.predictions[chosen.candidate][:, test].mean(axis=0)
@@ -122,7 +132,21 @@ def measured_facts(
         "floors": floors.select("label", "kind", "val_mae", "test_mae", "low", "high").to_dicts(),
         "test_proteins": len(test),
         "coverage": measured_coverage(residuals, errors),
+        "endpoints": _endpoints(chosen, endpoints),
     }
+
+
+def _endpoints(chosen: Chosen, endpoints: pl.DataFrame) -> list[dict[str, Any]]:
+    """The winner's rows of the table `endpoints`."""
+    role, strategy, trajectory = "baseline", None, None
+    if not chosen.baseline:
+        role, (strategy, trajectory, _) = "winner", chosen.found_by[0]
+    own = endpoints.filter(
+        (pl.col("role") == role)
+        & pl.col("strategy").eq_missing(pl.lit(strategy, dtype=pl.String))
+        & pl.col("trajectory").eq_missing(pl.lit(trajectory, dtype=pl.Int64))
+    )
+    return own.select("metric", "value", "low", "high", "proteins", "positives", "threshold", "top").to_dicts()
 
 
 def _errors(confirmed: Confirmed, candidate: str) -> dict[str, Any]:

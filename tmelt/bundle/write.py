@@ -45,6 +45,7 @@ def write_bundle(
     plan: pl.DataFrame,
     confirmed: Confirmed,
     floors: pl.DataFrame,
+    endpoints: pl.DataFrame,
     backbone: Backbone,
     nonstandard: str,
     cores: int,
@@ -56,7 +57,7 @@ def write_bundle(
     Args:
         embedding: results/embeddings/{dataset}/{backbone}.
         proteins: proteins.parquet.
-        trials, plan, floors: the tables of these names.
+        trials, plan, floors, endpoints: the tables of these names.
         backbone, nonstandard: as in the study's config.
         cores: for trainings, where the journal lacks a checkpoint.
 
@@ -88,7 +89,7 @@ def write_bundle(
         "target": asdict(fixed.design.target),
         "group": asdict(fixed.design.group),
         "training": training_facts(frame, nonstandard, fixed),
-        "measured": measured_facts(chosen, plan, confirmed, floors, residuals),
+        "measured": measured_facts(chosen, plan, confirmed, floors, endpoints, residuals),
         "software": to_json(fixed.environment),
     }
     text = write_card(about)

@@ -52,8 +52,10 @@ def rank_correlation(predictions: np.ndarray, tm: np.ndarray) -> np.ndarray:
         return np.where(scale > 0, ranks @ measured / scale, np.nan)
 
 
-def within_organism_correlation(predictions: np.ndarray, tm: np.ndarray, organisms: Sequence[str | None]) -> np.ndarray:
-    """Mean of Spearman's ρ within each organism of at least 8 proteins, weighted by its number of proteins.
+def within_organism_correlation(
+    predictions: np.ndarray, tm: np.ndarray, organisms: Sequence[str | None], least: int = ORGANISM_MIN
+) -> np.ndarray:
+    """Mean of Spearman's ρ within each organism of at least `least` proteins, weighted by its number of proteins.
 
     Predictions that are constant within an organism rank nothing there and count as 0: a model that has only learned
     the organism must not look good by having its organisms left out.
@@ -63,7 +65,7 @@ def within_organism_correlation(predictions: np.ndarray, tm: np.ndarray, organis
     total, weight = np.zeros(len(predictions)), 0
     for name in sorted(set(names) - {""}):
         inside = np.flatnonzero(names == name)
-        if len(inside) < ORGANISM_MIN or np.ptp(tm[inside]) == 0:
+        if len(inside) < least or np.ptp(tm[inside]) == 0:
             continue
         part = predictions[:, inside]
         rho = rank_correlation(part, tm[inside])

@@ -73,6 +73,7 @@ OPENED_LABELS = pa.schema([
     column("length", N, "residues"),
     column("identity", F, "of its nearest homologue in fit or stop (best gapless segment); 0 where none is found"),
     column("tm", F, "measured, target units"),
+    column("parent", S, "what it is a variant of, or null"),
 ])  # fmt: skip
 
 CONFIRMED_PREDICTIONS = pa.schema([
@@ -91,6 +92,25 @@ PERTURBED = pa.schema([
     column("partner", S, "joined: name of the second protein; else null"),
     column("prediction", F, "predicted label in target units"),
     column("note", S, "why there is no prediction at all, in a single row; else null"),
+])  # fmt: skip
+
+EXTERNAL_PROTEINS = pa.schema([
+    column("protein_id", S, "name of the protein"),
+    column("sequence", S, "amino acids, one letter each; X where masked"),
+    column("organism", S, "organism, or null"),
+    column("parent", S, "what the protein is a variant of, or null"),
+    column("cluster", S, "family of homologues, the study's proteins included"),
+    column("identity", F, "of its nearest homologue in fit or stop (best gapless segment); 0 where none is found"),
+    column("homologous", B, "its family has a member in fit or stop"),
+    column("in_study", S, "split in which the study has the same sequence, or null"),
+])  # fmt: skip
+
+EXTERNAL_PREDICTED = pa.schema([
+    column("candidate", S, "folder under confirm/"),
+    column("seed", N, "fresh seed"),
+    column("protein_id", S, "name of the protein"),
+    column("prediction", F, "predicted label in target units"),
+    column("note", S, "why there is no prediction, or null"),
 ])  # fmt: skip
 
 CURVES = pa.schema([*_TRIAL_KEY, column("seed", N, "training seed"), *CURVE])
@@ -226,6 +246,51 @@ WINNER_PREDICTIONS = pa.schema([
     column("prediction", F, "mean over fresh seeds, target units"),
     column("prediction_sd", F, "standard deviation over fresh seeds, target units; null with one"),
     column("seeds", N, "fresh seeds averaged"),
+])  # fmt: skip
+
+EXTERNAL_PREDICTIONS = pa.schema([
+    column("set", S, "name of the external set in the config"),
+    *(WINNER_PREDICTIONS.field(name) for name in WINNER_PREDICTIONS.names),
+])  # fmt: skip
+
+_SCORE = [
+    column("role", S, "baseline, winner (of a search), strategy (mean of its searches' winners) or floor"),
+    column("strategy", S, "name of the strategy; null for the baseline; the predictor's name for a floor"),
+    column("trajectory", N, "replicate of the search; null but for a winner"),
+    column("metric", S, "name of the score: SCORE_NAMES and ENDPOINT_NAMES of the evidence, mae_difference"),
+    column("value", F, "mean over fresh seeds; errors in target units; null where undefined"),
+    *_INTERVAL,
+    column("proteins", N, "proteins that it is the score of"),
+    column("clusters", N, "their families"),
+    column("positives", N, "of the proteins, at or above the threshold; without one those measured highest"),
+    column("threshold", F, "evidence.endpoints.threshold in target units, or null"),
+    column("top", F, "evidence.endpoints.top: share of the proteins that is picked by prediction"),
+    _NOTE,
+]
+
+ENDPOINTS = pa.schema([*_SCORE])
+
+EXTERNAL = pa.schema([
+    column("set", S, "name of the external set in the config"),
+    column("part", S, "all of its proteins, or `distant`: those without a homologue in fit and stop"),
+    *_SCORE,
+])  # fmt: skip
+
+EXTERNAL_SETS = pa.schema([
+    column("set", S, "name of the external set in the config"),
+    column("proteins", N, "proteins after cleaning"),
+    column("clusters", N, "their families"),
+    column("in_study", N, "of them, sequences that the study has, in whatever split"),
+    column("homologous", N, "of them, proteins of a family that has a member in fit or stop"),
+    column("identity", F, "median identity to the nearest homologue in fit or stop; 0 where none is found"),
+    column(
+        "domain_auroc",
+        F,
+        "how well composition and length tell its proteins from those of fit, cross-validated: 0.5 is not at all",
+    ),
+    column("tm_mean", F, "mean label in target units"),
+    column("tm_sd", F, "standard deviation of the labels"),
+    column("fit_tm_mean", F, "mean label of fit in target units"),
 ])  # fmt: skip
 
 FLOORS = pa.schema([

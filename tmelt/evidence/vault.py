@@ -1,8 +1,10 @@
 """Opening the hidden labels once the searches are over: the one place where test labels meet predictions."""
 
+import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,25 @@ def record_opening(
 
     The file is never an output of a workflow rule: outputs are deleted before a rule runs again.
     """
+    with _alone(log.parent):
+        _append(log, rule, why, labels, trials, fresh_seeds, runs)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other openings of the same study out: several external sets may be opened at a time."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks: there the openings of one machine rarely meet
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _append(
+    log: Path, rule: str, why: str, labels: Sequence[Path], trials: pl.DataFrame, fresh_seeds: int, runs: int
+) -> None:
     entries = read_json(log) if log.exists() else []
     counts = trials.group_by("strategy", "trajectory", maintain_order=True).agg(trials=pl.len())
     searches = {f"{strategy}/t{trajectory}": count for strategy, trajectory, count in counts.iter_rows()}

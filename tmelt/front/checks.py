@@ -135,6 +135,22 @@ def _data(subject: Subject) -> Iterator[str]:
             yield f"caution: {result.check}: {result.text}"
 
 
+def _external(subject: Subject) -> Iterator[str]:
+    """The tables of external test sets that no earlier run has prepared."""
+    from tmelt.proteins.external import refuse_bad_sets
+    from tmelt.study.external import FOLDER, RECORD
+
+    design = subject.config.design
+    folder = subject.results / subject.config.study / FOLDER
+    new = [name for name in design.external if not (folder / name / RECORD).exists()]
+    for name, told in design.external.items():
+        for path in filter(None, (told.source, told.fasta, told.embeddings)):
+            _present(f"design.external.{name}", path)
+    yield from refuse_bad_sets({name: design.external[name].data(name, design.data) for name in new})
+    for name in design.external.keys() - set(new):
+        yield f"{design.external[name].source}: external set {name}, prepared by an earlier run"
+
+
 def _backbone(subject: Subject) -> Iterator[str]:
     config = subject.config
     if Stages(config, subject.results).embedding.exists():
@@ -263,6 +279,7 @@ CHECKS: dict[str, Callable[[Subject], Iterator[str]]] = {
     "packages": _packages,
     "strategies": _strategies,
     "data": _data,
+    "external": _external,
     "study": _study,
     "backbone": _backbone,
     "device": _device,

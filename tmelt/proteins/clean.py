@@ -72,6 +72,7 @@ class Protein:
     split: str | None  # the table's own
     rows: list[int]  # where it was measured
     tms: list[float] = field(default_factory=list)  # of each row
+    parent: str | None = None  # what it is a variant of
 
 
 @dataclass
@@ -396,9 +397,10 @@ def _merge(records: list[Record], cleaning: Cleaning, data: Data) -> list[Protei
         organisms = {record.organism for record in group if record.organism is not None}
         split = min(splits, key=GUARDED.index, default=None)
         organism = next((record.organism for record in group if record.organism is not None), None)
-        protein = Protein(
-            group[0].protein_id, sequence, float(np.mean(tms)), organism, split, [record.row for record in group], tms
-        )
+        parents = {record.parent for record in group}
+        parent = parents.pop() if len(parents) == 1 else None  # of several parents it is a variant of none
+        rows = [record.row for record in group]
+        protein = Protein(group[0].protein_id, sequence, float(np.mean(tms)), organism, split, rows, tms, parent)
         proteins.append(protein)
         if len(group) > 1:
             repeated += len(group) - 1

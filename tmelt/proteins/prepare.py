@@ -117,7 +117,7 @@ def prepare(data: Data, folder: Path) -> DataRecord:
         (folder / "data.json").unlink(missing_ok=True)
         for part in HIDDEN:
             rows = [
-                {"protein_id": protein.protein_id, "tm": protein.tm, "family": family}
+                {"protein_id": protein.protein_id, "tm": protein.tm, "family": family, "parent": protein.parent}
                 for protein, label, family in zip(proteins, labels, families, strict=True)
                 if label == part
             ]

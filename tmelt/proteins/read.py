@@ -37,6 +37,7 @@ class Record:
     width: float = 0.0  # of a ranged label
     shown: str = ""  # the label as it is written, where it is not exact
     mutation: str = ""  # the mutation that the sequence carries, such as A123G
+    parent: str | None = None  # what the protein is a variant of
 
 
 @dataclass
@@ -110,6 +111,7 @@ def _read_rows(data: Data, reading: Reading, faults: Faults, aside: dict[int, tu
     cells = {key: [table.rows[at][1][place] for at in kept] for key, place in found.at.items()}
     labels = _labels(rows, found.names["tm"], cells["tm"], faults, reading, data.target.unit)
     organisms = _texts(rows, found.names.get("organism", ""), cells.get("organism"), faults)
+    parents = _texts(rows, found.names.get("parent", ""), cells.get("parent"), faults)
     splits = _splits(rows, found, cells, faults)
     unlabelled = {table.rows[at][0] for at in missing}
     if data.fasta is None:
@@ -117,10 +119,11 @@ def _read_rows(data: Data, reading: Reading, faults: Faults, aside: dict[int, tu
         sequences = [text or "" for text in _texts(rows, column, cells["sequence"], faults, one_line=False)]
     else:
         sequences = _join(rows, found.names["protein_id"], ids, Path(data.fasta), unlabelled, faults)
-    for row, name, sequence, organism, split, (label, shown) in zip(
-        rows, ids, sequences, organisms, splits, labels, strict=True
+    for row, name, sequence, organism, split, parent, (label, shown) in zip(
+        rows, ids, sequences, organisms, splits, parents, labels, strict=True
     ):
-        record = Record(row, name, sequence, None if label is None else label.value, organism, split)
+        tm = None if label is None else label.value
+        record = Record(row, name, sequence, tm, organism, split, parent=parent)
         if label is not None and label.kind != "exact":
             record = replace(record, label=label.kind, width=label.width, shown=shown)
         reading.records.append(record)

@@ -37,6 +37,7 @@ LABELS = pa.schema([
     column("protein_id", S, "name of the protein"),
     column("tm", F, "label in target units"),
     column("family", S, "cluster of homologous sequences, over which errors are not independent"),
+    column("parent", S, "what the protein is a variant of, or null"),
 ])  # fmt: skip
 
 CLEANING = pa.schema([

@@ -19,7 +19,9 @@ from tmelt.study.target import Target
 
 NAME = r"^[a-z][a-z0-9_]*$"
 # Names that no strategy may have: folders of a study beside those of its strategies, and trial 0 in tables and figures.
-RESERVED = {"baseline", "bundle", "confirm", "evidence", "export", "journal", "logs", "models", "report", "tables"}
+RESERVED = {
+    "baseline", "bundle", "confirm", "evidence", "export", "external", "journal", "logs", "models", "report", "tables",
+}  # fmt: skip
 # The winners are retrained with seeds from here on, which no search uses.
 FRESH_SEEDS = 1_000_000
 
@@ -54,6 +56,9 @@ class Columns(Part):
     split: str | None = "split"
     validation: str | None = Field("validation", description="True for proteins of train that are for validation")
     mutation: str | None = Field("mutation", description="such as A123G; it is applied to the sequence, and checked")
+    parent: str | None = Field(
+        None, description="what a variant is derived from; predictions are ranked among the variants of each parent"
+    )
 
 
 # A unit outside these bounds would be lost in rounding (scores have hundredths of it), or would itself be lost in noise
@@ -184,7 +189,7 @@ def is_range(allowed: Any) -> bool:
 
 # Keys of `Data` and `Columns` that only tables have: they are no part of the identity of synthetic proteins.
 TABLE_KEYS = ("labels", "where", "audit")
-TABLE_COLUMNS = ("validation", "mutation")
+TABLE_COLUMNS = ("validation", "mutation", "parent")
 
 
 def _with_scaled_defaults(raw: dict[str, Any]) -> dict[str, Any]:
@@ -391,6 +396,49 @@ class Planted(Part):
 Baseline = Literal["published", "good"] | Planted
 
 
+class ExternalSet(Part):
+    """Proteins from elsewhere with measured labels, on which the winners are tested after all searches.
+
+    Target, groups and cleaning are those of `design.data`.
+    """
+
+    source: str = Field(min_length=1, description="the path of a CSV, TSV or Parquet table, or FASTA with labels")
+    fasta: str | None = Field(None, description="FASTA with the sequences, joined on protein_id")
+    columns: Columns = Field(Columns(), description="where they differ from design.data.columns")
+    where: dict[str, Any] = Field(default_factory=dict, description="rows to keep, as in design.data.where")
+    embeddings: str | None = Field(
+        None, min_length=1, description="of its proteins, where the study imports its own; null: design.backbone.path"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, raw: Any) -> Any:
+        return {"source": raw} if isinstance(raw, str) else raw
+
+    def data(self, name: str, study: Data) -> Data:
+        """The settings to read its table with.
+
+        Args:
+            name: of the set.
+            study: `design.data`.
+
+        Raises:
+            InputError: settings that do not fit each other, such as a column under two names.
+        """
+        left_out = {"name", "source", "fasta", "columns", "where", "synthetic", "subset", "shuffle_labels"}
+        told = study.model_dump(mode="json", exclude_unset=True, exclude=left_out)
+        columns = study.columns.model_dump(exclude_unset=True) | self.columns.model_dump(exclude_unset=True)
+        columns |= {"split": None, "validation": None}
+        for part, key in (("target", "tm"), ("group", "organism")):
+            if "column" in (told.get(part) or {}):
+                told[part]["column"] = columns[key]
+        told |= {"name": name, "source": self.source, "fasta": self.fasta, "columns": columns, "where": self.where}
+        try:
+            return Data.model_validate(told)
+        except ValidationError as error:
+            raise InputError(f"config: design.external.{name}: {first_complaint(error)}") from None
+
+
 class Design(Part):
     """What makes scores comparable."""
 
@@ -414,6 +462,23 @@ class Design(Part):
         "auto", description="auto: the first that keeps candidates in on this host, else stop; none: no confinement"
     )
     sandbox_image: str | None = Field(None, description="image for the Apptainer sandbox, made from envs/apptainer.def")
+    external: dict[str, ExternalSet] = Field(
+        default_factory=dict,
+        description="further test sets by name: a table, or its settings. No search sees them or stops for a new one",
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Design":
+        import re
+
+        for name, external in self.external.items():
+            if not re.fullmatch(NAME, name):
+                raise ValueError(f"external: {name!r}: a name has lower-case letters, digits and _ only")
+            if re.fullmatch(r"t\d+", name):
+                raise ValueError(f"external: {name!r}: is the name of a search; choose another name")
+            if external.embeddings is not None and self.backbone.name != "imported":
+                raise ValueError(f"external.{name}.embeddings: only where backbone.name is imported; leave it out")
+        return self
 
 
 class Strategy(Part):
@@ -552,6 +617,19 @@ Purpose = Literal[
 ]
 
 
+class Endpoints(Part):
+    """Decisions that are taken by a prediction, to be scored on test and on external sets."""
+
+    threshold: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="in the target's unit; proteins at or above it are positive: AUROC and average precision",
+    )
+    top: float = Field(
+        0.1, gt=0, le=0.5, description="share of proteins picked by prediction, whose enrichment is measured"
+    )
+
+
 class Evidence(Part):
     """What is trained after the search, on fresh seeds, to measure and explain its winners; free to change."""
 
@@ -571,6 +649,7 @@ class Evidence(Part):
     every_search: bool = Field(
         False, description="all purposes for every search's winner, not only each strategy's best"
     )
+    endpoints: Endpoints = Endpoints()
 
 
 class Reference(Part):
@@ -679,6 +758,11 @@ class Config(Part):
             raise ValueError(f"study: {self.study!r} is a folder of results/; choose another name")
         if reserved := RESERVED & self.extent.strategies.keys():
             raise ValueError(f"extent.strategies: {min(reserved)!r} means something else; choose another name")
+        low, high = self.design.data.target.plausible
+        threshold = self.evidence.endpoints.threshold
+        if threshold is not None and not low <= threshold <= high:
+            bounds = f"design.data.target.plausible, {low:g} to {high:g}"
+            raise ValueError(f"evidence.endpoints.threshold: {threshold:g} is outside {bounds}")
         if self.hypothesis is not None:
             for side, name in (("a", self.hypothesis.a), ("b", self.hypothesis.b)):
                 if name not in self.extent.strategies and (side, name) != ("b", "baseline"):

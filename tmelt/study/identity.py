@@ -67,6 +67,8 @@ def dataset_id(data: "Data") -> str:
             described["columns"].pop(key)
     else:
         described.pop("synthetic")
+        if data.columns.parent is None:
+            described["columns"].pop("parent")
     for key, path in sources.items():
         if not Path(path).is_file():
             raise InputError(

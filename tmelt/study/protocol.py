@@ -17,6 +17,7 @@ from tmelt.proteins.record import read_data
 from tmelt.storage.files import read_json, sha256_file
 from tmelt.storage.records import from_json, to_json
 from tmelt.storage.schema import HIDDEN
+from tmelt.study import external
 from tmelt.study.identity import PACKAGE, SCORING_CODE, code_sha256, design_of, strategy_of
 from tmelt.study.protocol_record import (
     Environment,
@@ -145,6 +146,7 @@ def guard(config: "Config", study: Path, *, record: bool) -> None:
             for difference in differences(read_json(described), strategy_of(config, name))
         ]
     changes += list(_shrunk(config, study))
+    changes += external.changes(config, study)
     if changes:
         raise InputError(
             f"{study}: this study was started differently:\n"

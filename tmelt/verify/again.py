@@ -55,7 +55,9 @@ class Again:
             target = self.study / "confirm" / candidate.name
             target.mkdir(parents=True)
             names = [path.name for path in candidate.glob("s*") if path.is_dir()]
-            names += [path.name for what in ("runs", "perturbed") for path in candidate.glob(f"{what}_*.parquet")]
+            names += [
+                path.name for what in ("runs", "perturbed", "external") for path in candidate.glob(f"{what}_*.parquet")
+            ]
             _link_all(candidate, target, sorted(names))
         self.restore()
         self._config = folder / "verify.json"
@@ -208,15 +210,21 @@ def _check_logs(group: Group, place: Place, again: Again) -> None:
     """Compare the last opening of the labels, and the registered contrast at each look, with those made just now."""
     log = place.study / "vault_log.json"
     if group.present(log):
-        entries, fresh = read_json(log), read_json(again.study / "vault_log.json")[-1]
-        last: Mapping[str, Any] = entries[-1] if entries else {}
-        for key in _COMPARED:
-            group.equal(log, key, last.get(key), fresh.get(key), f"opening={len(entries)}")
+        last, fresh = (_last_openings(read_json(path)) for path in (log, again.study / "vault_log.json"))
+        for opened, entry in fresh.items():
+            before: Mapping[str, Any] = last.get(opened, {})
+            for key in _COMPARED:
+                group.equal(log, key, before.get(key), entry.get(key), f"opening={before.get('opening')}")
     looks = again.study / "looks.json"
     if looks.exists():
         stored = place.study / "looks.json"
         if group.present(stored):
             group.equal(stored, "looks", read_json(stored), read_json(looks))
+
+
+def _last_openings(entries: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], Mapping[str, Any]]:
+    """The last opening of each set of hidden labels, by the rule and the files."""
+    return {(entry["rule"], *entry["labels"]): entry for entry in entries}
 
 
 def _link_all(source: Path, target: Path, names: Sequence[str]) -> None:

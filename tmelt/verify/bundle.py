@@ -8,7 +8,7 @@ from tmelt.bundle.card import write_card
 from tmelt.bundle.choose import rank_winners
 from tmelt.bundle.facts import measured_facts
 from tmelt.bundle.write import residuals_of
-from tmelt.evidence.schema import FLOORS, PLAN
+from tmelt.evidence.schema import ENDPOINTS, FLOORS, PLAN
 from tmelt.evidence.winners import Confirmed
 from tmelt.storage.files import sha256_text
 from tmelt.storage.schema import read_table
@@ -62,7 +62,8 @@ def check_measured(group: Group, place: Place, made: Path, plan: Path) -> None:
     residuals = sorted(residuals_of(chosen, confirmed))
     group.equal(path, RESIDUALS, json.loads(bundle.text(RESIDUALS)), residuals)
     floors = read_table(made / "tables" / "floors.parquet", FLOORS)
-    found = json.loads(json.dumps(measured_facts(chosen, planned, confirmed, floors, residuals)))
+    endpoints = read_table(made / "tables" / "endpoints.parquet", ENDPOINTS)
+    found = json.loads(json.dumps(measured_facts(chosen, planned, confirmed, floors, endpoints, residuals)))
     for name in sorted(found.keys() | about["measured"].keys()):
         group.equal(path, f"measured.{name}", about["measured"].get(name), found.get(name))
 

@@ -2,6 +2,7 @@
 
 from tmelt.report.cautions.caution import LEVELS, Caution, Group
 from tmelt.report.cautions.data import data
+from tmelt.report.cautions.external import external
 from tmelt.report.cautions.integrity import integrity
 from tmelt.report.cautions.replication import replication
 from tmelt.report.cautions.searches import searches
@@ -20,7 +21,7 @@ _TITLES = {
 def cautions(study: Study) -> list[Caution]:
     """All cautions, by group and within a group in order of weight."""
     controls = (Caution(level, "controls", title, text) for level, title, text in control_notes(study))
-    return [*integrity(study), *data(study), *controls, *replication(study), *searches(study)]
+    return [*integrity(study), *data(study), *external(study), *controls, *replication(study), *searches(study)]
 
 
 def grouped(study: Study) -> list[Group]:

@@ -20,10 +20,10 @@ def content(study: Study) -> Iterator[Block | None]:
     if not study.vault_log:
         yield Text("The test labels have not been opened.", small=False)
     yield vault_table(study).labelled(
-        "Openings of the test labels",
+        "Openings of the hidden labels",
         kind="words",
-        above="Labels of validation, select and test are never in a process that runs a candidate. Test labels were "
-        "opened only as listed.",
+        above="Labels of validation, select, test and external sets are never in a process that runs a candidate. "
+        "Those of test and of external sets were opened only as listed.",
     )
 
 

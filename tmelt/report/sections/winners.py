@@ -9,6 +9,7 @@ from tmelt.report.blocks import Block, Fold, Row, Table, decimal, ends, of_searc
 from tmelt.report.code import diff_scripts
 from tmelt.report.figures.winners import figure_errors, figure_predicted, figure_within
 from tmelt.report.inputs import Study
+from tmelt.report.sections.scores import MODELS, endpoint_words, scores_table
 from tmelt.report.sections.section import Section
 from tmelt.report.trial_page import knob_changes, read_script
 from tmelt.report.words import DASH, number, tidied, value
@@ -19,6 +20,17 @@ def content(study: Study) -> Iterator[Block | None]:
     yield figure_predicted(study)
     yield figure_within(study)
     yield figure_errors(study)
+    yield scores_table(study, study["endpoints"], MODELS).labelled(
+        "Endpoints on test",
+        heading="Ranking and picking on test",
+        above=f"{endpoint_words(study, study['endpoints'])} In brackets the 95 % interval over protein families, "
+        "training seeds and, for a strategy, searches, by jackknife over groups of families.",
+    )
+    yield (
+        scores_table(study, study["endpoints"], ("winner",))
+        .labelled("Endpoints of each search's winner")
+        .folded("Ranking and picking by the winner of each search")
+    )
     yield knob_table(study).labelled(
         "Knobs of the winners",
         kind="knobs",
