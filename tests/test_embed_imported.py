@@ -9,6 +9,7 @@ import torch
 from proteins_tables import sequence
 from safetensors.numpy import save_file
 
+from tmelt.cli import main
 from tmelt.embed.cache import open_cache
 from tmelt.embed.imported import open_source, read_embeddings
 from tmelt.embed.shard import embed_share
@@ -108,6 +109,41 @@ def test_every_layout_becomes_the_embeddings_of_a_study(tmp_path, layout, whole)
     assert (about["backbone"], about["width"], about["per_protein"]) == ("imported", WIDTH, whole)
     assert not about["untrained"] and not about["released"]
     assert embed_share(table, backbone, tmp_path / "cache", 0, 2, 512, 1, "cpu")["embedded"] == 0
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_file_that_tmelt_embed_wrote_is_read_as_the_network_embeds(tmp_path, pooled, capsys):
+    fasta, path = tmp_path / "p.fasta", tmp_path / "x.h5"
+    texts = dict(list(SEQUENCES.items())[:6])
+    fasta.write_text(
+        "".join(f">{name} of some kind\n{text}\n" for name, text in texts.items()) + f">again\n{texts['p1']}*\n"
+    )
+    told = ["--backbone", "tiny", "--weights", "random", "--precision", "fp32", "--threads", "1"]
+    main(["embed", str(fasta), "--output", str(path), *told, *(["--pooled"] if pooled else [])])
+    assert "6 sequences of 7 proteins; tiny, untrained, layer 4" in capsys.readouterr().out
+    with h5py.File(path) as file:
+        assert set(file) == {biotrainer_hash(text) for text in texts.values()}
+        assert file[biotrainer_hash(texts["p1"])].attrs["original_id"] == "p1"
+    table, network = proteins(tmp_path), Backbone(name="tiny", weights="random", precision="fp32")
+    embed_share(table, network, tmp_path / "cache", 0, 1, 4096, 1, "cpu")
+    stored = open_cache(tmp_path / "cache")
+    with open_source(path) as source:
+        for text, rows in read_embeddings(source, {text: ["?"] for text in texts.values()}):
+            expected = stored.residues(sha256_text(text))
+            assert np.array_equal(
+                rows, expected.astype("f4").mean(axis=0, keepdims=True).astype("f2") if pooled else expected
+            )
+
+
+def test_embedding_needs_a_network_and_a_name_for_the_file(tmp_path, capsys):
+    (tmp_path / "p.fasta").write_text(f">a\n{SEQUENCES['p0']}\n")
+    for arguments, words in (
+        (["--output", "x.npz"], "--output: x.npz: the name should end in .h5 or .hdf5"),
+        (["--output", "x.h5", "--backbone", "imported"], "tmelt embed: path: needed by"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(["embed", str(tmp_path / "p.fasta"), *arguments])
+        assert left.value.code == 2 and words in capsys.readouterr().err
 
 
 def test_another_file_under_the_same_path_is_noticed(tmp_path):

@@ -7,6 +7,7 @@ tmelt status my_study.yaml
 tmelt watch my_study.yaml
 tmelt report results/my_study
 tmelt predict proteins.fasta --bundle results/my_study/bundle/my_study.zip --output predictions.csv
+tmelt embed proteins.fasta --output embeddings.h5
 tmelt card results/my_study/bundle/my_study.zip
 tmelt verify results/my_study
 tmelt compare results/my_study results/another_study
@@ -80,6 +81,52 @@ def predict(
             seconds=seconds,
             reference=reference,
         )
+    )
+
+
+def embed(
+    fasta: Path,
+    *,
+    output: Path,
+    backbone: str = "esm2_t30_150M_UR50D",
+    weights: str = "download",
+    layer: int | None = None,
+    pooled: bool = False,
+    device: str = "cpu",
+    precision: str = "auto",
+    tokens: int = 4096,
+    threads: int | None = None,
+) -> None:
+    """Embed proteins into a file of biotrainer's HDF5 form, which `backbone: {name: imported, path: x.h5}` reads.
+
+    Each sequence once, as float16, with the protein's name; by the network and the code that embed a study's proteins.
+    With embeddings of a study's own kind, `tmelt predict --embeddings` takes such a file for new proteins.
+
+    Args:
+        fasta: FASTA file with the proteins; or a .csv, .tsv or .parquet table with columns protein_id and sequence
+        output: file to write, .h5
+        backbone: as design.backbone.name; ESM-2 150M by default
+        weights: as design.backbone.weights: download (the default), random, or a file or folder
+        layer: representation layer; the last by default
+        pooled: write the mean over the residues, one row per protein
+        device: cpu or cuda
+        precision: auto, fp32 or bf16, of the matrix products
+        tokens: of one forward pass; 4096 by default
+        threads: of torch; all cores by default
+    """
+    from pydantic import ValidationError
+
+    from tmelt.errors import InputError, first_complaint
+    from tmelt.export.embeddings import embed_file
+    from tmelt.study.config import Backbone
+
+    try:
+        told = {"name": backbone, "weights": weights, "layer": layer, "precision": precision}
+        network = Backbone.model_validate(told)
+    except ValidationError as error:
+        raise InputError(f"tmelt embed: {first_complaint(error)}") from None
+    print(
+        embed_file(fasta, backbone=network, output=output, pooled=pooled, device=device, tokens=tokens, threads=threads)
     )
 
 
@@ -223,7 +270,7 @@ ABOUT = """Which way of searching finds the best model of protein melting temper
 
 `tmelt COMMAND --help` describes a command."""
 
-COMMANDS = (check, power, study, status, watch, report, card, predict, verify, compare, export)
+COMMANDS = (check, power, study, status, watch, report, card, embed, predict, verify, compare, export)
 
 
 def main(arguments: list[str] | None = None) -> None:
