@@ -123,7 +123,7 @@ def begin(executing):
             workflow.executor_settings.jobname_prefix = job_name(prefix, CONFIG.study)
         for name, strategy in CONFIG.extent.strategies.items():
             for folder in Path(STUDY, name).glob("t*"):
-                resume.reopen(folder, strategy.options, CONFIG.extent.limit)
+                resume.reopen(folder, strategy.options, *CONFIG.extent.limits_of(name))
         protocol.guard(CONFIG, Path(STUDY), record=True)
     except (InputError, OSError) as error:
         raise WorkflowError(str(error)) from None
@@ -416,8 +416,13 @@ def folder_of_candidate(job):
 
 
 def iterations_of(job):
-    """Trials of a search after the baseline, at most."""
+    """Trials of a search after the baseline, at most; cheap ones count as shares of a full one."""
     return CONFIG.extent.trials_of(job.wildcards.strategy)
+
+
+def most_trials_of(job):
+    """The same, where every trial counts."""
+    return CONFIG.extent.most_trials_of(job.wildcards.strategy)
 
 
 def budget_of_search():
@@ -499,7 +504,7 @@ def blocks_of_trajectory(wildcards):
     """
     begin(executes())
     folder = TRAJECTORY.format(**wildcards)
-    for trials in amounts.blocks(CONFIG.extent.trials_of(wildcards.strategy), CONFIG.runtime.block):
+    for trials in amounts.blocks(CONFIG.extent.most_trials_of(wildcards.strategy), CONFIG.runtime.block):
         marker = f"{folder}/blocks/{trials[-1]}.json"
         if not is_finished(marker):
             checkpoints.close_block.get(**wildcards, iteration=trials[-1])

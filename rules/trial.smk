@@ -222,6 +222,6 @@ rule gather_trajectory:
     conda:
         "../envs/tmelt.yaml"
     params:
-        command=script("gather_trajectory", trajectory=folder_of_output, iterations=iterations_of),
+        command=script("gather_trajectory", trajectory=folder_of_output, iterations=most_trials_of),
     shell:
         RUN

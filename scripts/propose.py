@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import cast
 
 from tmelt.command import run_command
+from tmelt.search.fidelity import stop_if_beyond
 from tmelt.search.history import History
-from tmelt.search.spend import Meter, Unit, left_in_words, stop_if_used_up
+from tmelt.search.spend import Limit, Meter, Unit, left_in_words, stop_if_used_up
 from tmelt.strategies import Context, propose
 from tmelt.strategies.facts import facts_of
 from tmelt.strategies.registry import kind_of
@@ -42,7 +43,7 @@ def propose_candidate(
     limit: float | None = None,
     replay_from: Path | None = None,
 ) -> None:
-    """Write the proposal of trial `iteration` of `iterations` into `folder`.
+    """Write the proposal of trial `iteration` into `folder`; the search has `iterations`, cheap ones as shares of one.
 
     `limit` is the budget of the search in `unit`, where it is not one of trials alone.
     """
@@ -97,9 +98,11 @@ def propose_candidate(
     if proposal is None:
         used_up = stop_if_used_up(past, meter, limit) if meter and limit and past else None
         proposal = used_up or propose(past, context)
+        proposal = stop_if_beyond(past, proposal, iterations) or proposal
         if proposal.status == "stopped":
-            told = (meter.unit, limit) if meter and limit else None
-            proposal = with_circumstances(proposal, chosen.options, folder.parent, told)
+            limits: list[Limit] = [(meter.unit, limit)] if meter and limit else []
+            limits += [("trials", iterations)] if kind.least_fidelity else []
+            proposal = with_circumstances(proposal, chosen.options, folder.parent, *limits)
     if conversation is not None:
         conversation.finish()
     proposal.write(folder)

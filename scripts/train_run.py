@@ -29,7 +29,8 @@ def train_run(
     at_once = seeds_at_once(harness, seeds, cores)
     chosen = proposal_to_train(proposal.parent)
     baseline = chosen.origin == "baseline"
-    train_runs(chosen, seeds, folders, harness, journal, at_once, Variation(), must_work=baseline)
+    variation = chosen.variation or Variation()
+    train_runs(chosen, seeds, folders, harness, journal, at_once, variation, must_work=baseline)
 
 
 if __name__ == "__main__":

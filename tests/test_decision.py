@@ -32,6 +32,7 @@ def row_of(iteration: int, maes: list[float] | None, *, size: float = 6.0, seeds
         | {
             "iteration": iteration,
             "status": "ok" if maes else "crash",
+            "fidelity": 1.0,
             "seeds": list(seeds[: len(maes)] if maes else seeds),
             "val_mae_by_seed": list(maes or []),
             "val_mae": round(statistics.fmean(maes), 2) if maes else None,

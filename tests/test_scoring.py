@@ -34,8 +34,8 @@ def write_run(search, iteration, seed, errors):
 
 def row_of(iteration, maes):
     return dict.fromkeys(TRIAL.names) | {
-        "iteration": iteration, "status": "ok", "seeds": [0, 1], "val_mae_by_seed": maes, "val_mae": np.mean(maes),
-        "checkpoint_mb": 1.0, "parameter_count": 1, "script_lines": 1,
+        "iteration": iteration, "status": "ok", "fidelity": 1.0, "seeds": [0, 1], "val_mae_by_seed": maes,
+        "val_mae": np.mean(maes), "checkpoint_mb": 1.0, "parameter_count": 1, "script_lines": 1,
     }  # fmt: skip
 
 

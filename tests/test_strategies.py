@@ -34,6 +34,9 @@ ARMS = {
         {"levels": {"width": [64, 128, 256], "depth": [1, 2, 3], "heads": [2, 4, 8], "dropout": [0.0, 0.1, 0.2]}},
         tiny={"levels": {"pooling": ["mean", "max"], "head_depth": [1, 2], "norm": ["pre", "post"]}},
     ),
+    "asha": Arm("asha"),
+    "hyperband": Arm("hyperband", {"fidelity": "proteins"}),
+    "bohb": Arm("bohb", {"eta": 2, "rungs": 4}, tiny={"startup": 2}),
     "tpe": Arm("bo", tiny={"startup": 1}),
     "tpe_univariate": Arm(
         "bo",

@@ -32,6 +32,7 @@ def trial(iteration, status="ok", strategy="bo", trajectory=0, knobs=None, own=(
         "script_lines": 200,
         "knobs": json.dumps(Space().complete({}) | (knobs or {})),
         "proposal": json.dumps({"rationale": f"because {iteration}", "declared_knobs": list(own)}),
+        "fidelity": 1.0,
         "seeds": [0, 1],
         "val_mae_by_seed": [7.0 + iteration / 3, 7.1] if status == "ok" else [],
         "val_mae": 7.05 + iteration / 3 if status == "ok" else None,

@@ -11,8 +11,11 @@ from patience import wait_for
 from survival import SIGNALS, STRATEGIES, MadeOnce, below_trainings, kill_when_there, same_as, trainings
 from workflow import Workspace, end_processes_in, wait_until
 
+from tmelt.errors import InputError
+from tmelt.storage.files import read_json
 from tmelt.study.config import parse_config
 from tmelt.study.lock import NAME
+from tmelt.study.protocol import guard
 from tmelt.study.status import report
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -40,6 +43,30 @@ def test_killed_at_random(prepared, undisturbed_pair, space_like, chaos_seed):
     space.run()
     watch.check()
     same_as(undisturbed_pair, space)
+
+
+def test_a_search_with_cheap_trials_is_killed(prepared, space_like):
+    """Promotions follow from the trials that were there before the kill, and the budget ends the search as it did."""
+    asha = {"asha": {"kind": "asha", "fidelity": "proteins", "eta": 2, "rungs": 2}}
+    undisturbed, space = (space_like(prepared, strategies=asha, iterations=2) for _ in range(2))
+    undisturbed.run()
+    watch = MadeOnce(space)
+    process = space.start()
+    kill_when_there(lambda: trainings(space) if len(space.journal()) == 2 else [])
+    process.kill()
+    wait_for(process, 120)
+    watch.check()
+    space.run()
+    watch.check()
+    same_as(undisturbed, space)
+    trials = space.trials()
+    assert trials["fidelity"].to_list() == [1.0, 0.5, 0.5, 1.0]
+    assert trials["decision"].to_list()[:3] == ["baseline", "partial", "partial"]
+    marker = read_json(space.study / "asha" / "t0" / "blocks" / "4.json")
+    assert marker["used_up"] == {"kind": "used_up", "unit": "trials", "limit": 2, "used": 2.0}
+    space.config["extent"]["iterations"] = 1
+    with pytest.raises(InputError, match=r"extent\.iterations: 2 -> 1; it may only grow"):
+        guard(parse_config(space.config), space.study, record=False)
 
 
 def test_everything_killed_in_the_second_seed_keeps_the_first(prepared, space_like):

@@ -136,9 +136,9 @@ SPELLING = {
     "unused local": [(FIRST, "    spare = 3\n" + FIRST)],
     "print": [(FIRST, '    print(f"seed {task.seed}")\n' + FIRST)],
     "comprehension that is unpacked": [
-        ('    epochs = round(knobs["epochs"] * task.budget_factor)\n'
-         '    patience = round(knobs["patience"] * task.budget_factor)\n',
-         '    epochs, patience = (round(knobs[k] * task.budget_factor) for k in ("epochs", "patience"))\n')],
+        ('    epochs = max(1, round(knobs["epochs"] * task.budget_factor))\n'
+         '    patience = max(1, round(knobs["patience"] * task.budget_factor))\n',
+         '    epochs, patience = (max(1, round(knobs[k] * task.budget_factor)) for k in ("epochs", "patience"))\n')],
     "pass": [(FIRST, "    pass\n" + FIRST)],
     "shadowing a builtin that is not used": [("for layer in range(", "for id in range("), ("4**layer", "4**id")],
 }  # fmt: skip

@@ -521,6 +521,7 @@ def test_importance_finds_the_knobs_that_were_made_to_matter():
         )
         rows.append(
             {"strategy": "random", "status": "ok", "script": sha256_text(REFERENCE), "knobs": json.dumps(knobs)}
+            | {"fidelity": 1.0}
         )
         rows[-1]["val_mae"] = true_mae(REFERENCE, knobs)
     table = importance(pl.DataFrame(rows), sha256_text(REFERENCE), SPACE)

@@ -181,6 +181,12 @@ def test_a_script_is_told_how_far_its_budget_is_scaled(small, tmp_path):
     assert row["epochs"] == 6
 
 
+def test_a_share_of_the_seconds_ends_a_run_whose_script_is_not_told(small, tmp_path):
+    script = before_fit("print('factor', task.budget_factor, 'of', round(task.seconds_left()))")
+    train(script, small, tmp_path, variation=Variation(seconds_factor=0.5), fit_s=8)
+    assert "factor 1.0 of 4" in (tmp_path / "s0" / "log.txt").read_text()
+
+
 def test_cpu_time_beyond_the_grant_is_tampering():
     clock = Clock("cpu", threads=2, wall_factor=4)
     fair = Outcome("bwrap", "ok", wall_s=10, cpu_s=20)

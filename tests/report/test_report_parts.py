@@ -70,8 +70,10 @@ def test_the_tree_of_a_search_follows_the_parents_that_its_proposals_name():
     rows += [
         {**key, "strategy": "random", "iteration": n, "parent": None, "incumbent": 0, "status": "ok"} for n in (0, 1)
     ]
-    found = lineage(pl.DataFrame(rows))
-    assert found["strategy"].unique().to_list() == ["ra"], "a sampler has no tree"
+    rows = [row | {"fidelity": 1.0} for row in rows]
+    cheap = [row | {"strategy": "asha", "fidelity": 1.0 if row["iteration"] in (0, 4) else 0.5} for row in rows[:5]]
+    found = lineage(pl.DataFrame(rows + cheap))
+    assert found["strategy"].unique().to_list() == ["ra"], "neither samplers nor promotions make a tree"
     assert found["generation"].to_list() == [0, 1, 1, 2, 3]
     assert found["kept"].to_list() == [True, False, True, False, True]
     assert found["ancestor"].to_list() == [True, True, False, True, True]

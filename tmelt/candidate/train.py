@@ -189,7 +189,7 @@ def predict_tm(task, model, proteins):
 def fit(task, knobs, checkpoint):
     """Train until the stop error has not improved for `patience` epochs; keep the weights of the best epoch.
 
-    A run with a larger time budget than the search's gets as many more epochs, and as much more patience.
+    A run with another time budget than the search's has epochs and patience in proportion.
     """
     torch.manual_seed(task.seed)
     centre, scale = target_scale(task.fit.tm, knobs["target_scaling"])
@@ -197,8 +197,8 @@ def fit(task, knobs, checkpoint):
     task.log_model(parameter_count=sum(parameter.numel() for parameter in model.parameters()))
     optimiser = make_optimiser(model, knobs)
     generator = torch.Generator().manual_seed(task.seed)
-    epochs = round(knobs["epochs"] * task.budget_factor)
-    patience = round(knobs["patience"] * task.budget_factor)
+    epochs = max(1, round(knobs["epochs"] * task.budget_factor))
+    patience = max(1, round(knobs["patience"] * task.budget_factor))
     steps = epochs * math.ceil(len(task.fit) / knobs["batch_size"])
     reserve = 0.1 * task.seconds_left()  # for the last look at stop and for saving
     best_mae, best_epoch, best_weights = math.inf, 0, None

@@ -18,6 +18,7 @@ _LEVEL = 0.95
 def agreement(trials: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     """The table `agreement`: one row per search, and one per strategy (trajectory null)."""
     scores = trial_scores(runs).drop_nulls(["val_mae", "test_mae"]).select(*TRIAL_KEY, "val_mae", "test_mae")
+    scores = scores.join(trials.filter(pl.col("fidelity") == 1), on=TRIAL_KEY, how="semi")  # cheap trials rank apart
     labels = chains(trials)
     rows = []
     for strategy in trials["strategy"].unique(maintain_order=True):

@@ -57,7 +57,7 @@ def behaviour(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, space: Spac
                 before = scripts[tried[parent]["script"]]
                 moved |= _movement(before, script, knobs[parent], knobs[iteration], space)
                 moved |= _effect(tried[parent], row, noise)
-            identity = (script_identity(script), canonical_json(_plain(knobs[iteration])))
+            identity = (script_identity(script), canonical_json([_plain(knobs[iteration]), row["fidelity"]]))
             rows.append(
                 {
                     "strategy": strategy,
@@ -66,6 +66,7 @@ def behaviour(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, space: Spac
                     "origin": row["origin"],
                     "status": row["status"],
                     "decision": row["decision"],
+                    "fidelity": row["fidelity"],
                     "parent": parent,
                     **moved,
                     "duplicate_of": seen.get(identity),
@@ -80,7 +81,9 @@ def behaviour(trials: pl.DataFrame, runs: pl.DataFrame, study: Path, space: Spac
             )
             if row["status"] != "refused":
                 seen.setdefault(identity, iteration)
-    for index in pareto_front([(row["val_mae"], row["parameter_count"], row["predict_s"]) for row in rows]):
+    errors = [row["val_mae"] if row["fidelity"] == 1 else None for row in rows]
+    points = [(mae, row["parameter_count"], row["predict_s"]) for mae, row in zip(errors, rows, strict=True)]
+    for index in pareto_front(points):
         rows[index]["pareto"] = True
     return table(rows, BEHAVIOUR)
 
@@ -101,8 +104,8 @@ def _movement(
 
 
 def _effect(parent: Mapping[str, Any], row: Mapping[str, Any], noise: float) -> dict[str, float | None]:
-    """A trial's validation MAE minus its parent's, where both have one."""
-    if row["val_mae"] is None or parent["val_mae"] is None:
+    """A trial's validation MAE minus its parent's, where both have one, of one fidelity."""
+    if row["val_mae"] is None or parent["val_mae"] is None or row["fidelity"] != parent["fidelity"]:
         return {}
     return {"effect": row["val_mae"] - parent["val_mae"], "effect_se": effect_error(noise, parent, row)}
 

@@ -21,9 +21,10 @@ def importance(trials: pl.DataFrame, reference: str, space: Space) -> pl.DataFra
     """The table `importance`, for all strategies together and for each with enough trials; knobs that were varied.
 
     Args:
-        reference: SHA-256 of the reference script; trials of other scripts are left out.
+        reference: SHA-256 of the reference script; trials of other scripts and cheap trials are left out.
     """
-    usable = trials.filter((pl.col("status") == "ok") & (pl.col("script") == reference))
+    full = (pl.col("status") == "ok") & (pl.col("fidelity") == 1)
+    usable = trials.filter(full & (pl.col("script") == reference))
     rows = _scope("all", usable, space)
     for strategy in trials["strategy"].unique(maintain_order=True):
         rows += _scope(strategy, usable.filter(pl.col("strategy") == strategy), space)

@@ -42,10 +42,16 @@ def incumbents(trials: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     spent = ["fit_s", "cpu_s", "device_s"]
     unsure = ["cost_usd", "prompt_tokens", "completion_tokens"]
     frame = frame.with_columns(
+        equivalents().over(SEARCH_KEY),
         *(pl.col(name).fill_null(0.0).cum_sum().over(SEARCH_KEY) for name in spent),
         *(known_sum(name).alias(name) for name in unsure),
     )
     return typed(frame, INCUMBENTS)
+
+
+def equivalents() -> pl.Expr:
+    """Full trials that a search's trials, in order, amount to after the baseline; iterations where none is cheap."""
+    return (pl.col("fidelity").cum_sum() - pl.col("fidelity").first()).round(6).alias("equivalents")
 
 
 def known_sum(column: str) -> pl.Expr:
@@ -56,7 +62,7 @@ def known_sum(column: str) -> pl.Expr:
 
 def position(axis: str) -> pl.Expr:
     """Where a trial ends on an axis."""
-    return pl.col("iteration" if axis == "trials" else axis).cast(pl.Float64)
+    return pl.col("equivalents" if axis == "trials" else axis).cast(pl.Float64)
 
 
 def steps(search: pl.DataFrame, axis: str, value: str) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +181,7 @@ def efficiency(frame: pl.DataFrame, axes: Sequence[str] = AXES) -> pl.DataFrame:
 def mean_until(x: np.ndarray, y: np.ndarray, horizon: float, *, discrete: bool) -> float:
     """Mean of the step function from 0 to the horizon: over trials 0, 1, … if discrete, else over the axis."""
     if discrete:
-        index = np.searchsorted(x, np.arange(horizon + 1), side="right") - 1
+        index = np.searchsorted(x, np.arange(int(horizon) + 1), side="right") - 1
         return float(y[np.maximum(index, 0)].mean())
     edges = np.concatenate([[0.0], np.clip(x[1:], 0, horizon), [horizon]])
     return float((np.diff(np.maximum.accumulate(edges)) * y).sum() / horizon)

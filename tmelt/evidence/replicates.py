@@ -14,14 +14,14 @@ from tmelt.storage.files import sha256_json
 
 
 def chains(trials: pl.DataFrame) -> dict[tuple[str, int], str]:
-    """Of each search a hash of what it tried, trial by trial: (script, knobs, status).
+    """Of each search a hash of what it tried, trial by trial: (script, knobs, fidelity, status).
 
     Args:
         trials: tmelt.storage.schema.TRIAL.
     """
     found = {}
     for (strategy, trajectory), part in trials.group_by("strategy", "trajectory", maintain_order=True):
-        tried = part.sort("iteration").select("script", "knobs", "status").rows()
+        tried = part.sort("iteration").select("script", "knobs", "fidelity", "status").rows()
         found[strategy, trajectory] = sha256_json([list(row) for row in tried])
     return found
 

@@ -117,6 +117,7 @@ CURVES = pa.schema([*_TRIAL_KEY, column("seed", N, "training seed"), *CURVE])
 
 INCUMBENTS = pa.schema([
     *_TRIAL_KEY,
+    column("equivalents", F, "full trials that the search amounts to, baseline not counted; cheap ones as shares"),
     column("incumbent", N, "iteration of the incumbent after this trial"),
     column("search_val_mae", F, "the incumbent's validation MAE as the search saw it (mean over seeds, rounded)"),
     column("val_mae", F, "the same, exact"),
@@ -598,7 +599,8 @@ BEHAVIOUR = pa.schema([
     *_TRIAL_KEY,
     column("origin", S, "who proposed it"),
     column("status", S, "how it ended"),
-    column("decision", S, "baseline, keep, discard or inconclusive"),
+    column("decision", S, "baseline, keep, discard or inconclusive; partial for a cheap trial that ended ok"),
+    column("fidelity", F, "share of a full training that it was given"),
     column("parent", N, "trial it was changed from; the incumbent before it where none is named"),
     column("kind", S, "in_space, out_of_space, mixed or none, against that parent"),
     column("outside", S, "what is out of space: structure, hyperparameters, or null"),
@@ -606,16 +608,16 @@ BEHAVIOUR = pa.schema([
     column("step", F, "distance to the parent in knob space, each knob scaled to 0–1, root mean square over knobs"),
     column("script_change", F, "share of the script's lines that differ from the parent's"),
     column("categories", pa.list_(S), "architecture, optimisation, objective, data, other"),
-    column("duplicate_of", N, "earlier trial of this search that differs in spelling only, or null"),
+    column("duplicate_of", N, "earlier trial of this search and fidelity that differs in spelling only, or null"),
     column("expected_effect", F, "what the proposer expected, target units"),
-    column("effect", F, "validation MAE minus the parent's; null unless both are ok"),
+    column("effect", F, "validation MAE minus the parent's; null unless both are ok and of one fidelity"),
     column("effect_se", F, "standard error from the pooled seed noise"),
     column("came_true", B, "expected and observed effect have one sign and the observed exceeds its standard error"),
     column("val_mae", F, "as the search saw it"),
     column("parameter_count", N, "trainable parameters, as the candidate reports them"),
     column("script_lines", N, "lines of the training script"),
     column("predict_s", F, "mean over seeds: seconds of a prediction pass"),
-    column("pareto", B, "no other ok trial is better in error, parameters or latency without being worse in another"),
+    column("pareto", B, "no other full trial is better in error, parameters or latency without being worse in another"),
 ])  # fmt: skip
 
 ROBUSTNESS = pa.schema([

@@ -144,6 +144,7 @@ class _Drawing:
         return dict.fromkeys(TRIAL.names) | {
             "iteration": iteration,
             "status": "ok",
+            "fidelity": 1.0,
             "seeds": list(range(len(maes))),
             "val_mae_by_seed": maes,
             "val_mae": round(float(np.mean(maes)), 2),

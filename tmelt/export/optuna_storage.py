@@ -4,9 +4,10 @@ One Optuna study per search, named `strategy/t0`, in which a trial's number is t
 training. And one per strategy, named `strategy`, with the trials of all its searches in the order in which they really
 began, at their real times; the search and the iteration are user attributes there.
 
-A trial's value is its validation MAE as the search saw it; a trial that failed or was refused is FAIL and has none.
-Knobs are parameters, what else is known of a trial is a user attribute. Nothing that test labels were needed for is in
-it.
+A trial's value is its validation MAE as the search saw it; a trial that failed or was refused is FAIL and has none. A
+cheap trial is PRUNED: its validation MAE is an intermediate value, whose step is the thousandths of a full training
+that it had. Knobs are parameters, what else is known of a trial is a user attribute. Nothing that test labels were
+needed for is in it.
 
 The relational storage and not Optuna's journal file: both open in the dashboard, but this one is one file that other
 tools read as well, and it is complete when it is renamed into place.
@@ -40,7 +41,7 @@ CLOCK_NOTE = "seconds of training since the search began, counted from 1970-01-0
 REAL_NOTE = "UTC, from a trial's first training to the end of its last; one that was not run starts with the one before"
 _COPIED = (
     "status", "integrity", "origin", "parent", "decision", "script_lines", "seeds", "val_mae_by_seed", "val_mae_sd",
-    "fit_mae", "stop_mae", "parameter_count", "checkpoint_mb", "fit_s", "cut_by_clock", "cpu_s", "device_s",
+    "fidelity", "fit_mae", "stop_mae", "parameter_count", "checkpoint_mb", "fit_s", "cut_by_clock", "cpu_s", "device_s",
     "memory_mb", "cost_usd", "llm_calls", "prompt_tokens", "completion_tokens", "error",
 )  # fmt: skip
 _PROPOSED = ("rationale", "hypothesis", "expected_effect", "subspace")
@@ -134,14 +135,16 @@ def frozen_trials(
     names = _Names(space)
     frozen = []
     for row, times in timed:
+        full = row["fidelity"] == 1
         good = row["status"] == "ok" and row["val_mae"] is not None and math.isfinite(row["val_mae"])
         proposal = json.loads(row["proposal"])
         params, distributions, left = names.parameters(
             json.loads(row["knobs"]), proposal.get("declared_knobs") or (), row["script"]
         )
         trial = create_trial(
-            state=TrialState.COMPLETE if good else TrialState.FAIL,
-            value=row["val_mae"] if good else None,
+            state=(TrialState.COMPLETE if full else TrialState.PRUNED) if good else TrialState.FAIL,
+            value=row["val_mae"] if good and full else None,
+            intermediate_values={round(1000 * row["fidelity"]): row["val_mae"]} if good and not full else None,
             params=params,
             distributions=distributions,
             user_attrs=_attributes(row, proposal, reference, left),

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tmelt.search.fidelity import planned_trials
 from tmelt.storage.schema import TRIAL, read_table
 from tmelt.study.config import Config
 from tmelt.study.status import STOPPED
 from tmelt.text.safe import one_line
 
 _COLUMNS = (
-    "iteration", "status", "val_mae", "decision", "incumbent", "cost_usd", "cpu_s", "device_s", "tool_cpu_s",
-    "tool_device_s", "error", "origin", "knobs",
+    "iteration", "fidelity", "status", "val_mae", "decision", "incumbent", "cost_usd", "cpu_s", "device_s",
+    "tool_cpu_s", "tool_device_s", "error", "origin", "knobs",
 )  # fmt: skip
 _RECENT = 30  # arrivals that the estimate of the end rests on
 
@@ -25,7 +26,7 @@ class Search:
     strategy: str
     trajectory: int
     folder: Path
-    planned: int  # trials, the baseline among them
+    limit: int  # full trials after the baseline that its budget is
     rows: list[dict[str, Any]] = field(default_factory=list)  # in order of iteration
     stopped: str | None = None  # why it ended early
 
@@ -39,6 +40,11 @@ class Search:
         """Validation error of the incumbent."""
         last = next((row for row in reversed(self.rows) if row["incumbent"] is not None), None)
         return self.rows[last["incumbent"]]["val_mae"] if last else None
+
+    @property
+    def planned(self) -> int:
+        """Trials, the baseline among them; with cheap ones an estimate."""
+        return planned_trials(self.rows, self.limit)
 
     @property
     def left(self) -> int:
@@ -62,7 +68,7 @@ class Feed:
         extent = config.extent
         self.target = config.design.data.target.record
         self.searches = [
-            Search(strategy, number, results / config.study / strategy / f"t{number}", extent.trials_of(strategy) + 1)
+            Search(strategy, number, results / config.study / strategy / f"t{number}", extent.trials_of(strategy))
             for strategy in extent.strategies
             for number in range(extent.trajectories)
         ]

@@ -307,7 +307,7 @@ class Runner:
         self._machine: str | None = None  # why the reference script fails here; "": it works; None: not tried
         self.outcomes: list[Outcome] = []
         self.budget_factor = variation.budget_factor
-        self.fit_s = harness.budget.fit_s * self.budget_factor
+        self.fit_s = harness.budget.fit_s * self.budget_factor * variation.seconds_factor
         self.fit_rows = variation.fit_rows(harness.embedding, harness.proteins)
         self._folder("")
         self.script = self.place / "train.py"

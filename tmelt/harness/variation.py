@@ -1,4 +1,7 @@
-"""Runs that ask *what if*: more time, fewer proteins, an organism never seen. Only the evidence asks for them."""
+"""Runs that differ from a full one of the search: more or less time, fewer proteins, an organism never seen.
+
+The evidence asks *what if*; a search trains its cheap trials so (tmelt.search.fidelity).
+"""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +16,12 @@ from tmelt.storage.schema import EMBEDDING_INDEX, PROTEINS, read_table
 
 @dataclass(frozen=True)
 class Variation:
-    """How a run differs from one of the search."""
+    """How a run differs from a full one of the search."""
 
-    budget_factor: float = 1.0  # on the seconds of fit
+    budget_factor: float = 1.0  # on the seconds of fit; the script is told, and scales its epochs
     fit_fraction: float = 1.0  # share of the fit proteins; stop stays whole
     without_organism: str | None = None  # absent from fit and stop
+    seconds_factor: float = 1.0  # on the seconds of fit; the script is not told: the clock ends it
 
     def key(self) -> dict[str, Any]:
         """What tells its runs apart in the journal."""
@@ -53,6 +57,6 @@ class Variation:
             without = "" if self.without_organism is None else f", without {self.without_organism}"
             raise InputError(
                 f"{proteins}: with {self.fit_fraction:g} of fit{without}, no protein of fit, or none of stop, is left;"
-                " take `fraction` or `organism` out of evidence.purposes"
+                " use more data, more of it per trial, or take `fraction` or `organism` out of evidence.purposes"
             )
         return np.flatnonzero(chosen)

@@ -13,6 +13,7 @@ import polars as pl
 from tmelt.embed.record import EmbeddingRecord
 from tmelt.errors import InputError
 from tmelt.evidence.comparison import BASELINE
+from tmelt.evidence.incumbents import equivalents
 from tmelt.evidence.make import TABLES
 from tmelt.proteins.record import DataRecord, read_data
 from tmelt.report.words import count, number
@@ -91,14 +92,28 @@ class Study:
         return int(counts["trajectory"].min() or 0)
 
     @cached_property
+    def lengths(self) -> pl.DataFrame:
+        """strategy, trajectory, and trials after the baseline: full ones, as far as they were begun."""
+        ordered = self["trials"].sort("iteration").group_by("strategy", "trajectory", maintain_order=True)
+        ends = ordered.agg(equivalents().last())
+        return ends.select("strategy", "trajectory", trials=pl.col("equivalents").ceil().cast(pl.Int64))
+
+    @cached_property
+    def has_cheap(self) -> bool:
+        """Whether some trials had less than a full training."""
+        return bool((self["trials"]["fidelity"] < 1).any())
+
+    @cached_property
     def longest(self) -> int:
-        """Trials after the baseline in the longest search."""
-        return int(self["trials"]["iteration"].max() or 0)
+        """Trials after the baseline in the longest search, cheap ones as shares of a full one."""
+        return int(self.lengths["trials"].max() or 0)  # type: ignore[arg-type]  # polars: a number
 
     @cached_property
     def length(self) -> str:
         """How long the searches were, in words."""
         most = f"up to {count(self.longest, 'trial')}"
+        if self.has_cheap:
+            most = f"up to {count(self.longest, 'full trial')} (cheap ones count as shares of one)"
         budgets = {(note.unit, note.limit) for note in self.used_up.values() if note.used is not None}
         if len(budgets) != 1:
             return most
@@ -243,6 +258,7 @@ def _used_up(study: Path) -> dict[tuple[str, int], UsedUp]:
     """The budget in device seconds or dollars of each search that has stopped by it."""
     found = {}
     for path in sorted(study.glob("*/t*/blocks/*.json")):
-        if (note := read_json(path).get("used_up")) is not None:
+        note = read_json(path).get("used_up")
+        if note is not None and note["unit"] != "trials":
             found[path.parts[-4], int(path.parts[-3].removeprefix("t"))] = UsedUp(**note)
     return found

@@ -19,6 +19,7 @@ from tmelt.report.code import Diff, diff_scripts
 from tmelt.report.coding_sessions import RECORD, Session, session_of
 from tmelt.report.inputs import Study
 from tmelt.report.words import anchor, count, dollars, number, seconds, shortened, value
+from tmelt.search.fidelity import in_words
 from tmelt.storage.schema import read_table
 from tmelt.strategies.registry import origins
 
@@ -66,7 +67,8 @@ def chosen_trials(study: Study) -> tuple[pl.DataFrame, str]:
     trials = study["trials"].sort("strategy", "trajectory", "iteration")
     if len(trials) <= INLINED:
         return trials, ""
-    best = pl.col("val_mae").rank("ordinal").over("strategy", "trajectory") <= _BEST
+    full = pl.when(pl.col("fidelity") == 1).then("val_mae")
+    best = full.rank("ordinal").over("strategy", "trajectory") <= _BEST
     kept = pl.col("incumbent").eq_missing(pl.col("iteration")) | (pl.col("iteration") == 0)
     important = trials.filter(kept | best.fill_null(False))
     failed = trials.filter(pl.col("status") != "ok")
@@ -167,6 +169,8 @@ def _origin(row: Mapping[str, Any]) -> str:
 def _facts(study: Study, row: Mapping[str, Any], behaved: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     by_seed = [f"{item:.2f}" for item in row["val_mae_by_seed"] or [] if item is not None]
     facts = []
+    if row["fidelity"] < 1:
+        facts.append(("cheap trial", f"{in_words(row['fidelity'])} of a full one; never the incumbent"))
     if row["val_mae"] is not None:
         seeds = f" (by seed: {', '.join(by_seed)})" if by_seed else ""
         facts.append(("validation MAE", f"{study.amount(row['val_mae'])}{seeds}"))

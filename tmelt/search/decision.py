@@ -46,7 +46,7 @@ class Decision(NamedTuple):
     """What a trial means for its search.
 
     Attributes:
-        decision: baseline, keep, inconclusive or discard.
+        decision: baseline, keep, inconclusive, discard or partial.
         incumbent: the incumbent after the trial, or None.
         difference: mean validation MAE minus that of the incumbent before; None where nothing was compared.
         margin: what a difference has to exceed, in target units; None where nothing was compared.
@@ -80,6 +80,9 @@ def decide(history: History, row: Mapping[str, Any], rule: Rule, validation: Val
       (benchmarks/README.md);
     - otherwise, or if a run failed, a `discard`.
 
+    A cheap trial (fidelity below 1) that ended ok is `partial`: it is compared with no trial, is never the incumbent,
+    and its seeds say nothing about the noise of full trainings.
+
     With z = 0 this is strict improvement. Trial 0 is `baseline`; if it failed there is no incumbent until the first
     trial that succeeds, which is kept.
 
@@ -99,6 +102,8 @@ def decide(history: History, row: Mapping[str, Any], rule: Rule, validation: Val
         return Decision("baseline", 0 if ok else None)
     if not ok:
         return Decision("discard", held.iteration if held else None)
+    if row["fidelity"] < 1:
+        return Decision("partial", held.iteration if held else None)
     if held is None:
         return Decision("keep", iteration)
 
@@ -134,8 +139,8 @@ def quantile(z: float, freedom: float) -> float:
 def seed_noise(rows: Sequence[Mapping[str, Any]]) -> float:
     """The typical standard deviation between training seeds of one candidate; 0 where it cannot be known.
 
-    Pooled over all successful trials whose seeds differ; what does not depend on the seed has no noise and says nothing
-    about that of others. Trial i has the variance v_i over its seeds, with
+    Pooled over all successful full trials whose seeds differ; what does not depend on the seed has no noise and says
+    nothing about that of others. Trial i has the variance v_i over its seeds, with
     f_i = seeds − 1 degrees of freedom; v_i / σ² is distributed as χ²(f_i) / f_i, whose median is close to
     m(f) = (1 − 2 / (9 f))³ (Wilson and Hilferty, 1931). The estimate is
 
@@ -160,8 +165,8 @@ def seed_freedom(rows: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _differing(rows: Sequence[Mapping[str, Any]]) -> list[Sequence[float]]:
-    """The validation MAE by seed of the successful trials in which it differs between seeds."""
-    found = [row["val_mae_by_seed"] or [] for row in rows if row["status"] == "ok"]
+    """The validation MAE by seed of the successful full trials in which it differs between seeds."""
+    found = [row["val_mae_by_seed"] or [] for row in rows if row["status"] == "ok" and row["fidelity"] == 1]
     return [values for values in found if len(set(values)) > 1]
 
 

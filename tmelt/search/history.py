@@ -36,7 +36,8 @@ class Proposal:
     subspace: Mapping[str, Any] | None = None  # hybrids: the ranges in force, as Space.with_changes takes them
     declared_knobs: Sequence[Mapping[str, Any]] = ()  # knobs that the script declares itself, as Space.table rows
     state: Sequence[Note] = ()  # what later proposals of the search want to find again
-    variation: "Variation | None" = None  # of a candidate that is trained after the search: how its runs differ
+    fidelity: float = 1.0  # share of a full training, in (0, 1]; below 1 `variation` says of what (search/fidelity.py)
+    variation: "Variation | None" = None  # how its runs differ: of a cheap trial, or of a training after the search
     error: str | None = None  # why it was refused or stopped
     cost_usd: float | None = 0.0  # of the LLM calls; None when unknown
     llm_calls: int = 0
@@ -107,6 +108,7 @@ class Trial:
     script_lines: int
     knobs_json: str = field(repr=False)
     proposal_json: str = field(repr=False)
+    fidelity: float
     seeds: list[int]
     val_mae_by_seed: list[float] = field(repr=False)
     val_mae: float | None
@@ -178,6 +180,11 @@ class Trial:
         """Whether a sampler's model of earlier trials chose it, and not a startup, a redraw, a sequence or an agent."""
         sampled = self.note(Sampled)
         return sampled is not None and sampled.model_based
+
+    @property
+    def full(self) -> bool:
+        """Whether it had a full training; a cheap trial is compared with others of its fidelity alone."""
+        return self.fidelity == 1.0
 
     @property
     def ok(self) -> bool:

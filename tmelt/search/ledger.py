@@ -6,6 +6,7 @@ Its columns: commit, val_bpb, memory_gb, status (keep, discard or crash), descri
 from collections.abc import Iterable
 from pathlib import Path
 
+from tmelt.search.fidelity import in_words
 from tmelt.search.history import Trial
 from tmelt.storage.files import write_text
 
@@ -33,6 +34,8 @@ def _line(trial: Trial) -> tuple[str, ...]:
         return trial.chain[:7], "", memory, "crash", _description(trial, trial.status)
     status = "keep" if trial.incumbent == trial.iteration else "discard"
     note = trial.decision if trial.decision == "inconclusive" else None
+    if not trial.full:
+        note = f"cheap, {in_words(trial.fidelity)} of a full trial"
     return trial.chain[:7], f"{trial.val_mae:.2f}", memory, status, _description(trial, note)
 
 

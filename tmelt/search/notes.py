@@ -118,13 +118,23 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class UsedUp:
-    """The budget that a search used up, in device seconds or dollars (tmelt.search.spend)."""
+    """The budget that a search used up: device seconds, dollars (tmelt.search.spend) or full trials (…fidelity)."""
 
     __pydantic_config__ = _CLOSED
     kind: Literal["used_up"] = "used_up"
-    unit: Literal["device_s", "usd"]
+    unit: Literal["device_s", "usd", "trials"]
     limit: float
     used: float | None  # None: what a trial used is unknown, so that the search could not go on
+
+
+@dataclass(frozen=True, kw_only=True)
+class InRung:
+    """The place of a trial in successive halving (tmelt.strategies.rungs)."""
+
+    __pydantic_config__ = _CLOSED
+    kind: Literal["in_rung"] = "in_rung"
+    rung: int  # from 0, the cheapest
+    bracket: int = 0  # of Hyperband, counted through the search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,10 +146,14 @@ class Own:
     values: dict[str, Any]
 
 
-Note = Sampled | CmaSample | InRound | Repair | Candidates | LookUp | Branched | Oversight | Stop | Ended | UsedUp | Own
+Note = (
+    Sampled | CmaSample | InRound | InRung | Repair | Candidates | LookUp | Branched | Oversight | Stop | Ended | UsedUp
+    | Own
+)  # fmt: skip
 SomeNote = TypeVar(
-    "SomeNote", Sampled, CmaSample, InRound, Repair, Candidates, LookUp, Branched, Oversight, Stop, Ended, UsedUp, Own
-)
+    "SomeNote", Sampled, CmaSample, InRound, InRung, Repair, Candidates, LookUp, Branched, Oversight, Stop, Ended,
+    UsedUp, Own,
+)  # fmt: skip
 
 
 def find(notes: Iterable[Note], wanted: type[SomeNote]) -> SomeNote | None:

@@ -190,6 +190,7 @@ def trial_row(
             },
             ensure_ascii=False,
         ),
+        "fidelity": proposal.fidelity,
         "seeds": list(seeds),
         "val_mae_by_seed": list(maes),
         "val_mae": round(statistics.fmean(maes), MAE_DIGITS) if maes else None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tmelt.prices.listed import Prices
 
 Unit = Literal["device_s", "usd"]
-Limit = tuple[Unit, float]
+Limit = tuple[Unit | Literal["trials"], float]  # trials: full ones, where some are cheap (tmelt.search.fidelity)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def stop_if_used_up(history: History, meter: Meter, limit: float) -> Proposal | 
 
 def circumstances(limit: Limit) -> list[Any]:
     """Return what a stop by this budget depends on."""
-    if limit[0] == "device_s":
+    if limit[0] != "usd":
         return [*limit]
     from tmelt.prices.listed import read_prices
 

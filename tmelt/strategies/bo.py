@@ -201,6 +201,7 @@ def suggest(
     seed: int,
     search_seed: int,
     target: Target = TM,
+    used: set[str] | None = None,
 ) -> Suggestion | None:
     """A configuration of this script in this space that no trial has run; None if none was found.
 
@@ -218,8 +219,9 @@ def suggest(
         seed: of this trial alone.
         search_seed: of the whole search, the same for all its trials.
         target: what is predicted, for the words.
+        used: configurations that trials have run, if more than those of `trials`.
     """
-    used = tried(trials, script_sha256)
+    used = tried(trials, script_sha256) if used is None else used
     known = inside(trials, space, script_sha256)
     good = [trial for trial in known if measured(trial)]
     generator = np.random.default_rng(seed)

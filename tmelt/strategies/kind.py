@@ -40,6 +40,8 @@ class Kind:
     defaults: Mapping[str, Any] = field(default_factory=dict)  # options that count where the config is silent
     # Hash of code outside this package that the options name, part of the strategy's identity; None without such code.
     code: Callable[[Mapping[str, Any]], str | None] | None = None
+    # The least fidelity of its trials by the options (tmelt.search.fidelity); None: it has no cheap trials.
+    least_fidelity: Callable[[Mapping[str, Any]], float] | None = None
     # Tries out what the checked options name, before any job starts: (options, name of the strategy), or InputError.
     try_out: Callable[[Any, str], None] | None = None
     # Checks of the options against the study, before any job starts: (options, config, name), or InputError.

@@ -23,6 +23,12 @@ def told(good: int, failed: int, left_out: int) -> str:
     return ", ".join(parts)
 
 
+def ordinal(number: int) -> str:
+    """A rank, as in 1st, 2nd, 3rd, 11th."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 def closest(trials: Sequence[Trial], knobs: Mapping[str, Value], space: Space, target: Target = TM) -> str:
     """The measured trials nearest to a configuration, with their errors and what differs; empty without any."""
     ranked = sorted(trials, key=lambda trial: (sum(_apart(trial, knobs, space).values()), trial.iteration))

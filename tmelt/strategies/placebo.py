@@ -21,6 +21,7 @@ from tmelt.strategies.registry import agent_kinds, kind_of, kinds
 # Columns that say what was tried, not what came of it; decision and incumbent are made anew.
 _TRIED = frozenset({
     "strategy", "trajectory", "iteration", "origin", "parent", "script", "script_lines", "knobs", "proposal",
+    "fidelity",
     "cost_usd", "llm_calls", "prompt_tokens", "completion_tokens", "tool_calls", "tool_s", "tool_cpu_s",
     "tool_device_s", "chain", "decision", "incumbent",
 })  # fmt: skip

@@ -32,12 +32,24 @@ def propose(history: History, context: Context) -> Proposal:
         InputError: an option.
     """
     read_options(RandomOptions, context.options, context.strategy)
+    knobs = new_draw(history, context, np.random.default_rng(context.seed))
+    if knobs is None:
+        return nothing_new(context)
+    return Proposal(knobs=knobs, script=context.reference, origin="random", rationale="drawn at random")
+
+
+def new_draw(history: History, context: Context, generator: np.random.Generator) -> dict[str, Value] | None:
+    """A configuration of the reference script that the history has not tried; None when the space is used up."""
     used = tried(history, Proposal(knobs={}, script=context.reference).script_sha256)
-    generator = np.random.default_rng(context.seed)
     for _ in range(DRAWS):
         knobs = draw(context.space, generator)
         if configuration(knobs) not in used:
-            return Proposal(knobs=knobs, script=context.reference, origin="random", rationale="drawn at random")
+            return knobs
+    return None
+
+
+def nothing_new(context: Context) -> Proposal:
+    """The stop of a search whose space is used up."""
     return Proposal(knobs=context.space.defaults(), script=context.reference, status="stopped", error=USED_UP)
 
 

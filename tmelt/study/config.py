@@ -551,7 +551,8 @@ class Extent(Part):
         100,
         ge=1,
         le=5000,
-        description="trials of one search after the baseline (trial 0); with `until` in seconds or dollars the most",
+        description="trials of one search after the baseline (trial 0); with `until` in seconds or dollars the most."
+        " Cheap trials count as shares of a full one",
     )
     until: Until | None = Field(
         None, description="the budget of each search, e.g. {usd: 2}: it goes on until that is used; null: `iterations`"
@@ -587,8 +588,29 @@ class Extent(Part):
         return self.trajectories * sum(self.trials_of(name) + 1 for name in self.strategies)
 
     def trials_of(self, strategy: str) -> int:
-        """Trials of a strategy's searches after the baseline, at most."""
+        """Trials of a strategy's searches after the baseline, at most; cheap ones count as shares of a full one."""
         return self.strategies[strategy].iterations or self.iterations
+
+    def most_trials_of(self, strategy: str) -> int:
+        """The same, where every trial counts: how many there may be if all are as cheap as they can be."""
+        least = self._least_fidelity(strategy)
+        if least is None:
+            return self.trials_of(strategy)
+        from tmelt.search.fidelity import most_trials
+
+        return most_trials(self.trials_of(strategy), least)
+
+    def limits_of(self, strategy: str) -> tuple[tuple[Literal["device_s", "usd", "trials"], float], ...]:
+        """(unit, amount) of each budget that ends a strategy's searches by a stop."""
+        full = () if self._least_fidelity(strategy) is None else (("trials", self.trials_of(strategy)),)
+        return (*([self.limit] if self.limit else []), *full)  # type: ignore[return-value]  # literals
+
+    def _least_fidelity(self, strategy: str) -> float | None:
+        from tmelt.strategies.registry import kind_of
+
+        chosen = self.strategies[strategy]
+        found = kind_of(chosen.kind).least_fidelity
+        return found(chosen.options) if found else None
 
     @field_validator("strategies")
     @classmethod

@@ -32,6 +32,7 @@ SCORING_CODE = (
     "harness/predictions.py",
     "harness/run.py",
     "harness/task.py",
+    "harness/variation.py",
     *sorted(str(path.relative_to(PACKAGE)) for path in (PACKAGE / "harness" / "sandbox").glob("*.py")),
 )
 

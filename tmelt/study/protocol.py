@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import math
 import os
 import platform
 import sys
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tmelt.embed.record import read_embedding
 from tmelt.errors import InputError
 from tmelt.proteins.record import read_data
+from tmelt.search.fidelity import equivalents_of
+from tmelt.search.history import History
 from tmelt.storage.files import read_json, sha256_file
 from tmelt.storage.records import from_json, to_json
 from tmelt.storage.schema import HIDDEN
@@ -208,7 +211,9 @@ def _shorter(config: "Config", study: Path, last: dict[Path, int]) -> Iterator[s
         gathered = [
             int(path.stem.split("_")[1].removeprefix("n")) for path in study.glob(f"{name}/t*/trials_n*_s*.parquet")
         ]
-        scored = [number for folder, number in last.items() if folder.parent.name == name]
+        own = {folder: number for folder, number in last.items() if folder.parent.name == name and number >= 0}
+        cheap = config.extent.most_trials_of(name) > config.extent.trials_of(name)
+        scored = [_full_trials(folder, number) if cheap else number for folder, number in own.items()]
         key = "extent.iterations" if strategy.iterations is None else f"extent.strategies.{name}.iterations"
         before, _ = most.get(key, (0, 0))
         most[key] = max([before, *gathered, *scored]), config.extent.trials_of(name)
@@ -223,6 +228,11 @@ def _smaller_budget(study: Path, unit: str, amount: float) -> Iterator[str]:
     before = max((note["limit"] for note in notes if note and note["unit"] == unit), default=0.0)
     if before > amount:
         yield f"extent.until.{unit}: {before:g} -> {amount:g}; it may only grow"
+
+
+def _full_trials(trajectory: Path, last: int) -> int:
+    """Full trials that a search has used at least a part of, by the history of its last scored trial."""
+    return math.ceil(equivalents_of(History.read(trajectory / f"i{last}" / "history.parquet")))
 
 
 def _last_scored(trajectory: Path) -> int:

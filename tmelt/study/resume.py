@@ -12,30 +12,27 @@ from tmelt.search.spend import Limit, circumstances
 from tmelt.storage.files import read_json, sha256_file, sha256_json
 
 
-def stop_circumstances(options: Mapping[str, Any], trajectory: Path, limit: Limit | None = None) -> str:
-    """Return the hash of what a stop may depend on.
+def stop_circumstances(options: Mapping[str, Any], trajectory: Path, *limits: Limit) -> str:
+    """Return a hash of what a stop may depend on.
 
-    That is the LLM, its budget and patience in the config, the guidance file, and the budget of the search in seconds
-    or dollars.
+    These are the LLM, its budget and patience in the config, the guidance file, and the budgets that end the search.
     """
     guidance = trajectory / "guidance.yaml"
     parts = [options.get("budget"), sha256_file(guidance) if guidance.exists() else None]
     names = ("model", "base_url", "max_tokens", "extra", "stop_after_unusable")
     asked = {name: options[name] for name in names if name in options}
-    return sha256_json([*parts, asked, *(circumstances(limit) if limit else [])])
+    return sha256_json([*parts, asked, *(part for limit in limits for part in circumstances(limit))])
 
 
-def with_circumstances(
-    proposal: Proposal, options: Mapping[str, Any], trajectory: Path, limit: Limit | None = None
-) -> Proposal:
+def with_circumstances(proposal: Proposal, options: Mapping[str, Any], trajectory: Path, *limits: Limit) -> Proposal:
     """A stop with a note of what it depends on now: its block may be closed when the user has changed that already."""
-    note = Stop(circumstances=stop_circumstances(options, trajectory, limit))
+    note = Stop(circumstances=stop_circumstances(options, trajectory, *limits))
     return replace(proposal, state=(*proposal.state, note))
 
 
-def reopen(trajectory: Path, options: Mapping[str, Any], limit: Limit | None = None) -> None:
+def reopen(trajectory: Path, options: Mapping[str, Any], *limits: Limit) -> None:
     """Delete what records a stop that no longer holds, so that the search goes on from there; transcripts stay."""
-    for path in _stale(trajectory, stop_circumstances(options, trajectory, limit)):
+    for path in _stale(trajectory, stop_circumstances(options, trajectory, *limits)):
         if path.is_dir():
             # Transcripts of calls that were paid stay where the next proposal finds them. What says that this was a
             # stop goes last: as long as it is there, an interrupted run goes on.

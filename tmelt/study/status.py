@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from tmelt.search.fidelity import planned_trials
 from tmelt.search.integrity import LABELS
 from tmelt.search.notes import Ended, notes_from_json
 from tmelt.search.notes import find as find_note
@@ -31,7 +32,7 @@ class Search:
     strategy: str
     trajectory: int
     trials: int  # scored, the baseline among them
-    planned: int
+    planned: int  # with cheap trials an estimate
     stopped: str | None  # why it ended before its last iteration
     not_tried: bool  # it ended because replies could not be used: its strategy is in no comparison
     incumbent: int | None
@@ -48,10 +49,21 @@ class Search:
     finished_at: tuple[float, ...]  # of its latest trials, seconds since 1970
 
 
-def search_status(study: Path, strategy: str, trajectory: int, iterations: int, work: Path) -> Search:
-    """What the files of one search say. `work` is Snakemake's working folder."""
+def search_status(
+    study: Path, strategy: str, trajectory: int, iterations: int, work: Path, most: int | None = None
+) -> Search:
+    """What the files of one search say.
+
+    Args:
+        study: its folder.
+        strategy, trajectory: of the search.
+        iterations: full trials after the baseline that its budget is.
+        work: Snakemake's working folder.
+        most: trials after the baseline that it may have, where some are cheap.
+    """
     folder = study / strategy / f"t{trajectory}"
-    done = _scored(folder, iterations)
+    most = iterations if most is None else most
+    done = _scored(folder, most)
     trials = pl.DataFrame() if done is None else _history(folder / f"i{done}" / "history.parquet")
     rows = trials.to_dicts()
     stop = next((row for row in rows if row["status"] == STOPPED), None)
@@ -60,12 +72,12 @@ def search_status(study: Path, strategy: str, trajectory: int, iterations: int, 
     incumbent = last["incumbent"] if last else None
     costs = [row["cost_usd"] for row in rows]
     first = (done if done is not None else -1) + 1
-    running, failed = begun_jobs(folder, first, iterations, work) if stop is None else ([], [])
+    running, failed = begun_jobs(folder, first, most, work) if stop is None else ([], [])
     return Search(
         strategy=strategy,
         trajectory=trajectory,
         trials=len(rows),
-        planned=iterations + 1,
+        planned=planned_trials(rows, iterations),
         stopped=(stop["error"] or STOPPED) if stop else None,
         not_tried=stop is not None and _stop_cause(folder / f"i{stop['iteration']}") == UNUSABLE,
         incumbent=incumbent,
@@ -103,7 +115,9 @@ def study_status(config: Config, results: Path) -> list[Search]:
     """Every search of a study, in the order of the config."""
     extent, study = config.extent, results / config.study
     return [
-        search_status(study, strategy, trajectory, extent.trials_of(strategy), results.parent)
+        search_status(
+            study, strategy, trajectory, extent.trials_of(strategy), results.parent, extent.most_trials_of(strategy)
+        )
         for strategy in extent.strategies
         for trajectory in range(extent.trajectories)
     ]

@@ -78,7 +78,7 @@ class StrategyContract:
         assert proposal.script == REFERENCE
 
     def test_no_configuration_is_tried_twice(self, arm: Arm, history: History) -> None:
-        configurations = {canonical_json(trial.knobs) for trial in history}
+        configurations = {(canonical_json(trial.knobs), trial.fidelity) for trial in history}
         assert len(configurations) == len(history) == arm.iterations + 1
 
     def test_ranges_and_conditions_are_respected(self, history: History) -> None:
@@ -100,7 +100,7 @@ class StrategyContract:
 
     def test_a_search_that_only_fails_goes_on(self, arm: Arm) -> None:
         failed = simulate(arm.kind, 14, landscape=Landscape(Space(), failing=1.0), options=arm.options)
-        assert len({canonical_json(trial.knobs) for trial in failed}) == 15
+        assert len({(canonical_json(trial.knobs), trial.fidelity) for trial in failed}) == 15
         assert failed.incumbent is None
 
     def test_a_new_process_proposes_the_same(self, arm: Arm, history: History, tmp_path: Path) -> None:
@@ -129,10 +129,12 @@ class StrategyContract:
         assert any(other[i].knobs != history[i].knobs for i in (1, 2, 3))
 
     def test_a_used_up_space_stops_the_search(self, arm: Arm) -> None:
-        """Six configurations: all are tried, none twice, and then the strategy says so."""
+        """Six configurations: all are tried, none twice at one fidelity, and then the strategy says so."""
         options = {**arm.options, **arm.tiny}
         searched = simulate(arm.kind, 20, landscape=Landscape(TINY), options=options)
-        assert len({canonical_json(trial.knobs) for trial in searched}) == len(searched) == 6
-        proposal = propose(searched, context_of(arm.kind, 6, options=options, space=TINY))
+        assert len({canonical_json(trial.knobs) for trial in searched}) == 6
+        assert len({(canonical_json(trial.knobs), trial.fidelity) for trial in searched}) == len(searched) < 21
+        assert all(trial.full for trial in searched) <= (len(searched) == 6)
+        proposal = propose(searched, context_of(arm.kind, len(searched), options=options, space=TINY))
         assert proposal.status == "stopped"
         assert proposal.error

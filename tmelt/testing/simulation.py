@@ -22,6 +22,7 @@ import numpy as np
 from tmelt.search import scoring
 from tmelt.search.decision import Rule, Validation
 from tmelt.search.families import Families
+from tmelt.search.fidelity import stop_if_beyond
 from tmelt.search.history import History, Proposal, Trial
 from tmelt.search.knobs import Knob, Space, Value
 from tmelt.storage.files import canonical_json, sha256_text
@@ -44,6 +45,10 @@ class Landscape:
     space: Space
     seed: int = 0
     floor: float = 5.0  # target units, the best there is
+    # Target units: how far below a full training one with the share f moves each configuration up or down at random, as
+    # a standard deviation times log2(1/f). Of a half its rank correlation with full trainings is about 0.9.
+    unlike: float = 0.3
+    short: float = 0.5  # target units: what a training with the share f lacks on average, times log2(1/f)
     noise: float = 0.1  # target units, standard deviation between training seeds
     failing: float = 0.0  # share of configurations that crash, always the same ones
 
@@ -63,10 +68,13 @@ class Landscape:
         """Whether this configuration fails."""
         return _generator(self.seed, canonical_json(dict(knobs))).random() < self.failing
 
-    def measure(self, knobs: Mapping[str, Value], seed: int) -> float:
+    def measure(self, knobs: Mapping[str, Value], seed: int, fidelity: float = 1.0) -> float:
         """With the noise of this training seed, rounded as the harness does; the same whenever it is asked."""
-        noise = _generator(self.seed, canonical_json([dict(knobs), seed])).normal(0, self.noise)
-        return round(self.mae(knobs) + noise, 2)
+        identity = [dict(knobs), seed] if fidelity == 1 else [dict(knobs), seed, fidelity]
+        noise = _generator(self.seed, canonical_json(identity)).normal(0, self.noise)
+        lacking = -math.log2(fidelity)
+        own = _generator(self.seed, canonical_json([dict(knobs), "cheap"])).normal(self.short, self.unlike)
+        return round(self.mae(knobs) + lacking * own + noise, 2)
 
     def _position(self, knob: Knob, value: Value) -> float:
         if knob.kind == "choice":
@@ -131,10 +139,10 @@ def outcome(
     knobs = {name: value for name, value in proposal.knobs.items() if name in landscape.space}
     refused, crashed = proposal.status == "refused", landscape.crashes(knobs)
     ok = not refused and not crashed
-    maes = [landscape.measure(knobs, seed) for seed in seeds] if ok else []
+    maes = [landscape.measure(knobs, seed, proposal.fidelity) for seed in seeds] if ok else []
     width, depth = int(knobs.get("width", 256)), int(knobs.get("depth", 1))
     parameters = depth * 12 * width**2 + 1000
-    ran = 0.0 if refused else float(len(seeds))
+    ran = 0.0 if refused else proposal.fidelity * len(seeds)
     scored = {"seeds": seeds, "val_mae_by_seed": maes}
     row = scoring.trial_row(
         proposal=proposal,
@@ -165,8 +173,9 @@ def outcome(
 
 def simulate(
     kind: str,
-    iterations: int,
+    iterations: int = 100_000,
     *,
+    full: int | None = None,
     landscape: Landscape | None = None,
     options: Mapping[str, Any] | None = None,
     trajectory: int = 0,
@@ -175,6 +184,8 @@ def simulate(
     **rest: Any,
 ) -> History:
     """A search from its history (or from nothing) until it holds `iterations` trials besides the baseline, or stops.
+
+    With `full` it ends before it amounts to more than so many full trials (tmelt.search.fidelity).
 
     Given a folder, each proposal is written into it as in a study, so that `Context.script` finds earlier scripts.
     """
@@ -185,7 +196,7 @@ def simulate(
     while len(history) <= iterations:
         context = context_of(kind, len(history), options=options, space=landscape.space, trajectory=trajectory, **rest)
         proposal = propose(history, context)
-        if proposal.status == "stopped":
+        if proposal.status == "stopped" or (full is not None and stop_if_beyond(history, proposal, full)):
             break
         if folder is not None:
             proposal.write(folder / f"i{len(history)}")

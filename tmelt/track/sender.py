@@ -16,7 +16,7 @@ from tmelt.text.safe import one_line
 from tmelt.track import TRACKERS, Tracker
 
 _WAIT_S = 60.0  # for the last trials at the end
-_PLAIN = ("val_mae", "cpu_s", "device_s", "cost_usd")
+_PLAIN = ("val_mae", "fidelity", "cpu_s", "device_s", "cost_usd")
 
 
 class Sender:

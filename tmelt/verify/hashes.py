@@ -78,18 +78,15 @@ def check_runs(group: Group, place: Place) -> None:
             proposal = group.passes(lambda folder=trial: Proposal.read(folder), trial / "train.py", "script")
             if proposal is not None and journal.is_dir():
                 for seed in place.config.extent.seeds:
-                    _check_run(group, place, journal, proposal, trial / f"s{seed}", seed, Variation())
+                    _check_run(group, place, journal, proposal, trial / f"s{seed}", seed)
     for folder in place.candidates:
         proposal = group.passes(lambda folder=folder: Proposal.read(folder), folder / "train.py", "script")
         if proposal is not None and journal.is_dir():
             for seed in place.fresh_seeds:
-                variation = proposal.variation or Variation()
-                _check_run(group, place, journal, proposal, folder / f"s{seed}", seed, variation)
+                _check_run(group, place, journal, proposal, folder / f"s{seed}", seed)
 
 
-def _check_run(
-    group: Group, place: Place, journal: Path, proposal: Proposal, folder: Path, seed: int, variation: Variation
-) -> None:
+def _check_run(group: Group, place: Place, journal: Path, proposal: Proposal, folder: Path, seed: int) -> None:
     """Compare a run's files with the journal; runs that were refused or stopped are not in it."""
     if not (folder / "run.parquet").exists():
         return  # the trials or the tables need it, and will say so
@@ -100,7 +97,7 @@ def _check_run(
             proposal.knobs,
             seed,
             version.design.threads,
-            variation.key(),
+            (proposal.variation or Variation()).key(),
         )
         entry = journal / key[:2] / key / "run.json"
         if entry.exists():

@@ -87,7 +87,7 @@ class Place:
 
     def trials(self, search: Path) -> Iterator[Path]:
         """The folders of a search's trials in order, as far as they were scored; stopped ones included."""
-        for iteration in range(self.config.extent.trials_of(search.parent.name) + 1):
+        for iteration in range(self.config.extent.most_trials_of(search.parent.name) + 1):
             folder = search / f"i{iteration}"
             if not (folder / "history.parquet").exists():
                 return

@@ -127,7 +127,7 @@ def _check_gathered(group: Group, place: Place, search: Path) -> None:
         def gathered() -> bool:
             gather(
                 trajectory=search,
-                iterations=place.config.extent.trials_of(search.parent.name),
+                iterations=place.config.extent.most_trials_of(search.parent.name),
                 trials=fresh_trials,
                 ledger=fresh_ledger,
             )

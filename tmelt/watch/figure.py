@@ -1,6 +1,7 @@
 """The incumbent of each search against its trials, in the report's own style."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import altair as alt
 import polars as pl
@@ -9,6 +10,7 @@ from markupsafe import Markup
 from tmelt.front.feed import Search
 from tmelt.report.figures.theme import Figure, scale_of_names
 from tmelt.report.render import inline, svg_of
+from tmelt.search.fidelity import exact
 from tmelt.study.target import Target
 
 _WIDTH, _HEIGHT = 440, 230  # on a phone it shrinks to about 360, with type of 9 pixels
@@ -18,9 +20,9 @@ _TITLE = "Validation error of the incumbent, search by search"
 def incumbents(searches: Sequence[Search], target: Target) -> Markup | None:
     """Return the drawing; None before a trial has a score."""
     rows = [
-        {"strategy": search.strategy, "search": search.name, "trial": row["iteration"], "mae": mae}
+        {"strategy": search.strategy, "search": search.name, "trial": float(place - 1), "mae": mae}
         for search in searches
-        for row in search.rows
+        for place, row in zip(accumulate(exact(row["fidelity"]) for row in search.rows), search.rows, strict=True)
         if row["incumbent"] is not None and (mae := search.rows[row["incumbent"]]["val_mae"]) is not None
     ]
     if not rows:

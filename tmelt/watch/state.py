@@ -123,7 +123,7 @@ class Reader:
             running: list[str] = []
             failed: list[str] = []
             if search.left:
-                last = self._config.extent.trials_of(search.strategy)
+                last = self._config.extent.most_trials_of(search.strategy)
                 running, failed = begun_jobs(search.folder, len(search.rows), last, self._results.parent)
             limit = limits.get(search.strategy)
             yield Arm(search, tuple(running), tuple(failed), Spent.of(search.rows), limit)

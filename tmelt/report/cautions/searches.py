@@ -80,10 +80,12 @@ def _few_model_based(study: Study) -> Iterator[Caution]:
 
 
 def _cut_by_clock(study: Study) -> Iterator[Caution]:
-    """Trainings that the budget's clock ended before they were done."""
+    """Full trainings that the budget's clock ended before they were done; cheap ones may be meant to end so."""
     told, cut = [], 0
     for name in study.strategies:
-        own = study["trials"].filter((pl.col("strategy") == name) & (pl.col("cut_by_clock") > 0))
+        own = study["trials"].filter(
+            (pl.col("strategy") == name) & (pl.col("cut_by_clock") > 0) & (pl.col("fidelity") == 1)
+        )
         if len(own):
             told.append(f"{name} {len(own)}")
             cut += int(own["cut_by_clock"].sum())
@@ -123,9 +125,9 @@ def _unequal_budgets(study: Study, lengths: pl.DataFrame) -> Iterator[Caution]:
     """Searches that go on until a budget in device seconds or dollars is used: their lengths, and those it did not end.
 
     Args:
-        lengths: strategy, trajectory, trials (with the baseline).
+        lengths: strategy, trajectory, trials after the baseline.
     """
-    fewest, most = lengths["trials"].min() - 1, lengths["trials"].max() - 1
+    fewest, most = lengths["trials"].min(), lengths["trials"].max()
     if fewest < most:
         yield _caution(
             level="note",
@@ -151,19 +153,20 @@ def _unequal_budgets(study: Study, lengths: pl.DataFrame) -> Iterator[Caution]:
 
 def _short_searches(study: Study) -> Iterator[Caution]:
     """Searches that ended before the longest one."""
-    lengths = study["trials"].group_by("strategy", "trajectory").agg(trials=pl.len())
+    lengths = study.lengths
     if study.used_up:
         yield from _unequal_budgets(study, lengths)
         return
     short = lengths.filter(pl.col("trials") < pl.col("trials").max()).sort("strategy", "trajectory")
     if len(short):
         names = [
-            f"{row['strategy']} (search {row['trajectory']}, {row['trials']} trials)"
+            f"{row['strategy']} (search {row['trajectory']}, {row['trials'] + 1} trials)"
             for row in short.head(_NAMED).to_dicts()
         ]
         more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
         yield _caution(
             level="note",
             title="Searches of unequal length.",
-            text=f"Shorter than {lengths['trials'].max()} trials: {listing(names)}{more} (stopped, or a spent budget).",
+            text=f"Shorter than {lengths['trials'].max() + 1} trials: {listing(names)}{more} (stopped, or a spent "
+            "budget).",
         )

@@ -88,7 +88,8 @@ def trial_errors(study: Study) -> pl.DataFrame:
     """One row per trial with a validation and a test error: means over the search's training seeds."""
     key = ["strategy", "trajectory", "iteration"]
     means = study["runs"].filter(pl.col("status") == "ok").group_by(key).agg(pl.col("val_mae", "test_mae").mean())
-    kept = study["trials"].select(*key, kept=(pl.col("incumbent") == pl.col("iteration")).fill_null(False))
+    full = study["trials"].filter(pl.col("fidelity") == 1)
+    kept = full.select(*key, kept=(pl.col("incumbent") == pl.col("iteration")).fill_null(False))
     frame = kept.join(means.drop_nulls(), on=key, how="inner").sort(study.place(), *key)
     return described(
         frame,
@@ -100,6 +101,8 @@ def figure_gap(study: Study) -> Figure | None:
     """MAE of the incumbent on fit, early stopping, validation and test proteins along the search."""
     rows = (
         study["incumbents"]
+        .with_columns(iteration=pl.col("equivalents").floor().cast(pl.Int64))  # of cheap ones the last
+        .unique(["strategy", "trajectory", "iteration"], keep="last", maintain_order=True)
         .unpivot(on=list(_PARTS), index=["strategy", "trajectory", "iteration"], variable_name="part", value_name="mae")
         .drop_nulls("mae")
     )

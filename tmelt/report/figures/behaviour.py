@@ -177,7 +177,8 @@ def figure_expectations(study: Study) -> Figure | None:
 
 def figure_pareto(study: Study) -> Figure | None:
     """Validation MAE against trainable parameters, with the Pareto front of error, size and latency."""
-    rows = study["behaviour"].drop_nulls(["val_mae", "parameter_count"]).filter(pl.col("parameter_count") > 0)
+    rows = study["behaviour"].drop_nulls(["val_mae", "parameter_count"])
+    rows = rows.filter((pl.col("parameter_count") > 0) & (pl.col("fidelity") == 1))
     if not len(rows):
         return None
     rows = rows.select("strategy", "trajectory", "iteration", "val_mae", "parameter_count", "predict_s", "pareto")

@@ -36,8 +36,8 @@ def lineage(trials: pl.DataFrame) -> pl.DataFrame:
     """
     rows = []
     for _, search in trials.sort(*_KEY, "iteration").group_by(_KEY, maintain_order=True):
-        if not len(search.filter(pl.col("iteration") > 0).drop_nulls("parent")):
-            continue
+        if not len(search.filter(pl.col("iteration") > 0).drop_nulls("parent")) or (search["fidelity"] < 1).any():
+            continue  # a promotion changes nothing
         tried = {row["iteration"]: row for row in search.iter_rows(named=True)}
         generations: dict[int, int] = {}
         for number, row in tried.items():

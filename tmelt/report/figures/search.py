@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from tmelt.evidence.incumbents import equivalents
 from tmelt.report.figures.theme import (
     FAINT,
     MANY,
@@ -50,6 +51,7 @@ def figure_incumbents(study: Study, axis: str = "trials") -> Figure | None:
     low, high = _domain(curves, lines["mae"], room=0.4)
     lines = lines.filter(pl.col("mae").is_between(low, high))
     name, title = AXES[axis]
+    title = _trials_title(study) if axis == "trials" else title
     x = alt.X("x:Q", title=title, axis=_axis(axis, bands["x"]))
     y = alt.Y("median:Q", title=study.axis("MAE"), scale=alt.Scale(domain=[low, high], zero=False))
     scale = scale_of(study)
@@ -97,7 +99,8 @@ def figure_trials(study: Study) -> Figure | None:
     """Every trial of every search, and the path and spread of the incumbents, one panel per strategy."""
     points = trial_points(study)
     bands = study["bands"].filter((pl.col("axis") == "trials") & (pl.col("split") == "val"))
-    ok = points.filter(pl.col("status") == "ok").drop_nulls("val_mae")
+    scored = points.filter(pl.col("status") == "ok").drop_nulls("val_mae")
+    ok, cheap = scored.filter(pl.col("decision") != "partial"), scored.filter(pl.col("decision") == "partial")
     if not len(ok):
         return None
     curve = pl.concat([bands["lower"], bands["upper"]])
@@ -110,6 +113,7 @@ def figure_trials(study: Study) -> Figure | None:
                 layer=pl.when("kept").then(pl.lit("kept")).otherwise(pl.lit("trial"))
             ),
             above.with_columns(layer=pl.lit("above"), val_mae=pl.lit(edge)),
+            cheap.filter(pl.col("val_mae").is_between(low, high)).with_columns(layer=pl.lit("cheap")),
             failed.with_columns(layer=pl.lit("failed"), val_mae=pl.lit(edge)),
             bands.select("strategy", "x", "median", "lower", "upper", layer=pl.lit("band")),
         ],
@@ -118,7 +122,7 @@ def figure_trials(study: Study) -> Figure | None:
     linked_ones = len(points) <= MANY
     columns = columns_for(len(study.strategies))
     colour = own_colour(study)
-    x = alt.X("x:Q", title="trials after the baseline", axis=_axis("trials", points["x"]))
+    x = alt.X("x:Q", title=_trials_title(study), axis=_axis("trials", points["x"]))
     scale = alt.Scale(domain=[low, high], zero=False)
     y = alt.Y("val_mae:Q", title=study.axis("validation MAE"), scale=scale, axis=alt.Axis(tickCount=5))
 
@@ -135,6 +139,7 @@ def figure_trials(study: Study) -> Figure | None:
         band.mark_line(interpolate="step-after", strokeWidth=2, clip=True, aria=False).encode(
             x=x, y=alt.Y("median:Q", scale=scale), color=colour
         ),
+        points_of("cheap", shape="diamond", size=8, strokeWidth=0.8, opacity=0.45),
         points_of("trial", size=18, strokeWidth=1.2, opacity=0.6),
         points_of("kept", size=42, filled=True, opacity=1),
         points_of("above", shape="triangle-up", size=26, strokeWidth=1.2, opacity=0.8),
@@ -146,6 +151,7 @@ def figure_trials(study: Study) -> Figure | None:
         "One point per trial: its validation MAE, filled where it became the incumbent"
         + (f"; × along the top: {count(len(failed), 'failed trial')}" if len(failed) else "")
         + (f"; △: {len(above)} beyond the axis" if len(above) else "")
+        + (f"; small ◇: {count(len(cheap), 'cheap trial')}, as far as inside the axis" if len(cheap) else "")
         + ". Line: median of the incumbents over searches; band: quartiles (with fewer than 4 searches their range). "
         + (
             "Point at a trial to see what it tried; click it for its diff, transcript and curves. "
@@ -158,9 +164,15 @@ def figure_trials(study: Study) -> Figure | None:
     return Figure("trials", "Every trial", caption, chart, {"trials": points.drop("link", "label")})
 
 
+def _trials_title(study: Study) -> str:
+    """The title of the axis of trials."""
+    return "full trials after the baseline" if study.has_cheap else AXES["trials"][1]
+
+
 def trial_points(study: Study) -> pl.DataFrame:
     """One row per trial: what became of it, a link to its section and a label."""
-    frame = study["trials"].select(
+    frame = study["trials"].sort("iteration").with_columns(equivalents().over("strategy", "trajectory"))
+    frame = frame.sort("strategy", "trajectory", "iteration").select(
         "strategy",
         "trajectory",
         "iteration",
@@ -168,7 +180,7 @@ def trial_points(study: Study) -> pl.DataFrame:
         "decision",
         "val_mae",
         kept=pl.col("incumbent") == pl.col("iteration"),
-        x=pl.col("iteration").cast(pl.Float64),
+        x=pl.col("equivalents"),
     )
     words = [
         f"{trial_name(row)}: "
