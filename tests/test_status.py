@@ -12,15 +12,18 @@ import yaml
 from simulation import simulate, write_history
 from workflow import study
 
+from tmelt.front.feed import Feed
+from tmelt.front.words import arrival_line
 from tmelt.jobs.amounts import plan_name
 from tmelt.jobs.failed_jobs import describe_failures, describe_full_disk
 from tmelt.search.history import History
-from tmelt.search.notes import Ended, notes_to_json
+from tmelt.search.notes import Ended, UsedUp, notes_to_json
 from tmelt.storage.files import write_json
 from tmelt.strategies.stop import UNUSABLE
 from tmelt.study.config import parse_config
 from tmelt.study.lock import hold
 from tmelt.study.status import report, study_status
+from tmelt.watch.state import Reader
 
 NOW = 1_700_000_000.0
 
@@ -154,6 +157,35 @@ def test_it_is_shown_on_any_terminal(results, config, environment):
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"smallest: 2 of 2 trials" in done.stdout and b"\\xb0C" in done.stdout
+
+
+def test_a_used_budget_is_an_end_as_planned(results):
+    """The planned trials are the most while it is open; when it is used, no stop is told and nothing is left."""
+    raw = study(strategies={"random": {"kind": "random"}}, iterations=4)
+    raw["extent"]["until"] = {"device_s": 90}
+    config = parse_config(raw)
+    said = report(config, results, NOW)
+    assert "3 of at most 5 trials" in said and "3/≤5" in said
+    assert "each search goes on until it has used 90 CPU core seconds, for 4 trials at most" in said
+    history = simulate("random", 3)
+    stop = replace(history[3], status="stopped", error="used 91 CPU core seconds of 90 CPU core seconds")
+    folder = results / config.study / "random" / "t0" / "i3"
+    folder.mkdir()
+    write_history(folder / "history.parquet", History([*history[:3], stop]))
+    for used in (91.0, None):
+        write_json(folder / "proposal.json", {"state": notes_to_json([UsedUp(unit="device_s", limit=90, used=used)])})
+        (search,) = study_status(config, results)
+        said = report(config, results, NOW)
+        alerts = Reader(config, results).read().alerts
+        assert search.budget_used == (used is not None)
+        assert ("3 of 3 trials" in said and "3, budget used" in said) == (used is not None)
+        assert ("budget used random t0: used 91" in said) == (used is not None)
+        assert any("random t0 stopped" in alert for alert in alerts) == (used is None), "an unknown price is a stop"
+    write_json(folder / "proposal.json", {"state": notes_to_json([UsedUp(unit="device_s", limit=90, used=91.0)])})
+    arm = Reader(config, results).read().arms[0]
+    assert (arm.state, arm.trials) == ("budget used", "3, budget used")
+    feed = Feed(config, results)
+    assert "budget used after 3 trials: used 91" in arrival_line(feed.poll()[-1], feed.target)
 
 
 def test_a_search_with_unusable_replies_was_not_tried(results, config):

@@ -9,7 +9,7 @@ from typing import Any
 from tmelt.search.fidelity import planned_trials
 from tmelt.storage.schema import TRIAL, read_table
 from tmelt.study.config import Config
-from tmelt.study.status import STOPPED
+from tmelt.study.status import STOPPED, used_its_budget
 from tmelt.text.safe import one_line
 
 _COLUMNS = (
@@ -28,7 +28,9 @@ class Search:
     folder: Path
     limit: int  # full trials after the baseline that its budget is
     rows: list[dict[str, Any]] = field(default_factory=list)  # in order of iteration
-    stopped: str | None = None  # why it ended early
+    stopped: str | None = None  # why it ended before its last planned trial
+    budget_used: bool = False  # it ended as planned, because its budget in device seconds or dollars is used
+    at_most: bool = False  # whether `planned` is the most, because such a budget may end it earlier
 
     @property
     def name(self) -> str:
@@ -68,7 +70,13 @@ class Feed:
         extent = config.extent
         self.target = config.design.data.target.record
         self.searches = [
-            Search(strategy, number, results / config.study / strategy / f"t{number}", extent.trials_of(strategy))
+            Search(
+                strategy,
+                number,
+                results / config.study / strategy / f"t{number}",
+                extent.trials_of(strategy),
+                at_most=extent.limit is not None,
+            )
             for strategy in extent.strategies
             for number in range(extent.trajectories)
         ]
@@ -93,6 +101,11 @@ class Feed:
     def planned(self) -> int:
         """Scored trials and those to come."""
         return self.done + self.left
+
+    @property
+    def at_most(self) -> bool:
+        """Whether a budget may end a search before its last planned trial."""
+        return any(search.at_most and search.left for search in self.searches)
 
     @property
     def left(self) -> int:
@@ -155,6 +168,7 @@ def _new(search: Search) -> Iterator[Arrival]:
         before = search.best
         if row["status"] == STOPPED:
             search.stopped = one_line(row["error"] or STOPPED)
+            search.budget_used = used_its_budget(search.folder / f"i{row['iteration']}")
         else:
             search.rows.append(row)
         yield Arrival(search, row, before)

@@ -123,7 +123,8 @@ class View:
             _send_output_of_jobs(log)
         self._send(self._feed.poll())
         if self._feed.done:
-            self.screen.line(f"{self._feed.done} of {self._feed.planned} trials are there already")
+            of = f"{'at most ' if self._feed.at_most else ''}{self._feed.planned}"
+            self.screen.line(f"{self._feed.done} of {of} trials are there already")
         self._feed.forget_pace()
         self._thread = threading.Thread(target=self._keep, name="study's view", daemon=True)
         self._thread.start()

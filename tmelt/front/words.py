@@ -18,9 +18,10 @@ def arrival_line(arrival: Arrival, target: Target) -> str:
     search, row = arrival.search, arrival.row
     head = f"{time.strftime('%H:%M:%S')}  {search.name:<{_NAME_WIDTH}}"
     if search.stopped is not None and row["iteration"] == len(search.rows):
-        return f"{head} stopped after {len(search.rows)} trials: {search.stopped}"
+        ended = "budget used" if search.budget_used else "stopped"
+        return f"{head} {ended} after {len(search.rows)} trials: {search.stopped}"
     width = len(str(search.planned - 1))
-    head += f" trial {row['iteration']:>{width}}/{search.planned - 1}"
+    head += f" trial {row['iteration']:>{width}}/{'≤' if search.at_most else ''}{search.planned - 1}"
     if row["val_mae"] is None:
         reason = one_line((row["error"] or "").strip().rpartition("\n")[2], 100)
         outcome = f"{'–':>9}  {row['status']}" + (f": {reason}" if reason else "")
@@ -51,5 +52,6 @@ def progress_line(feed: Feed, stage: Stage, limit_usd: float | None) -> str:
         parts.append(feed.spent().words(limit_usd))
     if feed.left and (seconds := feed.ends_in()) is not None:
         at = time.strftime("%H:%M" if seconds < 20 * 3600 else "%a %H:%M", time.localtime(time.time() + seconds))
-        parts.append(f"searches end about {at}, in {span(seconds)}; then the winners are retrained")
+        when = "at the latest about" if feed.at_most else "about"
+        parts.append(f"searches end {when} {at}, in {span(seconds)}; then the winners are retrained")
     return " · ".join(parts)

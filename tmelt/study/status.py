@@ -11,8 +11,9 @@ import polars as pl
 
 from tmelt.search.fidelity import planned_trials
 from tmelt.search.integrity import LABELS
-from tmelt.search.notes import Ended, notes_from_json
+from tmelt.search.notes import Ended, SomeNote, UsedUp, notes_from_json
 from tmelt.search.notes import find as find_note
+from tmelt.search.spend import Meter
 from tmelt.storage.files import read_json
 from tmelt.storage.schema import TRIAL, read_table
 from tmelt.strategies.stop import UNUSABLE
@@ -34,6 +35,7 @@ class Search:
     trials: int  # scored, the baseline among them
     planned: int  # with cheap trials an estimate
     stopped: str | None  # why it ended before its last iteration
+    budget_used: bool  # it ended as planned, because its budget in device seconds or dollars is used
     not_tried: bool  # it ended because replies could not be used: its strategy is in no comparison
     incumbent: int | None
     val_mae: float | None  # of the incumbent
@@ -79,6 +81,7 @@ def search_status(
         trials=len(rows),
         planned=planned_trials(rows, iterations),
         stopped=(stop["error"] or STOPPED) if stop else None,
+        budget_used=stop is not None and used_its_budget(folder / f"i{stop['iteration']}"),
         not_tried=stop is not None and _stop_cause(folder / f"i{stop['iteration']}") == UNUSABLE,
         incumbent=incumbent,
         val_mae=rows[incumbent]["val_mae"] if incumbent is not None else None,
@@ -137,15 +140,23 @@ def report(config: Config, results: Path, now: float | None = None) -> str:
     now = time.time() if now is None else now
     searches = study_status(config, results)
     header = ("strategy", "search", "trials", "failed", "incumbent", "GPU h", "CPU h", "LLM $", "begun jobs")
-    rows = [header, *(_row(search, config.design.data.target.record) for search in searches)]
+    at_most = config.extent.limit is not None
+    rows = [header, *(_row(search, config.design.data.target.record, at_most) for search in searches)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    done, planned = sum(search.trials for search in searches), sum(search.planned for search in searches)
+    done = sum(search.trials for search in searches)
+    planned = sum(search.trials if search.budget_used else search.planned for search in searches)
     open_searches = [search for search in searches if search.stopped is None and search.trials < search.planned]
     finished = (results / config.study / "report" / "report.html").exists()
-    lines = [f"{config.study}: {done} of {planned} trials" + (", report finished" if finished else ""), *table]
+    of = f"of {'at most ' if at_most and open_searches else ''}{planned} trials"
+    lines = [f"{config.study}: {done} {of}" + (", report finished" if finished else "")]
+    if config.extent.limit is not None:
+        unit, limit = config.extent.limit
+        budget = Meter(results / config.study, config.design.device, unit).words(limit)
+        lines.append(f"each search goes on until it has used {budget}, for {config.extent.iterations} trials at most")
+    lines += table
     lines += [
-        f"{'not tried' if search.not_tried else 'stopped  '} {search.strategy} t{search.trajectory}: {search.stopped}"
+        f"{_ending(search)} {search.strategy} t{search.trajectory}: {search.stopped}"
         for search in searches
         if search.stopped
     ]
@@ -161,17 +172,26 @@ def report(config: Config, results: Path, now: float | None = None) -> str:
         after = "" if finished else f"; now: {Stages(config, results).after_searches().words()}"
         lines.append(f"all searches are done{after}")
     elif lock is not None and lock.alive:
-        lines.append(_estimate(searches, now))
+        lines.append(_estimate(searches, now, at_most))
     if open_searches or not finished or lock is not None:
         lines.append(_running(lock))
     return "\n".join(lines)
 
 
-def _estimate(searches: Sequence[Search], now: float) -> str:
+def _ending(search: Search) -> str:
+    """How a search ended before its last planned trial."""
+    if search.budget_used:
+        return "budget used"
+    return "not tried" if search.not_tried else "stopped  "
+
+
+def _estimate(searches: Sequence[Search], now: float, at_most: bool) -> str:
     end = estimated_end(searches, now)
     if end is None:
         return "too early to estimate the end"
-    return f"searches estimated to end {time.strftime('%Y-%m-%d %H:%M', time.localtime(end))}, in {span(end - now)}"
+    latest = " at the latest" if at_most else ""
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(end))
+    return f"searches estimated to end{latest} {at}, in {span(end - now)}"
 
 
 def _running(lock: Found | None) -> str:
@@ -183,12 +203,12 @@ def _running(lock: Found | None) -> str:
     return f"not running: the last run ({lock.who}) {lock.how_dead}; start it again to go on"
 
 
-def _row(search: Search, target: Target) -> tuple[str, ...]:
+def _row(search: Search, target: Target, at_most: bool) -> tuple[str, ...]:
     best = "–" if search.val_mae is None else f"{target.amount(f'{search.val_mae:.2f}')} (i{search.incumbent})"
     return (
         search.strategy,
         f"t{search.trajectory}",
-        f"{search.trials}/{search.planned}",
+        trials_text(search.trials, search.planned, at_most=at_most, budget_used=search.budget_used),
         str(search.failed_trials),
         best,
         f"{search.gpu_h:.2f}",
@@ -198,11 +218,28 @@ def _row(search: Search, target: Target) -> tuple[str, ...]:
     )
 
 
+def trials_text(done: int, planned: int, *, at_most: bool, budget_used: bool) -> str:
+    """Trials of a search as a cell: `9/13`, `9/≤40` while a budget may end it earlier, `9, budget used` when it has."""
+    if budget_used:
+        return f"{done}, budget used"
+    return f"{done}/{'≤' if at_most and done < planned else ''}{planned}"
+
+
+def used_its_budget(trial: Path) -> bool:
+    """Whether a stopped trial ended its search as planned, because the budget of `extent.until` is used."""
+    note = _stop_note(trial, UsedUp) if (trial / "proposal.json").exists() else None
+    return note is not None and note.used is not None
+
+
 def _stop_cause(trial: Path) -> str | None:
     """What a stopped trial's proposal records of its cause."""
-    path = trial / "proposal.json"
-    note = find_note(notes_from_json(read_json(path).get("state"), str(path)), Ended)
+    note = _stop_note(trial, Ended)
     return note.cause if note else None
+
+
+def _stop_note(trial: Path, wanted: type[SomeNote]) -> SomeNote | None:
+    path = trial / "proposal.json"
+    return find_note(notes_from_json(read_json(path).get("state"), str(path)), wanted)
 
 
 def _labels(rows: Iterable[dict]) -> tuple[tuple[str, int], ...]:

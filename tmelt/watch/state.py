@@ -15,7 +15,7 @@ from tmelt.search.history import Proposal
 from tmelt.study.config import Config
 from tmelt.study.lock import Found, find
 from tmelt.study.stage import Stage, Stages
-from tmelt.study.status import begun_jobs
+from tmelt.study.status import begun_jobs, trials_text
 
 _FAILING = 5  # trials in a row without a score, after which an arm needs a look
 _SHOWN_TRIALS = 20
@@ -35,8 +35,15 @@ class Arm:
     def state(self) -> str:
         """In a word or two."""
         if self.search.stopped is not None:
-            return "stopped"
+            return "budget used" if self.search.budget_used else "stopped"
         return "running" if self.search.left else "done"
+
+    @property
+    def trials(self) -> str:
+        """How many there are, of how many."""
+        search = self.search
+        text = trials_text(len(search.rows), search.planned, at_most=search.at_most, budget_used=search.budget_used)
+        return f"{text} stopped" if self.state == "stopped" else text
 
     @property
     def failed(self) -> int:
@@ -70,6 +77,7 @@ class State:
     stage: Stage
     done: int
     planned: int
+    at_most: bool  # a budget may end a search before its last planned trial
     ends_in: float | None
     spent: Spent
     limit_usd: float | None
@@ -106,6 +114,7 @@ class Reader:
             stage=stage,
             done=self._feed.done,
             planned=self._feed.planned,
+            at_most=self._feed.at_most,
             ends_in=self._feed.ends_in() if self._feed.left and lock is not None and lock.alive else None,
             spent=self._feed.spent(),
             limit_usd=most_usd(self._config),
@@ -139,7 +148,7 @@ def _alerts(arms: Sequence[Arm], lock: Found | None, stage: Stage) -> Iterator[s
     for arm in arms:
         yield from (f"job failed: {arm.search.name} {job}" for job in arm.failed_jobs)
     for arm in arms:
-        if arm.search.stopped is not None:
+        if arm.search.stopped is not None and not arm.search.budget_used:
             yield f"{arm.search.name} stopped after {len(arm.search.rows)} trials: {arm.search.stopped}"
     for arm in arms:
         rows = arm.search.rows[-_FAILING:]
