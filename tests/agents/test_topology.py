@@ -66,6 +66,9 @@ def test_a_population_draws_from_the_best_distinct_candidates(tmp_path):
     assert set(drawn) == {0, 1, 2}, "the draws are not spread"
     copies = [*history, replace(history.incumbent, iteration=len(history))]
     assert best_candidates(History(copies), 3) == best_candidates(history, 3)
+    best = best_candidates(history, 1)[0]
+    cheap = History([replace(trial, fidelity=0.3) if trial is best else trial for trial in history])
+    assert best.iteration not in {trial.iteration for trial in best_candidates(cheap, 99)}
 
 
 def parent_of(history, folder, options, trajectory=0):

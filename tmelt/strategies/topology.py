@@ -12,8 +12,9 @@ or two agents under one. What is kept and what is the incumbent stays the study'
   incumbent makes it greedy again.
 
 "Best" is by the validation error as agents are told it, the earlier trial first where two are told the same. Only
-trials that worked are parents; while there are none it is trial 0. Draws follow from the search's seed. In a hybrid the
-topology chooses what a round starts from. A repair builds on the script that crashed and is no proposal of a topology.
+trials that worked, in a full training, are parents; while there are none it is trial 0. Draws follow from the search's
+seed. In a hybrid the topology chooses what a round starts from. A repair builds on the script that crashed and is no
+proposal of a topology.
 """
 
 from collections.abc import Sequence
@@ -134,7 +135,7 @@ def repair_of(crashed: Trial, context: Context, options: TopologyOptions) -> Bra
 def best_candidates(history: History, most: int) -> list[Trial]:
     """The best distinct candidates, best first; copies of a script with the same knobs are one."""
     found: dict[tuple[str, str], Trial] = {}
-    for trial in sorted(history.succeeded, key=_rank):
+    for trial in sorted((trial for trial in history.succeeded if trial.full), key=_rank):
         if len(found) == most:
             break
         found.setdefault((trial.script, trial.knobs_json), trial)
@@ -181,7 +182,7 @@ def _best_of_k(history: History, k: int) -> tuple[Trial, int, str]:
     first = next(
         trial for trial in reversed(history) if (begun := trial.note(Branched)) is not None and begun.place == 1
     )
-    rivals = [trial for trial in (history[note.parent], *history[first.iteration :]) if trial.ok]
+    rivals = [trial for trial in (history[note.parent], *history[first.iteration :]) if trial.ok and trial.full]
     parent = min(rivals, key=_rank) if rivals else history[note.parent]
     if parent.iteration == note.parent:
         return parent, 1, f"which none of the last {k} proposals from it has beaten; for proposal 1 of {k} from it"
