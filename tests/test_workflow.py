@@ -99,8 +99,9 @@ def test_a_changed_design_stops_by_name_and_touches_nothing(copy):
     assert copy.hashes("**/*.json") == before
 
 
-def test_a_revision_is_recorded_once_by_a_run_and_not_by_a_look(copy):
-    copy.config["design"]["budget"]["fit_s"] = 31
+def test_a_revision_is_recorded_once_by_a_run_and_not_by_a_look(minimal, tmp_path):
+    copy = Workspace.copy_of(minimal, tmp_path / "space")
+    copy.config["design"]["budget"]["fit_s"] = 61
     copy.config["on_change"] = "revision"
     copy.write_config()
     before = copy.hashes("**/*")
@@ -110,7 +111,7 @@ def test_a_revision_is_recorded_once_by_a_run_and_not_by_a_look(copy):
     copy.run(targets=["all"])
     copy.run(targets=["all"])
     (revision,) = copy_protocol(copy)["revisions"]
-    assert revision["changes"] == ["budget.fit_s: 30.0 -> 31.0"]
+    assert revision["changes"] == ["budget.fit_s: 60.0 -> 61.0"]
 
 
 def copy_protocol(space):
