@@ -125,6 +125,8 @@ def test_fidelity_keeps_runs_apart_and_survives_a_file(tmp_path):
     for quantity, share in (("epochs", 1.0), ("epochs", 0.5), ("proteins", 0.5), ("seconds", 0.5), ("epochs", 1 / 3)):
         proposal = at_fidelity(Proposal({"width": 64}, "# script\n"), quantity, share)
         proposal.write(tmp_path)
+        varied = proposal.variation or Variation()
+        assert varied.budget_factor * varied.seconds_factor == share, "a cheap trial has a share of the seconds"
         again = Proposal.read(tmp_path)
         assert again.fidelity == share and again.variation == proposal.variation
         keys.add(run_key("p", "s", proposal.knobs, 0, 1, (proposal.variation or Variation()).key()))
@@ -238,7 +240,7 @@ def test_rationales_name_bracket_and_rung(searched):
     assert words.startswith("rung 2 of 3 (1/3 of the epochs and seconds): promoted, 1st of ")
     assert words.endswith(f"on rung 1 (trial {promoted.parent})")
     other = simulate("hyperband", 1, options={"fidelity": "proteins", "eta": 2})[-1].proposal["rationale"]
-    assert other == "bracket 1, rung 1 of 3 (1/4 of the fit proteins): drawn at random"
+    assert other == "bracket 1, rung 1 of 3 (1/4 of the fit proteins and seconds): drawn at random"
 
 
 @pytest.mark.slow

@@ -67,9 +67,11 @@ def _strategies(subject: Subject) -> Iterator[str]:
         check_options(name, strategy.kind, strategy.options, config)
     extent = config.extent
     searches = len(extent.strategies) * extent.trajectories
+    cheap = any(extent.most_trials_of(name) > extent.trials_of(name) for name in extent.strategies)
+    shares = " (cheap ones as shares of one)" if cheap else ""
     yield (
         f"{len(extent.strategies)} strategies, {searches} searches, {extent.trials} trials with"
-        f" {extent.trials * len(extent.seeds)} trainings; at most {training_hours(config):.1f}"
+        f" {extent.trials * len(extent.seeds)} trainings{shares}; at most {training_hours(config):.1f}"
         f" {'core' if config.design.device == 'cpu' else 'GPU'} hours by the budget of a run"
     )
 

@@ -18,19 +18,23 @@ Quantity = Literal["epochs", "proteins", "seconds"]
 # What a share is of, in words.
 QUANTITIES: Mapping[Quantity, str] = {
     "epochs": "epochs and seconds",
-    "proteins": "fit proteins",
+    "proteins": "fit proteins and seconds",
     "seconds": "seconds",
 }
 _LARGEST_DENOMINATOR = 10**6
 
 
 def at_fidelity(proposal: Proposal, quantity: Quantity, share: float) -> Proposal:
-    """Return the proposal, to be trained with this share of a quantity; with all of it at 1."""
+    """Return the proposal, to be trained with this share of a quantity; with all of it at 1.
+
+    Whatever the quantity, the training has at most this share of a full one's seconds: so a cheap trial costs no more
+    than it counts for.
+    """
     if share == 1:
         return replace(proposal, fidelity=1.0, variation=None)
     varied = {
         "epochs": Variation(budget_factor=share),
-        "proteins": Variation(fit_fraction=share),
+        "proteins": Variation(fit_fraction=share, seconds_factor=share),
         "seconds": Variation(seconds_factor=share),
     }
     return replace(proposal, fidelity=share, variation=varied[quantity])

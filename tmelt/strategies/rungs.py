@@ -27,7 +27,7 @@ class HalvingOptions(BaseModel):
     fidelity: Quantity = Field(
         "epochs",
         description="what cheap trials have a share of. epochs: epochs, patience and the seconds of the budget;"
-        " proteins: the fit proteins; seconds: the seconds of the budget, the script is not told",
+        " proteins: the fit proteins, and the seconds; seconds: the seconds of the budget, the script is not told",
     )
     eta: int = Field(3, ge=2, le=10, description="one in so many is promoted, to so many times the fidelity")
     rungs: int = Field(3, ge=2, le=6, description="rungs; the first has the fidelity eta^(1 - rungs), the last 1")
