@@ -11,7 +11,7 @@ from make_tables import make_tables
 from simulated_study import SimulatedStudy, train_confirmation, write_study
 
 from tmelt.evidence.make import TABLES
-from tmelt.report.inputs import Study, read_study
+from tmelt.report.inputs import ReportStudy, read_report_study
 from tmelt.report.page import write_report
 from tmelt.storage.files import read_json, write_json
 from tmelt.storage.schema import CLEANING, write_table
@@ -49,9 +49,9 @@ class Made:
             "data": self.data,
         }
 
-    def read(self) -> Study:
+    def read(self) -> ReportStudy:
         """As the report reads it."""
-        return read_study(**self.paths)
+        return read_report_study(**self.paths)
 
     def report(self, folder: Path) -> Path:
         """Write the report; returns the page."""

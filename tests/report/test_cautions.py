@@ -8,7 +8,7 @@ import pytest
 
 from tmelt.report.cautions import cautions, grouped
 from tmelt.report.finding import finding
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.data import audit_table
 from tmelt.search.notes import UsedUp
 from tmelt.storage.schema import AUDIT, as_frame, write_table
@@ -20,7 +20,7 @@ def found():
     return lambda study: {caution.title: caution for caution in cautions(study)}
 
 
-def with_origins(study: Study, name: str, kind: str, origin: str, **options) -> Study:
+def with_origins(study: ReportStudy, name: str, kind: str, origin: str, **options) -> ReportStudy:
     """The study with a strategy of another kind whose trials after the baseline have one origin."""
     here = (pl.col("strategy") == name) & (pl.col("iteration") > 0)
     trials = study["trials"].with_columns(origin=pl.when(here).then(pl.lit(origin)).otherwise("origin"))

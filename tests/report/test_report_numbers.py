@@ -16,14 +16,14 @@ from tmelt.report.figures.search import figure_incumbents, reference_lines
 from tmelt.report.figures.theme import log_ticks, span_of, trial_axis
 from tmelt.report.figures.winners import ranking_rows
 from tmelt.report.finding import finding, power
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.render import svg_of
 from tmelt.report.sections import attribution, behaviour, comparison, cost, generalisation, result, searches
 from tmelt.report.sections.methods import methods, methods_paragraph
 from tmelt.storage.schema import as_frame
 
 
-def with_table(study: Study, name: str, **columns: pl.Expr) -> Study:
+def with_table(study: ReportStudy, name: str, **columns: pl.Expr) -> ReportStudy:
     """The study with other columns in a table."""
     return replace(study, tables={**study.tables, name: study[name].with_columns(**columns)})
 

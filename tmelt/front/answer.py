@@ -25,11 +25,11 @@ def answer(folder: Path) -> Iterator[str]:
     if not page.is_file():
         raise InputError(f"{folder}: no report yet; `tmelt status CONFIG` says what is being made")
     from tmelt.report.finding import finding
-    from tmelt.report.inputs import read_study
+    from tmelt.report.inputs import read_report_study
 
     protocol = read_protocol(folder / "protocol.json")
     data = folder.parent / "data" / protocol.design.dataset
-    study = read_study(study=folder, tables=folder / "tables", protocol=folder / "protocol.json", data=data)
+    study = read_report_study(study=folder, tables=folder / "tables", protocol=folder / "protocol.json", data=data)
     yield protocol.title or protocol.study
     for paragraph in finding(study):
         if paragraph:

@@ -12,7 +12,7 @@ from tmelt.llm.errors import BudgetSpent
 from tmelt.llm.transcript import Charge, charge_of
 
 if TYPE_CHECKING:
-    from tmelt.llm.settings import Limits, Price
+    from tmelt.llm.settings import CallBudget, Price
     from tmelt.search.history import Trial
 
 _SOFT = re.compile(r"[a-z \n\t]")
@@ -76,7 +76,9 @@ def reserve(messages: Sequence[Mapping[str, str]], max_tokens: int, price: "Pric
     return Reservation(prompt_tokens, max_tokens, cost_usd(price, prompt_tokens, max_tokens))
 
 
-def check_budget(limits: "Limits | None", used: Charge, need: Reservation, price: "Price | None", model: str) -> None:
+def check_budget(
+    limits: "CallBudget | None", used: Charge, need: Reservation, price: "Price | None", model: str
+) -> None:
     """Refuse a call that might exceed the budget.
 
     Raises:

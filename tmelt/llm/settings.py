@@ -37,7 +37,7 @@ class Price(_Part):
     cached_input: float | None = Field(None, ge=0, description="of prompt tokens read from the provider's cache")
 
 
-class Limits(_Part):
+class CallBudget(_Part):
     """What all calls of one trajectory may cost together; what is left out is not limited."""
 
     usd: float | None = Field(None, gt=0)
@@ -63,7 +63,7 @@ class LLMSettings(_Part):
     backoff_s: float = Field(1.0, gt=0, description="first pause between tries; it doubles up to a minute")
     max_asks: int = Field(3, ge=1, description="asks per question: the first, and again after unusable replies")
     price: Price | None = Field(None, description="overrides the price file")
-    budget: Limits | None = Field(None, description="of each trajectory")
+    budget: CallBudget | None = Field(None, description="of each trajectory")
     tools: ToolLimits | None = Field(
         None, description="tools that the agent may use before it proposes, and their limits; none: it has none"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from tmelt.errors import InputError
 from tmelt.llm.transcript import read_record
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import DASH, count, dollars, seconds
 
 RECORD, LOG = "01.json", "01.log"
@@ -59,7 +59,7 @@ class Session:
         return ", ".join(filter(None, parts))
 
 
-def sessions(study: Study, strategy: str) -> Iterator[Session]:
+def sessions(study: ReportStudy, strategy: str) -> Iterator[Session]:
     """The sessions of all trials of a strategy whose kind starts a program of the user's, in order."""
     trials = study["trials"].filter(strategy=strategy).sort("trajectory", "iteration")
     for trajectory, iteration in trials.select("trajectory", "iteration").iter_rows():
@@ -67,7 +67,7 @@ def sessions(study: Study, strategy: str) -> Iterator[Session]:
             yield found
 
 
-def session_of(study: Study, strategy: str, trajectory: int, iteration: int) -> Session | None:
+def session_of(study: ReportStudy, strategy: str, trajectory: int, iteration: int) -> Session | None:
     """The session of a trial; None where it has none, or its record is damaged."""
     folder = study.trial_folder(strategy, trajectory, iteration) / "llm"
     if not (folder / RECORD).is_file():
@@ -80,7 +80,7 @@ def session_of(study: Study, strategy: str, trajectory: int, iteration: int) -> 
 
 
 def _session(
-    study: Study, strategy: str, trajectory: int, iteration: int, record: Mapping[str, Any], folder: Path
+    study: ReportStudy, strategy: str, trajectory: int, iteration: int, record: Mapping[str, Any], folder: Path
 ) -> Session | None:
     raw = record["reply"].get("raw") or {}
     if "session" not in raw:

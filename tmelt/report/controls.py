@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from tmelt.evidence.comparison import REFERENCE
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import listing
 
 
-def control_notes(study: Study) -> Iterator[tuple[str, str, str]]:
+def control_notes(study: ReportStudy) -> Iterator[tuple[str, str, str]]:
     """(level, title, text) of each caution about controls."""
     yield from _shuffled(study)
     baseline = study.protocol.design.baseline
@@ -22,7 +22,7 @@ def control_notes(study: Study) -> Iterator[tuple[str, str, str]]:
         yield "note", "Control arms.", f"{'; '.join(told)}."
 
 
-def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
+def _shuffled(study: ReportStudy) -> Iterator[tuple[str, str, str]]:
     """An impossible study: no arm can improve on a reference predictor but by cheating or by chance."""
     if not study.facts.shuffled_labels:
         return
@@ -62,14 +62,14 @@ def _shuffled(study: Study) -> Iterator[tuple[str, str, str]]:
         )
 
 
-def _searches_without_llm(study: Study) -> str:
+def _searches_without_llm(study: ReportStudy) -> str:
     """The subject of what searches without an LLM are told, by the titles of their kinds."""
     declared = [kind for name in study.strategies if (kind := study.kind(name)) and not kind.agent]
     titles = listing(list(dict.fromkeys(kind.title for kind in declared))) or "a search without an LLM"
     return f"{titles[:1].upper()}{titles[1:]} {'get' if ' and ' in titles else 'gets'}"
 
 
-def what_is_told(study: Study) -> str:
+def what_is_told(study: ReportStudy) -> str:
     """What agents are told and samplers are not; empty without agents."""
     agents = [name for name in study.strategies if study.model(name)]
     if not agents:

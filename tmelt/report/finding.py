@@ -8,12 +8,12 @@ import polars as pl
 from tmelt.evidence.comparison import BASELINE, REFERENCE, chosen_strategy
 from tmelt.evidence.power import MOST
 from tmelt.evidence.verdict import FEW
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.registered import registered
 from tmelt.report.words import count, dollars, interval, listing, number
 
 
-def finding(study: Study) -> tuple[str, str]:
+def finding(study: ReportStudy) -> tuple[str, str]:
     """The paragraph at the top, and what else a careful reader wants to know before the figures."""
     if len(study.confirmed) and not len(_changed(study)):
         main, further = [_setting(study), *_nothing_kept(study), *_against_reference(study)], []
@@ -26,7 +26,7 @@ def finding(study: Study) -> tuple[str, str]:
     return " ".join(main), " ".join([*further, *_power(study), *_optimism(study), *_failures(study)])
 
 
-def _setting(study: Study) -> str:
+def _setting(study: ReportStudy) -> str:
     trials = study["trials"]
     made = " synthetic" if study.synthetic else ""
     kind = f" with an untrained backbone ({study.embedding.backbone})" if study.untrained else ""
@@ -44,12 +44,12 @@ def _setting(study: Study) -> str:
     )
 
 
-def _changed(study: Study) -> pl.DataFrame:
+def _changed(study: ReportStudy) -> pl.DataFrame:
     """The confirmed winners that are not the baseline itself."""
     return study["winners"].drop_nulls("test_mae").filter(pl.col("iteration") > 0)
 
 
-def _nothing_kept(study: Study) -> list[str]:
+def _nothing_kept(study: ReportStudy) -> list[str]:
     """Where no search found anything better than where it started."""
     rows = study["winners"].drop_nulls("test_mae")
     span = interval(rows["test_low"][0], rows["test_high"][0])
@@ -61,7 +61,7 @@ def _nothing_kept(study: Study) -> list[str]:
     ]
 
 
-def _winners(study: Study) -> list[str]:
+def _winners(study: ReportStudy) -> list[str]:
     """The headline is about the strategy that was chosen before its test errors were looked at."""
     rows, name = study.confirmed, chosen_strategy(study["winners"])
     best = rows.filter(pl.col("strategy") == name).row(0, named=True)
@@ -80,7 +80,7 @@ def _winners(study: Study) -> list[str]:
     return [f"Chosen on proteins that no search saw, {text}; {ending}."]
 
 
-def _against_baseline(study: Study) -> list[str]:
+def _against_baseline(study: ReportStudy) -> list[str]:
     """Which strategies' winners improve on the baseline, after adjustment for every contrast of the page."""
     rows = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
     base = study.baseline["test_mae"]
@@ -117,7 +117,7 @@ def _adjusted(row: Mapping[str, Any]) -> str:
     return " after adjustment for all contrasts tested" if excludes else ""
 
 
-def _against_reference(study: Study) -> list[str]:
+def _against_reference(study: ReportStudy) -> list[str]:
     """The chosen strategy, or the baseline where nothing was kept, against the strongest reference predictor."""
     sentences = []
     rows = study["comparison"].filter(pl.col("b") == REFERENCE)
@@ -157,7 +157,7 @@ def _against_reference(study: Study) -> list[str]:
     return sentences
 
 
-def _between(study: Study) -> list[str]:
+def _between(study: ReportStudy) -> list[str]:
     """What is established between strategies, by the decision rule of tmelt.evidence.verdict."""
     pairs = study["comparison"].filter(~pl.col("b").is_in([BASELINE, REFERENCE]) & (pl.col("metric") == "test_mae"))
     if not len(pairs):
@@ -193,7 +193,7 @@ def _between(study: Study) -> list[str]:
     ]
 
 
-def power(study: Study) -> str:
+def power(study: ReportStudy) -> str:
     """What the present number of searches can establish, and what the differences seen would take."""
     pairs = study["power"]
     if not len(pairs):
@@ -235,7 +235,7 @@ def power(study: Study) -> str:
     return text
 
 
-def _power(study: Study) -> list[str]:
+def _power(study: ReportStudy) -> list[str]:
     pairs = study["power"].drop_nulls("needed_80").sort("needed_80", "a", "b")
     if not len(pairs) or study.trajectories >= FEW:
         return []
@@ -246,7 +246,7 @@ def _power(study: Study) -> list[str]:
     ]
 
 
-def _search_only(study: Study) -> list[str]:
+def _search_only(study: ReportStudy) -> list[str]:
     last = study["trials"].sort("iteration").group_by("strategy", "trajectory", maintain_order=True).last()
     ends = last.select("strategy", "trajectory", iteration="incumbent").drop_nulls()
     held = study["trials"].join(ends, on=["strategy", "trajectory", "iteration"])["val_mae"].drop_nulls()
@@ -259,7 +259,7 @@ def _search_only(study: Study) -> list[str]:
     ]
 
 
-def _optimism(study: Study) -> list[str]:
+def _optimism(study: ReportStudy) -> list[str]:
     """How much of the gains in validation did not carry over, over the searches that kept a change."""
     moved = study["choices"].filter((pl.col("place") == 1) & (pl.col("iteration") > 0)).select("strategy", "trajectory")
     changed = study["winners"].join(moved, on=["strategy", "trajectory"], how="semi").drop_nulls("optimism")
@@ -279,7 +279,7 @@ def _optimism(study: Study) -> list[str]:
     return [f"{text}; for {len(shown)} the 95 % interval lies above 0)." if len(shown) else f"{text})."]
 
 
-def _failures(study: Study) -> list[str]:
+def _failures(study: ReportStudy) -> list[str]:
     trials = study["trials"]
     failed = trials.filter(pl.col("status") != "ok")
     text = f"{len(failed)} of {count(len(trials), 'trial')} failed"

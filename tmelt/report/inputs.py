@@ -31,7 +31,7 @@ from tmelt.study.target import Target
 
 
 @dataclass(frozen=True)
-class Study:
+class ReportStudy:
     """A finished study as the report sees it."""
 
     folder: Path
@@ -217,7 +217,7 @@ class Study:
         return self.folder / strategy / f"t{trajectory}" / f"i{iteration}"
 
 
-def read_study(
+def read_report_study(
     *,
     study: Path,
     tables: Path,
@@ -225,7 +225,7 @@ def read_study(
     data: Path,
     configs: Sequence[str] = (),
     references: Sequence[Mapping[str, Any]] = (),
-) -> Study:
+) -> ReportStudy:
     """Read all tables, protocol.json, the data set's facts, the vault's log and the strategies' settings.
 
     Raises:
@@ -238,7 +238,7 @@ def read_study(
         )
     audit = data / "audit.parquet"
     log, looks = study / "vault_log.json", study / "looks.json"
-    return Study(
+    return ReportStudy(
         folder=study,
         tables={name: read_table(tables / f"{name}.parquet", schema) for name, schema in TABLES.items()},
         protocol=described,

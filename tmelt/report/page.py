@@ -16,7 +16,7 @@ from tmelt.report.cautions import grouped
 from tmelt.report.code import Diff, syntax_css
 from tmelt.report.figures.theme import Figure
 from tmelt.report.finding import finding
-from tmelt.report.inputs import Study, read_study
+from tmelt.report.inputs import ReportStudy, read_report_study
 from tmelt.report.render import inline, svg_of, write_files
 from tmelt.report.sections import SECTIONS
 from tmelt.report.sections.section import Section
@@ -70,14 +70,16 @@ def write_report(
     Raises:
         InputError: a table or file that is missing or damaged.
     """
-    read = read_study(study=study, tables=tables, protocol=protocol, data=data, configs=configs, references=references)
+    read = read_report_study(
+        study=study, tables=tables, protocol=protocol, data=data, configs=configs, references=references
+    )
     parts = draw(read, folder / "figures")
     page = folder / "report.html"
     write_text(page, render_page(read, parts))
     return page
 
 
-def draw(study: Study, folder: Path) -> list[Part]:
+def draw(study: ReportStudy, folder: Path) -> list[Part]:
     """All sections with their figures; writes the figures' files into `folder`."""
     numbers = itertools.count(1)
     parts = [
@@ -87,7 +89,7 @@ def draw(study: Study, folder: Path) -> list[Part]:
     return [part for section, part in parts if part.blocks or not section.optional]
 
 
-def _blocks(study: Study, section: Section) -> Iterator[Block]:
+def _blocks(study: ReportStudy, section: Section) -> Iterator[Block]:
     """The blocks of a section, and the reason where figures are missing."""
     blocks = present(section.content(study))
     yield from blocks
@@ -120,7 +122,7 @@ def draw_figure(figure: Figure, folder: Path, number: str = "", tab: str = "") -
     return Drawing(figure, number, inline(svg, figure), tab)
 
 
-def render_page(study: Study, parts: Sequence[Part]) -> str:
+def render_page(study: ReportStudy, parts: Sequence[Part]) -> str:
     """The page's HTML."""
     environment = page_environment(_HERE)
     kinds = {"text": Text, "heading": Heading, "table": Table, "terms": Terms, "diff": Diff, "fold": Fold}

@@ -5,12 +5,12 @@ from typing import Any
 
 from tmelt.evidence.looks import Look, looks, registered_hypothesis, registered_row
 from tmelt.evidence.verdict import ALPHA
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, interval, listing
 from tmelt.study.protocol_record import RegisteredHypothesis
 
 
-def registered(study: Study) -> list[str]:
+def registered(study: ReportStudy) -> list[str]:
     """The registered hypothesis, its answer and the deviations from its plan; or that none was registered."""
     hypothesis = registered_hypothesis(study.protocol)
     seen = looks(study.vault_log, hypothesis)
@@ -34,7 +34,7 @@ def registered(study: Study) -> list[str]:
     ]
 
 
-def _answer(study: Study, hypothesis: RegisteredHypothesis, seen: list[Look]) -> str:
+def _answer(study: ReportStudy, hypothesis: RegisteredHypothesis, seen: list[Look]) -> str:
     row = registered_row(study["comparison"], hypothesis)
     if row is None:
         for side in (hypothesis.a, hypothesis.b):
@@ -62,7 +62,7 @@ def _answer(study: Study, hypothesis: RegisteredHypothesis, seen: list[Look]) ->
     )
 
 
-def _established(study: Study, row: Mapping[str, Any]) -> str:
+def _established(study: ReportStudy, row: Mapping[str, Any]) -> str:
     ahead, behind = (row["a"], row["b"]) if row["verdict"] == "a better" else (row["b"], row["a"])
     return (
         f"{ahead} is established to be better than {behind} ({row['a']} − {row['b']}: "
@@ -71,7 +71,7 @@ def _established(study: Study, row: Mapping[str, Any]) -> str:
     )
 
 
-def _size(study: Study, row: Mapping[str, Any], effect: float) -> str:
+def _size(study: ReportStudy, row: Mapping[str, Any], effect: float) -> str:
     """What the interval says about the smallest effect of interest."""
     if row["low"] is None:
         return ""
@@ -82,7 +82,7 @@ def _size(study: Study, row: Mapping[str, Any], effect: float) -> str:
     return f" The interval holds differences above and below {study.amount(effect)}."
 
 
-def _deviations(study: Study, hypothesis: RegisteredHypothesis, seen: list[Look]) -> list[str]:
+def _deviations(study: ReportStudy, hypothesis: RegisteredHypothesis, seen: list[Look]) -> list[str]:
     found = []
     if seen and seen[-1].searches != hypothesis.searches:
         found.append(f"{seen[-1].searches} instead of {hypothesis.searches} searches of each so far")
@@ -113,7 +113,7 @@ def _level(seen: list[Look]) -> str:
     )
 
 
-def _late(study: Study) -> list[str]:
+def _late(study: ReportStudy) -> list[str]:
     """Revisions of the hypothesis."""
     sentences = []
     for revision in study.protocol.revisions:

@@ -17,7 +17,7 @@ from tmelt.evidence.schema import OPENED_LABELS
 from tmelt.llm.transcript import read_record
 from tmelt.report.code import Diff, diff_scripts
 from tmelt.report.coding_sessions import RECORD, Session, session_of
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import anchor, count, dollars, number, seconds, shortened, value
 from tmelt.search.fidelity import in_words
 from tmelt.storage.schema import read_table
@@ -62,7 +62,7 @@ class TrialSection:
     transcripts: Sequence[Mapping[str, str]]
 
 
-def chosen_trials(study: Study) -> tuple[pl.DataFrame, str]:
+def chosen_trials(study: ReportStudy) -> tuple[pl.DataFrame, str]:
     """The trials that get a section, and a sentence that says which if not all."""
     trials = study["trials"].sort("strategy", "trajectory", "iteration")
     if len(trials) <= INLINED:
@@ -86,7 +86,7 @@ def chosen_trials(study: Study) -> tuple[pl.DataFrame, str]:
 
 
 def trial_sections(
-    study: Study, shown: pl.DataFrame, drawings: Mapping[tuple[str, int, int], Markup]
+    study: ReportStudy, shown: pl.DataFrame, drawings: Mapping[tuple[str, int, int], Markup]
 ) -> list[TrialSection]:
     """A section for each of these trials, in the report's order of strategies."""
     rows, behaviour = (
@@ -105,7 +105,7 @@ def trial_sections(
 
 
 def _section(
-    study: Study,
+    study: ReportStudy,
     rows: Mapping[tuple[str, int, int], Mapping[str, Any]],
     row: Mapping[str, Any],
     behaved: Mapping[str, Any] | None,
@@ -153,7 +153,7 @@ def _section(
     )
 
 
-def _held(study: Study, strategy: str) -> bool:
+def _held(study: ReportStudy, strategy: str) -> bool:
     """Whether its trials come out of sessions of a program of the user's."""
     kind = study.kind(strategy)
     return kind is not None and kind.external
@@ -166,7 +166,7 @@ def _origin(row: Mapping[str, Any]) -> str:
     }.get(row["origin"], row["origin"])
 
 
-def _facts(study: Study, row: Mapping[str, Any], behaved: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def _facts(study: ReportStudy, row: Mapping[str, Any], behaved: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     by_seed = [f"{item:.2f}" for item in row["val_mae_by_seed"] or [] if item is not None]
     facts = []
     if row["fidelity"] < 1:
@@ -200,7 +200,7 @@ def _facts(study: Study, row: Mapping[str, Any], behaved: Mapping[str, Any] | No
     return facts
 
 
-def _diagnostics(study: Study, found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _diagnostics(study: ReportStudy, found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Epochs, errors on stop by group and what the script reported; means over seeds."""
     facts = []
     if "epochs" in found:
@@ -222,7 +222,9 @@ def knob_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tu
     return [(name, value(old.get(name)), value(new.get(name))) for name in names if old.get(name) != new.get(name)]
 
 
-def _script_change(study: Study, row: Mapping[str, Any], before: Mapping[str, Any] | None) -> tuple[Diff | None, str]:
+def _script_change(
+    study: ReportStudy, row: Mapping[str, Any], before: Mapping[str, Any] | None
+) -> tuple[Diff | None, str]:
     if before is None:
         return None, "the reference script" if row["script"] == study.reference else "a script of its own"
     if row["script"] == before["script"]:
@@ -279,7 +281,7 @@ def _transcripts(folder: Path, proposal: Mapping[str, Any], session: Session | N
         yield {"name": path.name, "about": ", ".join(filter(None, about)), "text": text[:_REPLY] + cut}
 
 
-def validation_drawings(study: Study, shown: pl.DataFrame) -> tuple[dict[tuple[str, int, int], Markup], str]:
+def validation_drawings(study: ReportStudy, shown: pl.DataFrame) -> tuple[dict[tuple[str, int, int], Markup], str]:
     """Predictions against measurements on validation for each shown trial that ended ok, and a sentence about them.
 
     Drawn once the searches are over and their labels opened; means over the search's seeds. Never on test: no agent
@@ -355,7 +357,7 @@ def _curve(curve: pl.DataFrame | None) -> Markup:
     )
 
 
-def _curve_note(study: Study, curve: pl.DataFrame | None) -> str:
+def _curve_note(study: ReportStudy, curve: pl.DataFrame | None) -> str:
     points = _stop_errors(curve)
     if not len(points):
         return ""

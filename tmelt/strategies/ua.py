@@ -55,7 +55,7 @@ class Header(Reply):
 
 
 @dataclass(frozen=True)
-class Task:
+class Assignment:
     """What the agent is to do now: an idea on top of its parent, or a repair of the last script."""
 
     branch: Branch
@@ -104,7 +104,7 @@ def propose(history: History, context: Context) -> Proposal:
     )
 
 
-def current_task(history: History, context: Context, options: UAOptions) -> Task:
+def current_task(history: History, context: Context, options: UAOptions) -> Assignment:
     """A repair if the last trial was a script of the agent's that crashed and attempts are left.
 
     A script that has worked before crashed because of its knobs; there is nothing to fix in it.
@@ -114,17 +114,17 @@ def current_task(history: History, context: Context, options: UAOptions) -> Task
     attempt = before.attempt + 1 if before else 1
     worked = any(trial.ok and trial.script == last.script for trial in history)
     if last.origin != "agent" or last.status not in REPAIRABLE or attempt > options.repairs or worked:
-        return Task(branch_of(history, context, options), "", ())
+        return Assignment(branch_of(history, context, options), "", ())
     log = (last.error or "no message")[-LOG_TAIL:].replace("```", "'''")
     text = (
         f"Trial {last.iteration} ended as `{last.status}`; this is attempt {attempt} of {options.repairs}."
         f"\n\n```\n{log}\n```"
     )
     note = Repair(attempt=attempt, of=before.of if before else last.iteration)
-    return Task(repair_of(last, context, options), text, (note,), f"{log}\n")
+    return Assignment(repair_of(last, context, options), text, (note,), f"{log}\n")
 
 
-def script_values(task: Task, boundaries: Boundaries | None) -> dict[str, str]:
+def script_values(task: Assignment, boundaries: Boundaries | None) -> dict[str, str]:
     """The placeholders of programs that show a script."""
     from importlib.resources import files
 

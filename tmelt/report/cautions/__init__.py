@@ -7,7 +7,7 @@ from tmelt.report.cautions.integrity import integrity
 from tmelt.report.cautions.replication import replication
 from tmelt.report.cautions.searches import searches
 from tmelt.report.controls import control_notes
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 
 _TITLES = {
     "integrity": "Integrity",
@@ -18,13 +18,13 @@ _TITLES = {
 }
 
 
-def cautions(study: Study) -> list[Caution]:
+def cautions(study: ReportStudy) -> list[Caution]:
     """All cautions, by group and within a group in order of weight."""
     controls = (Caution(level, "controls", title, text) for level, title, text in control_notes(study))
     return [*integrity(study), *data(study), *external(study), *controls, *replication(study), *searches(study)]
 
 
-def grouped(study: Study) -> list[Group]:
+def grouped(study: ReportStudy) -> list[Group]:
     """The lines of the first screen: cautions of one kind together, the heaviest first."""
     found = cautions(study)
     groups = [

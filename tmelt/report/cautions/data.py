@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from tmelt.report.cautions.caution import Caution
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import listing
 
 _AUDITED = {
@@ -22,7 +22,7 @@ _AUDITED = {
 _caution = partial(Caution, group="data", level="warning")
 
 
-def data(study: Study) -> Iterator[Caution]:
+def data(study: ReportStudy) -> Iterator[Caution]:
     """Synthetic proteins, untrained backbone, scripted agents; what the label audit found."""
     if study.synthetic:
         yield _caution(
@@ -69,7 +69,7 @@ def data(study: Study) -> Iterator[Caution]:
             yield _caution(title=f"Label audit: {check.format(groups=study.group.plural)}.", text=text)
 
 
-def _known(study: Study) -> str:
+def _known(study: ReportStudy) -> str:
     """What the playbook's authors knew when they wrote it."""
     start = (
         "The playbook was written with knowledge of the published faults of trial 0 (its pooling, patience and loss)"

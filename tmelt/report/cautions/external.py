@@ -6,7 +6,7 @@ from functools import partial
 import polars as pl
 
 from tmelt.report.cautions.caution import Caution
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.external import RULE, set_of
 from tmelt.report.words import count, listing, percent, shortened
 
@@ -14,7 +14,7 @@ TOLD_APART = 0.9  # AUROC beyond which a set is of another domain
 _caution = partial(Caution, group="data")
 
 
-def external(study: Study) -> Iterator[Caution]:
+def external(study: ReportStudy) -> Iterator[Caution]:
     """Overlap with the study's proteins, another domain, searches that went on, winners without predictions."""
     for row in study["external_sets"].to_dicts():
         name, proteins = row["set"], row["proteins"]
@@ -50,7 +50,7 @@ def external(study: Study) -> Iterator[Caution]:
         )
 
 
-def _seen_before(study: Study) -> list[str]:
+def _seen_before(study: ReportStudy) -> list[str]:
     """External sets whose labels were opened before a search went on."""
     opened: list[str] = []
     seen: list[str] = []

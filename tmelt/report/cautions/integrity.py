@@ -7,13 +7,13 @@ import polars as pl
 
 from tmelt.evidence.robustness import LOST_SHARE
 from tmelt.report.cautions.caution import Caution
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, listing, shortened
 
 _caution = partial(Caution, group="integrity")
 
 
-def integrity(study: Study) -> Iterator[Caution]:
+def integrity(study: ReportStudy) -> Iterator[Caution]:
     """No sandbox, tampering, lookup tables, lost accuracy, revisions, sealed test labels, missing confirmation."""
     runs = study["runs"]
     if study.unconfined:
@@ -72,7 +72,7 @@ def integrity(study: Study) -> Iterator[Caution]:
         )
 
 
-def _not_robust(study: Study) -> Iterator[Caution]:
+def _not_robust(study: ReportStudy) -> Iterator[Caution]:
     """Winners whose accuracy is gone once their proteins change slightly, and winners that could not be tested."""
     won = study["robustness"].filter(pl.col("role") == "winner").sort(study.place(), "trajectory")
     flagged = won.filter(pl.col("flagged"))

@@ -7,13 +7,13 @@ import polars as pl
 
 from tmelt.evidence.replicates import chains
 from tmelt.report.cautions.caution import Caution
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, listing
 
 _caution = partial(Caution, group="replication")
 
 
-def replication(study: Study) -> Iterator[Caution]:
+def replication(study: ReportStudy) -> Iterator[Caution]:
     """One split, one search, repeated searches, winners that several strategies share."""
     yield from _copies(study)
     yield from _shared_winners(study)
@@ -32,7 +32,7 @@ def replication(study: Study) -> Iterator[Caution]:
     )
 
 
-def _copies(study: Study) -> Iterator[Caution]:
+def _copies(study: ReportStudy) -> Iterator[Caution]:
     """Searches of a strategy that repeat each other, or that end at winners which predict the same."""
     tried, told = chains(study["trials"]), []
     for name in study.strategies:
@@ -53,7 +53,7 @@ def _copies(study: Study) -> Iterator[Caution]:
         )
 
 
-def _shared_winners(study: Study) -> Iterator[Caution]:
+def _shared_winners(study: ReportStudy) -> Iterator[Caution]:
     """Candidates that are the winner of several strategies."""
     won = study["winners"].drop_nulls("outcome").filter(pl.col("iteration") > 0)
     shared = (

@@ -6,7 +6,7 @@ from functools import partial
 import polars as pl
 
 from tmelt.report.cautions.caution import Caution
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, listing
 
 _NAMED = 6  # short searches that are named one by one
@@ -15,7 +15,7 @@ _MODEL_FREE = ("qmc",)  # samplers of `bo` that fit no model
 _caution = partial(Caution, group="searches")
 
 
-def searches(study: Study) -> Iterator[Caution]:
+def searches(study: ReportStudy) -> Iterator[Caution]:
     """Hybrids and BO with too few model-based trials, runs cut by the clock, searches of unequal length."""
     yield from _without_model(study)
     yield from _few_model_based(study)
@@ -24,13 +24,13 @@ def searches(study: Study) -> Iterator[Caution]:
     yield from _short_searches(study)
 
 
-def _sampler(study: Study, name: str) -> str:
+def _sampler(study: ReportStudy, name: str) -> str:
     """Where a sampler of `bo` proposes: see tmelt.strategies.kind."""
     kind = study.kind(name)
     return kind.sampler if kind else "none"
 
 
-def _sampler_trials(study: Study, name: str) -> pl.DataFrame:
+def _sampler_trials(study: ReportStudy, name: str) -> pl.DataFrame:
     """Per search of a strategy: trials drawn at random before the model (`startup`) and model-based ones."""
     own = study["trials"].filter(pl.col("strategy") == name)
     return own.group_by("trajectory").agg(
@@ -38,7 +38,7 @@ def _sampler_trials(study: Study, name: str) -> pl.DataFrame:
     )
 
 
-def _without_model(study: Study) -> Iterator[Caution]:
+def _without_model(study: ReportStudy) -> Iterator[Caution]:
     """Hybrids whose inner trials were all drawn at random, so that no BO took place."""
     told = []
     for name in study.strategies:
@@ -59,7 +59,7 @@ def _without_model(study: Study) -> Iterator[Caution]:
         )
 
 
-def _few_model_based(study: Study) -> Iterator[Caution]:
+def _few_model_based(study: ReportStudy) -> Iterator[Caution]:
     """BO arms with fewer model-based trials than the space has knobs."""
     knobs = len(study.protocol.design.knobs)
     told = []
@@ -79,7 +79,7 @@ def _few_model_based(study: Study) -> Iterator[Caution]:
         )
 
 
-def _cut_by_clock(study: Study) -> Iterator[Caution]:
+def _cut_by_clock(study: ReportStudy) -> Iterator[Caution]:
     """Full trainings that the budget's clock ended before they were done; cheap ones may be meant to end so."""
     told, cut = [], 0
     for name in study.strategies:
@@ -98,7 +98,7 @@ def _cut_by_clock(study: Study) -> Iterator[Caution]:
         )
 
 
-def _not_carried_over(study: Study) -> Iterator[Caution]:
+def _not_carried_over(study: ReportStudy) -> Iterator[Caution]:
     """Gains in validation that proteins which no search saw do not show."""
     shown = study["strategies"].filter(pl.col("optimism_low") > 0).sort(study.place())
     if len(shown):
@@ -121,7 +121,7 @@ def _not_carried_over(study: Study) -> Iterator[Caution]:
         )
 
 
-def _unequal_budgets(study: Study, lengths: pl.DataFrame) -> Iterator[Caution]:
+def _unequal_budgets(study: ReportStudy, lengths: pl.DataFrame) -> Iterator[Caution]:
     """Searches that go on until a budget in device seconds or dollars is used: their lengths, and those it did not end.
 
     Args:
@@ -151,7 +151,7 @@ def _unequal_budgets(study: Study, lengths: pl.DataFrame) -> Iterator[Caution]:
         )
 
 
-def _short_searches(study: Study) -> Iterator[Caution]:
+def _short_searches(study: ReportStudy) -> Iterator[Caution]:
     """Searches that ended before the longest one."""
     lengths = study.lengths
     if study.used_up:

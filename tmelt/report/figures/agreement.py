@@ -15,7 +15,7 @@ from tmelt.report.figures.theme import (
     span_of,
     trial_axis,
 )
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, interval, number, trial_name
 
 _PARTS = {"fit_mae": "fit (decoys)", "stop_mae": "early stopping", "val_mae": "validation", "test_mae": "test"}
@@ -23,7 +23,7 @@ _COLOURS = (FAINT, PALETTE[2], PALETTE[0], PALETTE[1])
 _DASHES = ([1, 2], [6, 2], [1, 0], [1, 0])
 
 
-def figure_agreement(study: Study) -> Figure | None:
+def figure_agreement(study: ReportStudy) -> Figure | None:
     """Test against validation MAE of every trial, with Spearman's correlation by strategy."""
     points = trial_errors(study)
     if not len(points):
@@ -84,7 +84,7 @@ def _head(name: str, row: dict | None) -> str:
     return f"{name}: ρ {number(row['rho'])} ({interval(row['low'], row['high'])})"
 
 
-def trial_errors(study: Study) -> pl.DataFrame:
+def trial_errors(study: ReportStudy) -> pl.DataFrame:
     """One row per trial with a validation and a test error: means over the search's training seeds."""
     key = ["strategy", "trajectory", "iteration"]
     means = study["runs"].filter(pl.col("status") == "ok").group_by(key).agg(pl.col("val_mae", "test_mae").mean())
@@ -97,7 +97,7 @@ def trial_errors(study: Study) -> pl.DataFrame:
     )
 
 
-def figure_gap(study: Study) -> Figure | None:
+def figure_gap(study: ReportStudy) -> Figure | None:
     """MAE of the incumbent on fit, early stopping, validation and test proteins along the search."""
     rows = (
         study["incumbents"]

@@ -21,7 +21,7 @@ from tmelt.report.figures.theme import (
     trial_axis,
     zero_line,
 )
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, interval, pair_text, search_name, shortened, tidied, trial_name
 
 # Colour and shape of a kind of change by its label.
@@ -50,7 +50,7 @@ _VALUE, _PAIR = "Shapley value", "interaction of a pair"
 _SOLID, _PALE = 1.0, 0.4  # opacity of what fresh seeds say, and of what only the search's own scores do
 
 
-def figure_attribution(study: Study) -> Figure | None:
+def figure_attribution(study: ReportStudy) -> Figure | None:
     """Each search's gain in validation MAE, split into knobs, undiscovered hyperparameters and structural changes."""
     rows = study["attribution"].drop_nulls("gain")
     if not len(rows):
@@ -147,7 +147,7 @@ def _by_source(rerun: int, everything: int, noun: str, plural: str | None = None
     return f"{rerun:,} of {count(everything, noun, plural)} by training again on fresh seeds; pale: by {own}."
 
 
-def figure_kinds(study: Study) -> Figure | None:
+def figure_kinds(study: ReportStudy) -> Figure | None:
     """What kind of change the trials try, in and out of the search space, in thirds of the search."""
     shares, trials = kind_shares(study)
     if not len(shares):
@@ -185,7 +185,7 @@ def figure_kinds(study: Study) -> Figure | None:
     )
 
 
-def kind_shares(study: Study) -> tuple[pl.DataFrame, int]:
+def kind_shares(study: ReportStudy) -> tuple[pl.DataFrame, int]:
     """(share of a strategy's trials by what they change, by third of the search; how many trials they are of)."""
     rows = study["behaviour"].drop_nulls("kind").select("strategy", "trajectory", "iteration", "kind", "outside")
     last = rows.group_by("strategy", "trajectory").agg(last=pl.col("iteration").max())
@@ -214,7 +214,7 @@ def kind_shares(study: Study) -> tuple[pl.DataFrame, int]:
     return shares.drop("place"), len(rows)
 
 
-def figure_changes(study: Study) -> Figure | None:
+def figure_changes(study: ReportStudy) -> Figure | None:
     """Kept changes on the winners' paths: when they came, and how much they gained."""
     rows = study["changes"].drop_nulls("effect")
     if not len(rows):
@@ -271,7 +271,7 @@ def figure_changes(study: Study) -> Figure | None:
 
 
 def _effects(
-    study: Study, rows: pl.DataFrame, labels: list[str], colour: alt.Color, shape: alt.Shape
+    study: ReportStudy, rows: pl.DataFrame, labels: list[str], colour: alt.Color, shape: alt.Shape
 ) -> alt.LayerChart:
     """Effects on test MAE with their 95 % intervals, one row per label."""
     y = names_axis("label", labels)
@@ -289,7 +289,7 @@ def _effects(
     return in_rows(alt.layer(zero, bars, dots), labels)
 
 
-def figure_improvements(study: Study) -> Figure | None:
+def figure_improvements(study: ReportStudy) -> Figure | None:
     """Leave-one-change-out: what each winner loses without one of its changes."""
     rows = study["improvements"].drop_nulls("effect").sort("rank")
     if not len(rows):
@@ -330,7 +330,7 @@ def figure_improvements(study: Study) -> Figure | None:
     )
 
 
-def figure_interactions(study: Study) -> Figure | None:
+def figure_interactions(study: ReportStudy) -> Figure | None:
     """What each change of a winner is worth among all of them, and how the two largest act together."""
     rows = study["interactions"].drop_nulls("effect")
     if not len(rows):
@@ -396,7 +396,7 @@ def _orders_of(rows: pl.DataFrame) -> str:
     )
 
 
-def figure_importance(study: Study) -> Figure | None:
+def figure_importance(study: ReportStudy) -> Figure | None:
     """Importance of the reference knobs over all in-space trials."""
     rows = study["importance"].filter(pl.col("scope") == "all").drop_nulls("importance").sort("rank")
     if not len(rows):

@@ -29,7 +29,7 @@ from tmelt.report.figures.theme import (
     trial_axis,
     zero_line,
 )
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, number, trial_name
 from tmelt.search.knobs import CATEGORIES as KNOB_CATEGORIES
 
@@ -47,7 +47,7 @@ STATUSES = {
 }
 
 
-def figure_steps(study: Study) -> Figure | None:
+def figure_steps(study: ReportStudy) -> Figure | None:
     """How far each proposal moved from its parent in knob space."""
     rows = study["behaviour"].drop_nulls("step")
     if not len(rows):
@@ -85,7 +85,7 @@ def figure_steps(study: Study) -> Figure | None:
     return Figure("steps", "Step sizes of the proposals", caption, chart, {"steps": drawn.drop("words", "link")})
 
 
-def figure_failures(study: Study) -> Figure | None:
+def figure_failures(study: ReportStudy) -> Figure | None:
     """Share of trials that failed, by strategy and kind."""
     if not len(study["failures"]):
         return None
@@ -120,7 +120,7 @@ def figure_failures(study: Study) -> Figure | None:
     return Figure("failures", "Failed trials", caption, in_rows(bars, study.strategies), {"failures": rows})
 
 
-def figure_expectations(study: Study) -> Figure | None:
+def figure_expectations(study: ReportStudy) -> Figure | None:
     """Expected against observed effect of proposals that stated one."""
     rows = study["behaviour"].drop_nulls(["expected_effect", "effect"])
     if not len(rows):
@@ -175,7 +175,7 @@ def figure_expectations(study: Study) -> Figure | None:
     )
 
 
-def figure_pareto(study: Study) -> Figure | None:
+def figure_pareto(study: ReportStudy) -> Figure | None:
     """Validation MAE against trainable parameters, with the Pareto front of error, size and latency."""
     rows = study["behaviour"].drop_nulls(["val_mae", "parameter_count"])
     rows = rows.filter((pl.col("parameter_count") > 0) & (pl.col("fidelity") == 1))
@@ -242,7 +242,7 @@ def figure_pareto(study: Study) -> Figure | None:
     )
 
 
-def figure_categories(study: Study) -> Figure | None:
+def figure_categories(study: ReportStudy) -> Figure | None:
     """What the proposals touched, in thirds of the search."""
     shares, trials = category_shares(study)
     if not len(shares):
@@ -287,7 +287,7 @@ def figure_categories(study: Study) -> Figure | None:
     )
 
 
-def category_shares(study: Study) -> tuple[pl.DataFrame, int]:
+def category_shares(study: ReportStudy) -> tuple[pl.DataFrame, int]:
     """(share of a strategy's trials that touch a category, by third of the search; how many trials they are of).
 
     Searches shorter than three trials have no thirds; categories that were never touched are left out.
@@ -316,7 +316,7 @@ def category_shares(study: Study) -> tuple[pl.DataFrame, int]:
     return shares.sort(study.place(), third, category), len(rows)
 
 
-def figure_complexity(study: Study) -> Figure | None:
+def figure_complexity(study: ReportStudy) -> Figure | None:
     """Size of the incumbent's model and length of its script along the search."""
     own = study["behaviour"].select("strategy", "trajectory", "parameter_count", "script_lines", incumbent="iteration")
     paths = study["incumbents"].select("strategy", "trajectory", "iteration", "incumbent")

@@ -7,13 +7,13 @@ from tmelt.evidence.comparison import BASELINE, REFERENCE
 from tmelt.evidence.permutation import least_p
 from tmelt.evidence.verdict import FEW
 from tmelt.report.figures.theme import INK, MUTED, Figure, described, in_rows, names_axis, zero_line
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, interval
 
 _DECIDED = ("a better", "b better")
 
 
-def figure_comparison(study: Study) -> Figure | None:
+def figure_comparison(study: ReportStudy) -> Figure | None:
     """Differences in confirmed test MAE between strategies, and to the baseline, with 95 % intervals."""
     rows = study["comparison"].filter((pl.col("metric") == "test_mae") & (pl.col("b") != REFERENCE))
     if not len(rows):
@@ -78,7 +78,7 @@ def fewest_searches(rows: pl.DataFrame) -> int:
     return int(min(pairs["distinct_a"].min(), pairs["distinct_b"].min()) if len(pairs) else rows["distinct_a"].min())
 
 
-def _ordered(study: Study, rows: pl.DataFrame) -> pl.DataFrame:
+def _ordered(study: ReportStudy, rows: pl.DataFrame) -> pl.DataFrame:
     """Each pair as the later strategy minus the earlier one in the report's order; those with the baseline first."""
     first, second = study.place("a"), study.place("b")
     turned = first < second

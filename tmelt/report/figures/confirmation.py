@@ -4,11 +4,11 @@ import altair as alt
 import polars as pl
 
 from tmelt.report.figures.theme import INK, Figure, described, in_rows, own_colour, zero_line
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, interval, search_name
 
 
-def figure_optimism(study: Study) -> Figure | None:
+def figure_optimism(study: ReportStudy) -> Figure | None:
     """Optimism of each search with its interval, and the means over the searches of a strategy."""
     rows = study["winners"].select("strategy", "trajectory", "optimism", "optimism_low", "optimism_high")
     rows = rows.drop_nulls("optimism")

@@ -5,14 +5,14 @@ import polars as pl
 
 from tmelt.evidence.cost import RECORDED
 from tmelt.report.figures.theme import INK, Figure, log_ticks, panel_width, scale_of, span_of
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, dollars
 
 _DEVICES = 3  # prices of the device that are drawn
 _LEVELS = 3  # token prices that are drawn, the recorded one among them
 
 
-def cost_curves(study: Study) -> tuple[pl.DataFrame, list[float], list[str]]:
+def cost_curves(study: ReportStudy) -> tuple[pl.DataFrame, list[float], list[str]]:
     """The curves that are drawn, their device prices in ascending order, and their token prices."""
     curves = study["cost_curves"].filter(pl.col("usd") > 0).drop_nulls("median_val_mae")
     prices = curves["compute_usd_per_h"].unique().sort().to_list()
@@ -27,7 +27,7 @@ def cost_curves(study: Study) -> tuple[pl.DataFrame, list[float], list[str]]:
     return shown, devices, levels
 
 
-def figure_cost(study: Study) -> Figure | None:
+def figure_cost(study: ReportStudy) -> Figure | None:
     """Median incumbent validation MAE against dollars, under a range of prices of device and tokens."""
     shown, devices, levels = cost_curves(study)
     if not len(shown):

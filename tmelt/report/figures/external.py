@@ -7,14 +7,14 @@ import altair as alt
 import polars as pl
 
 from tmelt.report.figures.theme import INK, PALETTE, SHAPES, Figure, described, in_rows, names_axis
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import counts, interval
 
 TEST = "test"
 _SCHEMA = {"where": pl.String, "label": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
 
 
-def figure_external(study: Study) -> Figure | None:
+def figure_external(study: ReportStudy) -> Figure | None:
     """MAE of baseline, strategies and simple predictors on test and on every external set."""
     rows = study["external"].filter(
         (pl.col("metric") == "mae") & (pl.col("part") == "all") & (pl.col("role") != "winner")
@@ -67,7 +67,7 @@ def figure_external(study: Study) -> Figure | None:
     return Figure("external", "Errors on external sets", caption, chart, {"external": study["external"]})
 
 
-def model_label(study: Study, row: Mapping[str, Any]) -> str:
+def model_label(study: ReportStudy, row: Mapping[str, Any]) -> str:
     """Name of a model of the table `external` or `endpoints`."""
     if row["role"] == "baseline":
         return "baseline (trial 0)"
@@ -76,12 +76,12 @@ def model_label(study: Study, row: Mapping[str, Any]) -> str:
     return str(row["strategy"]) if row["role"] == "strategy" else f"{row['strategy']}, search {row['trajectory']}"
 
 
-def floor_labels(study: Study) -> dict[str, str]:
+def floor_labels(study: ReportStudy) -> dict[str, str]:
     """Label of each simple predictor by its name."""
     return dict(study["floors"].select("name", "label").iter_rows())
 
 
-def _on_test(study: Study) -> Iterator[tuple[Any, ...]]:
+def _on_test(study: ReportStudy) -> Iterator[tuple[Any, ...]]:
     """The same errors on test."""
     if study.baseline["test_mae"] is not None:
         row = study.baseline

@@ -21,13 +21,13 @@ from tmelt.report.figures.theme import (
     panel_width,
     scale_of,
 )
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, counts, interval, number
 
 _KINDS = {SPREAD: "spread of seeds", CONFORMAL: "conformal"}
 
 
-def figure_levels(study: Study) -> Figure | None:
+def figure_levels(study: ReportStudy) -> Figure | None:
     """Test MAE of the winners with a larger budget and with less training data."""
     means = study["horizons"].drop_nulls("test_mae").sort("kind", "strategy", "level")
     if not len(means):
@@ -86,7 +86,7 @@ def figure_levels(study: Study) -> Figure | None:
     )
 
 
-def _level_words(study: Study, row: dict[str, Any]) -> str:
+def _level_words(study: ReportStudy, row: dict[str, Any]) -> str:
     """What a mark of `figure_levels` says."""
     words = f"{row['strategy']} · {row['level']:g}×: {study.amount(row['test_mae'])}"
     if row["difference"] is not None:
@@ -95,7 +95,7 @@ def _level_words(study: Study, row: dict[str, Any]) -> str:
     return words
 
 
-def figure_left_out(study: Study) -> Figure | None:
+def figure_left_out(study: ReportStudy) -> Figure | None:
     """Error on an organism that was left out of training, against the error when it was there."""
     rows = study["generalisation"].filter(pl.col("kind") == "organism").drop_nulls(["test_mae", "reference_mae"])
     if not len(rows):
@@ -153,7 +153,7 @@ def figure_left_out(study: Study) -> Figure | None:
     )
 
 
-def figure_calibration(study: Study) -> Figure | None:
+def figure_calibration(study: ReportStudy) -> Figure | None:
     """Whether proteins on which fresh seeds disagree err more, and how often two kinds of interval hold on test."""
     bins = study["calibration"].filter(pl.col("role") == "winner")
     whole = study["coverage"].filter((pl.col("role") == "winner") & (pl.col("group") == ALL))
@@ -203,7 +203,7 @@ def figure_calibration(study: Study) -> Figure | None:
     )
 
 
-def _error_by_spread(study: Study, bins: pl.DataFrame, scale: dict[str, Any]) -> alt.LayerChart:
+def _error_by_spread(study: ReportStudy, bins: pl.DataFrame, scale: dict[str, Any]) -> alt.LayerChart:
     """Error of the test proteins in fifths by how much the fresh seeds disagree."""
     means = bins.group_by("strategy", "bin").agg(pl.col("sd", "mae").mean()).sort("strategy", "bin")
     spread = study.axis("spread over fresh seeds")
@@ -215,7 +215,9 @@ def _error_by_spread(study: Study, bins: pl.DataFrame, scale: dict[str, Any]) ->
     return _curve(means, x, y, scale)
 
 
-def _held_against_promised(study: Study, shares: pl.DataFrame, lowest: float, scale: dict[str, Any]) -> alt.LayerChart:
+def _held_against_promised(
+    study: ReportStudy, shares: pl.DataFrame, lowest: float, scale: dict[str, Any]
+) -> alt.LayerChart:
     """How often intervals of one kind hold on test, by what they promise; the axis begins at `lowest`."""
     shares = described(
         shares,
@@ -248,7 +250,7 @@ def _curve(frame: pl.DataFrame, x: alt.X, y: alt.Y, scale: dict[str, Any]) -> al
     return line + base.mark_point(size=40, filled=True, opacity=1).encode(shape=scale["shape"], description="words:N")
 
 
-def figure_coverage(study: Study) -> Figure | None:
+def figure_coverage(study: ReportStudy) -> Figure | None:
     """Coverage of the conformal intervals in each organism."""
     rows = study["coverage"].filter(
         (pl.col("role") == "winner") & (pl.col("kind") == CONFORMAL) & (pl.col("level") == LEVEL)

@@ -15,7 +15,7 @@ from tmelt.report.figures.theme import (
     pointing,
     trial_axis,
 )
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, listing, trial_name
 
 _CROSS = "M-1,-1L1,1M-1,1L1,-1"
@@ -64,7 +64,7 @@ def lineage(trials: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={**columns, "generation": pl.Int64, **flags})
 
 
-def figure_lineage(study: Study) -> Figure | None:
+def figure_lineage(study: ReportStudy) -> Figure | None:
     """The tree of one search per strategy: which trial each proposal builds on."""
     rows = lineage(study["trials"])
     best = study.best
@@ -132,7 +132,7 @@ def figure_lineage(study: Study) -> Figure | None:
 
 
 def _panels(
-    study: Study, data: pl.DataFrame, names: list[str], marks: int, last: int, deepest: int
+    study: ReportStudy, data: pl.DataFrame, names: list[str], marks: int, last: int, deepest: int
 ) -> alt.TopLevelMixin:
     columns = min(2, columns_for(len(names)))
     colour = own_colour(study)

@@ -21,7 +21,7 @@ from tmelt.report.figures.theme import (
     scale_of,
     trial_axis,
 )
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import count, trial_name
 
 AXES = {
@@ -34,13 +34,13 @@ _SPLITS = {"val": "validation", "test": "test, at the validation incumbent"}
 _CROSS = "M-1,-1L1,1M-1,1L1,-1"
 
 
-def axes_of(study: Study) -> list[str]:
+def axes_of(study: ReportStudy) -> list[str]:
     """The axes along which there are curves."""
     found = study.bands["axis"].unique().to_list()
     return [axis for axis in AXES if axis in found]
 
 
-def figure_incumbents(study: Study, axis: str = "trials") -> Figure | None:
+def figure_incumbents(study: ReportStudy, axis: str = "trials") -> Figure | None:
     """Median over searches of the incumbent's validation and test MAE along one axis."""
     bands = study.bands.filter(pl.col("axis") == axis)
     if not len(bands):
@@ -95,7 +95,7 @@ def _median_and_end(own: alt.Chart, x: alt.X, y: alt.Y, scale: dict[str, Any]) -
     return line, mark
 
 
-def figure_trials(study: Study) -> Figure | None:
+def figure_trials(study: ReportStudy) -> Figure | None:
     """Every trial of every search, and the path and spread of the incumbents, one panel per strategy."""
     points = trial_points(study)
     bands = study["bands"].filter((pl.col("axis") == "trials") & (pl.col("split") == "val"))
@@ -164,12 +164,12 @@ def figure_trials(study: Study) -> Figure | None:
     return Figure("trials", "Every trial", caption, chart, {"trials": points.drop("link", "label")})
 
 
-def _trials_title(study: Study) -> str:
+def _trials_title(study: ReportStudy) -> str:
     """The title of the axis of trials."""
     return "full trials after the baseline" if study.has_cheap else AXES["trials"][1]
 
 
-def trial_points(study: Study) -> pl.DataFrame:
+def trial_points(study: ReportStudy) -> pl.DataFrame:
     """One row per trial: what became of it, a link to its section and a label."""
     frame = study["trials"].sort("iteration").with_columns(equivalents().over("strategy", "trajectory"))
     frame = frame.sort("strategy", "trajectory", "iteration").select(
@@ -190,7 +190,7 @@ def trial_points(study: Study) -> pl.DataFrame:
     return linked(frame.with_columns(kept=pl.col("kept").fill_null(False), label=pl.Series(words, dtype=pl.String)))
 
 
-def reference_lines(study: Study) -> pl.DataFrame:
+def reference_lines(study: ReportStudy) -> pl.DataFrame:
     """Lines to compare with: the best reference predictor by validation, the data generator, external test results."""
     floors = study["floors"]
     fair = floors.filter(pl.col("kind") == "predictor").drop_nulls("val_mae").sort("val_mae").head(1)

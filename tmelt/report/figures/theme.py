@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import anchor
 
 # Pixels. One drawing serves all screens: beside its caption on a wide one; on a phone it shrinks to about 360, where
@@ -50,7 +50,7 @@ class Figure:
     data: Mapping[str, pl.DataFrame] = field(repr=False)  # file name: what is drawn
 
 
-def scale_of(study: Study) -> dict[str, Any]:
+def scale_of(study: ReportStudy) -> dict[str, Any]:
     """Colour, shape and dash encodings by strategy, the same in every figure of a study."""
     return scale_of_names(study.strategies)
 
@@ -79,7 +79,7 @@ def scale_of_names(names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def own_colour(study: Study) -> alt.Color:
+def own_colour(study: ReportStudy) -> alt.Color:
     """Colour by strategy without a legend, for marks that are named otherwise."""
     return alt.Color("strategy:N", scale=scale_of(study)["color"]["scale"], legend=None)
 

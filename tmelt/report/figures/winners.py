@@ -22,7 +22,7 @@ from tmelt.report.figures.theme import (
     panel_width,
     scale_of,
 )
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import capital, count, counts, interval, number, search_name
 from tmelt.study.target import Target
 
@@ -37,7 +37,7 @@ _DIMENSIONS = {
 }
 
 
-def figure_ranking(study: Study) -> Figure | None:
+def figure_ranking(study: ReportStudy) -> Figure | None:
     """Confirmed test MAE of each strategy, the baseline, reference predictors and external results, on one axis."""
     rows = ranking_rows(study)
     shown = rows.drop_nulls("mae")
@@ -91,7 +91,7 @@ def figure_ranking(study: Study) -> Figure | None:
     )
 
 
-def ranking_rows(study: Study) -> pl.DataFrame:
+def ranking_rows(study: ReportStudy) -> pl.DataFrame:
     """One row per strategy, the baseline and each reference predictor: label, kind, test MAE with interval."""
     by_name = {row["strategy"]: row for row in study["strategies"].to_dicts()}
     rows = [
@@ -154,13 +154,13 @@ def ranking_rows(study: Study) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=kinds)
 
 
-def test_proteins(study: Study) -> int:
+def test_proteins(study: ReportStudy) -> int:
     """Proteins of test for which winners were measured; as the data set counts them if none was."""
     found = study["winner_predictions"].filter(pl.col("split") == "test")["protein_id"].n_unique()
     return found or study.splits.get("test", 0)
 
 
-def figure_predicted(study: Study) -> Figure | None:
+def figure_predicted(study: ReportStudy) -> Figure | None:
     """Predicted against measured values on test: the baseline and each strategy's winner."""
     shown = shown_predictions(study)
     if len(shown) < 2:  # the baseline alone tells nothing about winners
@@ -227,7 +227,7 @@ def _diagonals(panels: Iterable[str], ends: list[float]) -> pl.DataFrame:
     return pl.concat(lines)
 
 
-def shown_predictions(study: Study) -> list[tuple[str, pl.DataFrame]]:
+def shown_predictions(study: ReportStudy) -> list[tuple[str, pl.DataFrame]]:
     """(name, test predictions) of the baseline and of each strategy's winner that is shown in detail."""
     test = study["winner_predictions"].filter(pl.col("split") == "test")
     found = [(BASELINE, test.filter(pl.col("role") == BASELINE))]
@@ -255,7 +255,7 @@ def _counted(points: pl.DataFrame, side: float) -> pl.DataFrame:
     return counted.agg(proteins=pl.len()).with_columns(**ends, proteins=pl.col("proteins").cast(pl.Int64))
 
 
-def figure_within(study: Study) -> Figure | None:
+def figure_within(study: ReportStudy) -> Figure | None:
     """Rank correlation between predicted and measured values inside each organism."""
     frame, name = group_means(study, "organism", "spearman"), study.group.name
     plural = capital(study.group.plural)
@@ -274,7 +274,7 @@ def figure_within(study: Study) -> Figure | None:
     )
 
 
-def figure_errors(study: Study) -> Figure | None:
+def figure_errors(study: ReportStudy) -> Figure | None:
     """Test MAE by organism, band of the target, length and distance to training."""
     frames = {name: group_means(study, name, "mae") for name in _DIMENSIONS}
     small = sum(frame.filter(pl.col("proteins") < ORGANISM_MIN)["group"].n_unique() for frame in frames.values())
@@ -304,7 +304,7 @@ def figure_errors(study: Study) -> Figure | None:
     return Figure("errors_by_group", "Error by group of proteins", caption, chart, {"errors_by_group": joined})
 
 
-def group_means(study: Study, dimension: str, column: str) -> pl.DataFrame:
+def group_means(study: ReportStudy, dimension: str, column: str) -> pl.DataFrame:
     """Mean over a strategy's winners of one column of `subgroups`; the baseline as it is."""
     own = study["subgroups"].filter((pl.col("dimension") == dimension) & (pl.col("role") != "floor"))
     own = own.with_columns(strategy=pl.col("strategy").fill_null(BASELINE)).drop_nulls(column)
@@ -314,7 +314,9 @@ def group_means(study: Study, dimension: str, column: str) -> pl.DataFrame:
     return means.with_columns(pl.col("winners").cast(pl.Int64)).sort("order", "group", study.place())
 
 
-def _groups(study: Study, frame: pl.DataFrame, name: str, title: str, axis: str, caption: str, *, zero: bool) -> Figure:
+def _groups(
+    study: ReportStudy, frame: pl.DataFrame, name: str, title: str, axis: str, caption: str, *, zero: bool
+) -> Figure:
     chart = _group_chart(study, frame, axis, "", zero=zero, last=True)
     return Figure(
         name,
@@ -326,7 +328,7 @@ def _groups(study: Study, frame: pl.DataFrame, name: str, title: str, axis: str,
 
 
 def _group_chart(
-    study: Study, frame: pl.DataFrame, axis: str, title: str, *, zero: bool, last: bool
+    study: ReportStudy, frame: pl.DataFrame, axis: str, title: str, *, zero: bool, last: bool
 ) -> alt.TopLevelMixin:
     """One row per group, one mark per strategy."""
     frame = described(frame, lambda row: f"{row['strategy']} · {row['group']}: {number(row['value'])}")
@@ -367,6 +369,6 @@ def _group_chart(
     return in_rows(alt.layer(*layers), order).properties(title=title)
 
 
-def _colours(study: Study) -> dict[str, str]:
+def _colours(study: ReportStudy) -> dict[str, str]:
     scale = scale_of(study)["color"]["scale"]
     return dict(zip(scale["domain"], scale["range"], strict=True))

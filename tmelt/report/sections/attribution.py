@@ -15,12 +15,12 @@ from tmelt.report.figures.attribution import (
     figure_interactions,
     figure_kinds,
 )
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import anchor, number, pair_text, percent, shortened, tidied
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """Attribution of the gains, kinds of change, ranked improvements, interactions and knobs."""
     yield figure_attribution(study)
     yield figure_kinds(study)
@@ -77,7 +77,7 @@ _TOP = 12
 _DIFF_ROWS = 400
 
 
-def attribution_table(study: Study) -> Table:
+def attribution_table(study: ReportStudy) -> Table:
     """Each search's gain, its in-space share, and what re-running the winner's knobs in the baseline's script gave."""
     return table_of(
         study["attribution"].sort(study.place(), "trajectory").to_dicts(),
@@ -96,7 +96,7 @@ def attribution_table(study: Study) -> Table:
     )
 
 
-def interactions_table(study: Study) -> Table:
+def interactions_table(study: ReportStudy) -> Table:
     """Shapley value of each change of the winners, and the interaction of the two largest."""
     return table_of(
         study["interactions"].sort(study.place(), "trajectory", "term", "effect").to_dicts(),
@@ -118,7 +118,7 @@ def orders_text(row: Mapping[str, Any]) -> str:
     return f"{'all ' if row['complete'] else ''}{row['orders']:,}{'' if row['complete'] else ' sampled'}"
 
 
-def improvements_table(study: Study) -> Table:
+def improvements_table(study: ReportStudy) -> Table:
     """The first changes by the cautious end of their interval."""
     return table_of(
         study["improvements"].sort("rank").head(_TOP).to_dicts(),
@@ -134,7 +134,7 @@ def improvements_table(study: Study) -> Table:
     )
 
 
-def improvement_diffs(study: Study) -> list[Fold]:
+def improvement_diffs(study: ReportStudy) -> list[Fold]:
     """The changes of scripts among the first improvements, with their lines."""
     rows = study["improvements"].sort("rank").filter(pl.col("part") == "script").head(_TOP)
     found = []

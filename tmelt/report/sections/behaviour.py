@@ -13,13 +13,13 @@ from tmelt.report.figures.behaviour import (
     figure_pareto,
     figure_steps,
 )
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import DASH, number, percent
 from tmelt.search.integrity import LABELS
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """What the proposals touched and how they ended."""
     yield figure_steps(study)
     yield figure_categories(study)
@@ -47,7 +47,7 @@ def content(study: Study) -> Iterator[Block | None]:
 SECTION = Section("behaviour", "Search behaviour", content, "no trial followed the baseline.")
 
 
-def behaviour_table(study: Study) -> Table:
+def behaviour_table(study: ReportStudy) -> Table:
     """How each strategy proposes: step sizes, changes per trial, repeats, failures, foresight."""
     rows = []
     for name in study.strategies:
@@ -78,7 +78,7 @@ def behaviour_table(study: Study) -> Table:
     return Table(columns, rows)
 
 
-def integrity_table(study: Study) -> Table:
+def integrity_table(study: ReportStudy) -> Table:
     """Trials with each integrity label, and those that became an incumbent, by strategy."""
     rows = []
     for name in study.strategies:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tmelt.report.blocks import Block, Heading, Table, Terms
 from tmelt.report.coding_sessions import Session, known_sum, sessions
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import DASH, count, dollars, listing, number, seconds
 
@@ -17,7 +17,7 @@ _NOTE = (
 )
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """For each strategy whose kind starts a program of the user's: its command, its sessions."""
     for name in study.strategies:
         kind = study.kind(name)
@@ -33,7 +33,7 @@ def content(study: Study) -> Iterator[Block | None]:
 SECTION = Section("coders", "Coding agents", content, optional=True)
 
 
-def command_terms(study: Study, strategy: str, held: Sequence[Session]) -> list[tuple[str, str]]:
+def command_terms(study: ReportStudy, strategy: str, held: Sequence[Session]) -> list[tuple[str, str]]:
     """What ran, and what it could reach."""
     options = study.settings.get(strategy, {}).get("options", {})
     versions = sorted({session.version for session in held if session.version is not None})
@@ -55,7 +55,7 @@ def command_terms(study: Study, strategy: str, held: Sequence[Session]) -> list[
     return terms
 
 
-def sessions_table(study: Study, strategy: str, held: Sequence[Session]) -> Table:
+def sessions_table(study: ReportStudy, strategy: str, held: Sequence[Session]) -> Table:
     """Sums over the sessions of each search."""
     trials = study["trials"].filter(strategy=strategy)
     rows = []

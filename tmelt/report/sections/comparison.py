@@ -12,12 +12,12 @@ from tmelt.evidence.verdict import FEW
 from tmelt.report.blocks import Block, Row, Table, Text, decimal, ends, own_note, table_of
 from tmelt.report.figures.comparison import figure_comparison
 from tmelt.report.finding import power
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import DASH, difference, interval, listing, number, p_text, value
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """Differences with intervals, spread and power."""
     yield figure_comparison(study)
     yield Text(spread_text(study), lead="Spread between searches.")
@@ -49,7 +49,7 @@ def content(study: Study) -> Iterator[Block | None]:
 SECTION = Section("comparison", "Strategies compared", content, "no pair of strategies has confirmed winners.")
 
 
-def power_table(study: Study) -> Table:
+def power_table(study: ReportStudy) -> Table:
     """How many searches each difference would need."""
 
     def spread(row: Row) -> str:
@@ -80,7 +80,7 @@ def _pair(row: Row) -> str:
     return f"{row['a']} − {row['b']}"
 
 
-def comparison_table(study: Study) -> Table:
+def comparison_table(study: ReportStudy) -> Table:
     """Every pair of strategies: difference, probability of improvement, test, and the areas under the curves."""
     areas = {_pair(row): row for row in study["comparison"].filter(metric="auc").to_dicts()}
     nothing = {"difference": None, "low": None, "high": None}
@@ -117,7 +117,7 @@ def _searches(row: dict[str, Any], side: str) -> str:
     return str(number_of) if distinct == number_of else f"{number_of} ({distinct} distinct)"
 
 
-def spread_text(study: Study) -> str:
+def spread_text(study: ReportStudy) -> str:
     """Whether the strategies differ in how far their searches end apart, in a sentence; empty with one search each."""
     rows = study["spread"]
     if not len(rows) or int(rows["searches"].max()) < 2:

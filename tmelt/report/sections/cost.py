@@ -7,12 +7,12 @@ import polars as pl
 from tmelt.evidence.crossovers import LEAST
 from tmelt.report.blocks import Block, Table, Text, table_of
 from tmelt.report.figures.cost import cost_curves, figure_cost, token_name
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import dollars, listing, number, percent, seconds
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """Curves along dollars, means per search, and crossovers."""
     yield figure_cost(study)
     yield cost_table(study).labelled(
@@ -26,7 +26,7 @@ def content(study: Study) -> Iterator[Block | None]:
 SECTION = Section("cost", "Cost against error", content, "nothing was spent that has a known price.")
 
 
-def cost_table(study: Study) -> Table:
+def cost_table(study: ReportStudy) -> Table:
     """Means over the searches of a strategy."""
     rows = []
     for name in study.strategies:
@@ -53,7 +53,7 @@ def cost_table(study: Study) -> Table:
     return Table(["", "training", "GPU held", "computing", "LLM calls", "tokens in / out", "LLM", "total"], rows)
 
 
-def crossovers_table(study: Study) -> Table:
+def crossovers_table(study: ReportStudy) -> Table:
     """The supported crossovers at the drawn prices."""
     _, devices, levels = cost_curves(study)
     found = study["crossovers"].filter(pl.col("compute_usd_per_h").is_in(devices) & pl.col("token_price").is_in(levels))
@@ -68,7 +68,7 @@ def crossovers_table(study: Study) -> Table:
     )
 
 
-def crossovers_text(study: Study) -> str:
+def crossovers_text(study: ReportStudy) -> str:
     """The supported crossovers at the prices as listed and recorded, in a sentence; empty without curves."""
     shown, devices, levels = cost_curves(study)
     if not len(shown) or shown["strategy"].n_unique() < 2:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from tmelt.report.blocks import Block, Heading, Table, Text, decimal, table_of
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import count
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """What the study was made with."""
     yield Text(f"{study.facts.description}.", small=False)
     yield organism_table(study).labelled(f"Proteins per {study.group.name} and split", heading="Splits")
@@ -30,7 +30,7 @@ def content(study: Study) -> Iterator[Block | None]:
 SECTION = Section("data", "Data", content)
 
 
-def cleaning_table(study: Study) -> Table:
+def cleaning_table(study: ReportStudy) -> Table:
     """What was done to the data before the split."""
     return table_of(
         study.cleaning.sort("step").to_dicts(),
@@ -41,7 +41,7 @@ def cleaning_table(study: Study) -> Table:
     )
 
 
-def audit_table(study: Study) -> Table:
+def audit_table(study: ReportStudy) -> Table:
     """The label audit: what was measured of the table, and against which threshold."""
     return table_of(
         study.audit.to_dicts(),
@@ -53,7 +53,7 @@ def audit_table(study: Study) -> Table:
     )
 
 
-def organism_table(study: Study) -> Table:
+def organism_table(study: ReportStudy) -> Table:
     """Proteins per organism and split."""
     organisms = study.facts.organisms
     splits = list(study.splits)
@@ -62,7 +62,7 @@ def organism_table(study: Study) -> Table:
     return Table([study.group.name, *splits], rows)
 
 
-def vault_table(study: Study) -> Table:
+def vault_table(study: ReportStudy) -> Table:
     """Each opening of the hidden labels."""
     return table_of(
         study.vault_log,

@@ -6,7 +6,7 @@ import polars as pl
 
 from tmelt.report.blocks import Block, Cell, Fold, Table, decimal, table_of
 from tmelt.report.figures.external import figure_external
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.scores import MODELS, endpoint_words, scores_table
 from tmelt.report.sections.section import Section
 from tmelt.report.words import count, number, percent
@@ -14,7 +14,7 @@ from tmelt.report.words import count, number, percent
 RULE = "open_external_labels"
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """Every set: distance to fit, then all scores, also of its proteins without relatives in training."""
     sets = study["external_sets"]
     if not len(sets):
@@ -39,7 +39,7 @@ def content(study: Study) -> Iterator[Block | None]:
 SECTION = Section("external", "External test sets", content, optional=True)
 
 
-def _scores(study: Study, name: str) -> Iterator[Block | None]:
+def _scores(study: ReportStudy, name: str) -> Iterator[Block | None]:
     """The tables of one set."""
     rows = study["external"].filter(pl.col("set") == name)
     whole, distant = rows.filter(pl.col("part") == "all"), rows.filter(pl.col("part") == "distant")
@@ -66,7 +66,7 @@ def _proteins(rows: pl.DataFrame) -> int:
     return int(rows["proteins"].max() or 0)
 
 
-def sets_table(study: Study) -> Table:
+def sets_table(study: ReportStudy) -> Table:
     """One row per set: size, distance to fit, labels, openings."""
     opened = openings(study)
 
@@ -92,7 +92,7 @@ def sets_table(study: Study) -> Table:
     )
 
 
-def openings(study: Study) -> dict[str, int]:
+def openings(study: ReportStudy) -> dict[str, int]:
     """How often the labels of each external set were opened."""
     found: dict[str, int] = {}
     for entry in study.vault_log:

@@ -6,12 +6,12 @@ import polars as pl
 
 from tmelt.report.blocks import Block, Row, Table, decimal, ends, own_note, table_of
 from tmelt.report.figures.generalisation import figure_calibration, figure_coverage, figure_left_out, figure_levels
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import p_text
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """Other budgets and data, organisms left out of training, and interval calibration."""
     yield figure_levels(study)
     yield figure_left_out(study)
@@ -36,7 +36,7 @@ SECTION = Section(
 )
 
 
-def horizons_table(study: Study) -> Table:
+def horizons_table(study: ReportStudy) -> Table:
     """Differences in test MAE of the retrained winners to the same winners at the search's own budget and data."""
 
     def level(row: Row) -> str:

@@ -8,12 +8,12 @@ import polars as pl
 from tmelt.evidence.verdict import FEW
 from tmelt.report.blocks import Block, Table, Terms, Text
 from tmelt.report.controls import what_is_told
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import capital, count, listing, seconds, value
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """The methods as a paragraph and item by item, and the search space."""
     yield Text(methods_paragraph(study), small=False)
     yield Terms(methods(study))
@@ -24,7 +24,7 @@ SECTION = Section("methods", "Methods", content)
 _QUESTION = "On the same budget, which way of searching finds the best predictor of {target} from sequence?"
 
 
-def methods_paragraph(study: Study) -> str:
+def methods_paragraph(study: ReportStudy) -> str:
     """The study as a paper's methods section would tell it, from what was recorded."""
     limits = study.protocol.design.budget
     seeds = study["runs"]["seed"].n_unique() or int(study["trials"]["seeds"].list.len().max() or 0)
@@ -43,7 +43,7 @@ def methods_paragraph(study: Study) -> str:
     return " ".join(sentences)
 
 
-def _told_data(study: Study) -> list[str]:
+def _told_data(study: ReportStudy) -> list[str]:
     if not study.splits:
         return []
     weights = " with random weights" if study.untrained else ""
@@ -54,7 +54,7 @@ def _told_data(study: Study) -> list[str]:
     ]
 
 
-def _told_confirmation(study: Study) -> list[str]:
+def _told_confirmation(study: ReportStudy) -> list[str]:
     confirmed = study["confirmed_runs"]
     if not len(confirmed):
         return []
@@ -72,7 +72,7 @@ def _told_confirmation(study: Study) -> list[str]:
     ]
 
 
-def command_of(study: Study) -> str:
+def command_of(study: ReportStudy) -> str:
     """How to run the study again or further, as it was run as far as is known."""
     design = study.protocol.design
     files = " ".join(study.configs)
@@ -92,7 +92,7 @@ def command_of(study: Study) -> str:
     )
 
 
-def methods(study: Study) -> list[tuple[str, str]]:
+def methods(study: ReportStudy) -> list[tuple[str, str]]:
     """(what, how): everything that it takes to judge or repeat the study."""
     rows = [
         ("Question", _QUESTION.format(target=study.target.name)),
@@ -123,7 +123,7 @@ def methods(study: Study) -> list[tuple[str, str]]:
     return [(name, text) for name, text in rows if text]
 
 
-def _data(study: Study) -> str:
+def _data(study: ReportStudy) -> str:
     facts = study.facts
     splits = _splits(study)
     return _join(
@@ -134,11 +134,11 @@ def _data(study: Study) -> str:
     )
 
 
-def _splits(study: Study) -> str:
+def _splits(study: ReportStudy) -> str:
     return ", ".join(f"{proteins:,} {name}" for name, proteins in study.splits.items())
 
 
-def _backbone(study: Study) -> str:
+def _backbone(study: ReportStudy) -> str:
     embedding = study.embedding
     return _join(
         embedding.backbone,
@@ -152,7 +152,7 @@ def _backbone(study: Study) -> str:
     )
 
 
-def _told_features(study: Study) -> str:
+def _told_features(study: ReportStudy) -> str:
     """What scripts see of a protein besides its embedding."""
     granted = study.protocol.design.sequences
     seen = {
@@ -166,13 +166,13 @@ def _told_features(study: Study) -> str:
     )
 
 
-def _clock(study: Study) -> str:
+def _clock(study: ReportStudy) -> str:
     """What the seconds of the budget are."""
     design = study.protocol.design
     return "wall-clock time" if design.device == "cuda" else "CPU time per granted thread"
 
 
-def _budget(study: Study) -> str:
+def _budget(study: ReportStudy) -> str:
     design = study.protocol.design
     return _join(
         *(f"{name} {limit}" for name, limit in design.budget.items()),
@@ -182,12 +182,12 @@ def _budget(study: Study) -> str:
     )
 
 
-def _sandbox(study: Study) -> str:
+def _sandbox(study: ReportStudy) -> str:
     design = study.protocol.design
     return _join(_different(study["runs"], "sandbox"), f"asked for: {design.sandbox}")
 
 
-def _seeds(study: Study) -> str:
+def _seeds(study: ReportStudy) -> str:
     fresh = _different(study["confirmed_runs"], "seed")
     return _join(
         f"search: {_different(study['runs'], 'seed') or 'none'}",
@@ -195,7 +195,7 @@ def _seeds(study: Study) -> str:
     )
 
 
-def _decision(study: Study) -> str:
+def _decision(study: ReportStudy) -> str:
     rule = study.protocol.design.decision
     margins = study["trials"]["margin"].drop_nulls()
     typical = f" (here {study.target.amount(f'{margins.median():.2f}')} in the median)" if len(margins) else ""
@@ -206,7 +206,7 @@ def _decision(study: Study) -> str:
     )
 
 
-def _strategy(study: Study, name: str) -> str:
+def _strategy(study: ReportStudy, name: str) -> str:
     described = study.settings.get(name)
     if described is None:
         return "its settings were not recorded"
@@ -221,7 +221,7 @@ def _strategy(study: Study, name: str) -> str:
     )
 
 
-def _hardware(study: Study) -> str:
+def _hardware(study: ReportStudy) -> str:
     runs, environment = study["runs"], study.protocol.environment
     return _join(
         _different(runs, "host_cpu") or environment.processor,
@@ -231,7 +231,7 @@ def _hardware(study: Study) -> str:
     )
 
 
-def _time_spent(study: Study) -> str:
+def _time_spent(study: ReportStudy) -> str:
     runs, confirmed = study["runs"], study["confirmed_runs"]
     return (
         f"{seconds(float(runs['fit_s'].sum()))} of training in the searches ({count(len(runs), 'run')}), "
@@ -239,7 +239,7 @@ def _time_spent(study: Study) -> str:
     )
 
 
-def _versions(study: Study) -> str:
+def _versions(study: ReportStudy) -> str:
     environment = study.protocol.environment
     return _join(
         f"Python {environment.python}",
@@ -247,7 +247,7 @@ def _versions(study: Study) -> str:
     )
 
 
-def _protocol(study: Study) -> str:
+def _protocol(study: ReportStudy) -> str:
     protocol, design = study.protocol, study.protocol.design
     return _join(
         f"SHA-256 {protocol.sha256}",
@@ -268,7 +268,7 @@ def _join(*parts: Any) -> str:
     return "; ".join(str(part) for part in parts if part)
 
 
-def search_space_table(study: Study) -> Table:
+def search_space_table(study: ReportStudy) -> Table:
     """The knobs of the reference candidate."""
     rows: list[list[str]] = []
     for knob in study.protocol.space:

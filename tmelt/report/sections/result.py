@@ -8,12 +8,12 @@ import polars as pl
 from tmelt.evidence.comparison import BASELINE
 from tmelt.report.blocks import Block, Table, decimal, table_of
 from tmelt.report.figures.winners import figure_ranking
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import DASH, difference, dollars, interval, number, seconds
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """The final table, external references, and all of them on one axis."""
     notes = study["strategies"].drop_nulls("note")["note"].unique(maintain_order=True).to_list()
     yield final_table(study).labelled(
@@ -34,7 +34,7 @@ def content(study: Study) -> Iterator[Block | None]:
 SECTION = Section("result", "Result", content, "no winner was confirmed and no reference predictor measured.")
 
 
-def _final_columns(study: Study) -> list[str]:
+def _final_columns(study: ReportStudy) -> list[str]:
     return [
         "", study.head("test MAE"), "95 % interval", study.head("gain over baseline"), "95 % interval",
         study.head("val MAE"), f"ρ within {study.group.plural}", study.head("optimism"), "trials ok / failed",
@@ -42,7 +42,7 @@ def _final_columns(study: Study) -> list[str]:
     ]  # fmt: skip
 
 
-def final_table(study: Study) -> Table:
+def final_table(study: ReportStudy) -> Table:
     """What the study found: strategies, the baseline, reference predictors, oracles."""
     rows = [("strategy", row) for row in _strategy_rows(study)]
     rows += [("strategy", [f"{name} (not tried)", DASH]) for name in study.not_tried]
@@ -64,7 +64,7 @@ def final_table(study: Study) -> Table:
     return Table(columns, filled, [group for group, _ in rows])
 
 
-def references_table(study: Study) -> Table:
+def references_table(study: ReportStudy) -> Table:
     """External results from the config, with their sources."""
     return table_of(
         study.references,
@@ -76,7 +76,7 @@ def references_table(study: Study) -> Table:
     )
 
 
-def _strategy_rows(study: Study) -> list[list[str]]:
+def _strategy_rows(study: ReportStudy) -> list[list[str]]:
     """The cells of each strategy."""
     against = study["comparison"].filter((pl.col("b") == BASELINE) & (pl.col("metric") == "test_mae"))
     gains = {row["a"]: (difference(row), interval(row["low"], row["high"], signed=True)) for row in against.to_dicts()}

@@ -6,7 +6,7 @@ import polars as pl
 
 from tmelt.report.blocks import Row, Table
 from tmelt.report.figures.external import model_label
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.words import DASH, interval, number, tidied
 
 _PLACES = {"baseline": 0, "strategy": 1, "winner": 1, "floor": 2}
@@ -16,7 +16,7 @@ ERRORS = ("mae", "mae_difference", "rmse", "bias", "r2")
 MODELS = ("baseline", "strategy", "floor")  # roles of what a page compares first
 
 
-def scores_table(study: Study, rows: pl.DataFrame, roles: Sequence[str], errors: bool = False) -> Table:
+def scores_table(study: ReportStudy, rows: pl.DataFrame, roles: Sequence[str], errors: bool = False) -> Table:
     """One line per model, one column per score: the value and its 95 % interval.
 
     Args:
@@ -37,7 +37,7 @@ def scores_table(study: Study, rows: pl.DataFrame, roles: Sequence[str], errors:
     return Table(["", *(heads[name] for name in names)], lines, note=tidied("; ".join(sorted(notes))))
 
 
-def score_heads(study: Study) -> dict[str, str]:
+def score_heads(study: ReportStudy) -> dict[str, str]:
     """Head of the column of each score, in the order in which they are shown."""
     head, groups = study.head, study.group.plural
     return {
@@ -63,7 +63,7 @@ def _cell(row: Row | None) -> str:
     return f"{number(row['value'], signed=signed)}{ends}"
 
 
-def endpoint_words(study: Study, rows: pl.DataFrame) -> str:
+def endpoint_words(study: ReportStudy, rows: pl.DataFrame) -> str:
     """What counts as a hit among the proteins of these rows of `endpoints` or `external`, in sentences."""
     if not len(rows):
         return ""

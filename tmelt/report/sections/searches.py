@@ -9,12 +9,12 @@ from tmelt.report.figures.agreement import figure_agreement, figure_gap
 from tmelt.report.figures.confirmation import figure_optimism
 from tmelt.report.figures.lineage import figure_lineage, lineage
 from tmelt.report.figures.search import axes_of, figure_incumbents, figure_trials
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.section import Section
 from tmelt.report.words import DASH, dollars, number, percent, seconds
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """Incumbents along each axis, trials, optimism, and agreement of validation with test."""
     curves = [figure for axis in axes_of(study) if (figure := figure_incumbents(study, axis=axis))]
     yield Tabs(curves, [figure.title.removeprefix("Incumbent error ") for figure in curves])
@@ -44,7 +44,7 @@ _AXES = {
 }
 
 
-def efficiency_table(study: Study) -> Table:
+def efficiency_table(study: ReportStudy) -> Table:
     """How fast the searches of each strategy descend: mean incumbent error, and when the common target is reached."""
     rows = pl.concat([study["efficiency"], study["dollar_efficiency"]])
     axes = [axis for axis in _AXES if rows.filter(pl.col("axis") == axis)["auc"].drop_nulls().len()]
@@ -66,7 +66,7 @@ def efficiency_table(study: Study) -> Table:
     return Table(columns, cells)
 
 
-def target_text(study: Study) -> str:
+def target_text(study: ReportStudy) -> str:
     """What the columns of `efficiency_table` mean."""
     rows = pl.concat([study["efficiency"], study["dollar_efficiency"]]).drop_nulls("auc")
     if not len(rows):
@@ -90,7 +90,7 @@ _TOPOLOGY = (
 )
 
 
-def topology_table(study: Study) -> Table:
+def topology_table(study: ReportStudy) -> Table:
     """How widely the searches of each strategy branched."""
     rows = lineage(study["trials"])
     cells = []
@@ -112,7 +112,7 @@ def topology_table(study: Study) -> Table:
     return Table(columns, cells, texts=[1])
 
 
-def _topology(study: Study, strategy: str) -> str:
+def _topology(study: ReportStudy, strategy: str) -> str:
     kind = study.kind(strategy)
     options = study.settings.get(strategy, {}).get("options", {})
     if kind is None or "topology" not in getattr(kind.options, "model_fields", {}):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tmelt.report.blocks import Block
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,6 @@ class Section:
 
     anchor: str
     title: str
-    content: Callable[[Study], Iterable[Block | None]]
+    content: Callable[[ReportStudy], Iterable[Block | None]]
     missing: str = ""
     optional: bool = False

@@ -8,14 +8,14 @@ import polars as pl
 from tmelt.report.blocks import Block, Fold, Row, Table, decimal, ends, of_search, own_note, table_of
 from tmelt.report.code import diff_scripts
 from tmelt.report.figures.winners import figure_errors, figure_predicted, figure_within
-from tmelt.report.inputs import Study
+from tmelt.report.inputs import ReportStudy
 from tmelt.report.sections.scores import MODELS, endpoint_words, scores_table
 from tmelt.report.sections.section import Section
 from tmelt.report.trial_page import knob_changes, read_script
 from tmelt.report.words import DASH, number, tidied, value
 
 
-def content(study: Study) -> Iterator[Block | None]:
+def content(study: ReportStudy) -> Iterator[Block | None]:
     """Predictions and errors of the winners, their knobs and scripts, and checks of them."""
     yield figure_predicted(study)
     yield figure_within(study)
@@ -76,7 +76,7 @@ _CHANGES = {
 }
 
 
-def winners_table(study: Study) -> Table:
+def winners_table(study: ReportStudy) -> Table:
     """One row per search: its winner and what the confirmation found."""
     return table_of(
         study["winners"].sort(study.place(), "trajectory").to_dicts(),
@@ -98,7 +98,7 @@ def winners_table(study: Study) -> Table:
     )
 
 
-def choices_table(study: Study) -> Table:
+def choices_table(study: ReportStudy) -> Table:
     """The incumbents that each winner was chosen from."""
     return table_of(
         study["choices"].sort(study.place(), "trajectory", "place").to_dicts(),
@@ -116,7 +116,7 @@ def choices_table(study: Study) -> Table:
     )
 
 
-def robustness_table(study: Study) -> Table:
+def robustness_table(study: ReportStudy) -> Table:
     """Error of each winner and the baseline on slightly changed proteins, one row per kind of change."""
     verdicts = {None: DASH, True: "recognises proteins", False: "no sign"}
 
@@ -140,7 +140,7 @@ def robustness_table(study: Study) -> Table:
 _DIFF_ROWS = 400
 
 
-def knob_table(study: Study) -> Table:
+def knob_table(study: ReportStudy) -> Table:
     """Knobs in which a shown winner differs from the baseline; a dot where it does not."""
     baseline = study["trials"].filter(pl.col("iteration") == 0)
     if not len(baseline) or not study.best:
@@ -160,11 +160,11 @@ def knob_table(study: Study) -> Table:
     return Table(["knob", "baseline", *heads], rows)
 
 
-def _knob_order(study: Study) -> list[str]:
+def _knob_order(study: ReportStudy) -> list[str]:
     return [knob.name for knob in study.protocol.space]
 
 
-def winner_scripts(study: Study) -> list[Fold]:
+def winner_scripts(study: ReportStudy) -> list[Fold]:
     """The shown winners that changed the script, each against the reference script."""
     found = []
     for name, row in ((name, study.best[name]) for name in study.strategies if name in study.best):
