@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tmelt.embed.cache import SegmentWriter, check_key, open_cache
+from tmelt.embed.chunks import chunks
 from tmelt.embed.record import Key
 from tmelt.errors import InfrastructureError, InputError
 
@@ -166,3 +167,11 @@ def test_only_float16_of_the_right_width_is_taken(tmp_path):
     for wrong in (np.zeros((3, 8), np.float32), np.zeros((3, 7), np.float16), np.zeros(8, np.float16)):
         with pytest.raises(ValueError, match="float16"):
             writer.add("x", wrong)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [([], []), ([3], [[3]]), ([9], [[9]]), ([2, 2, 2], [[2, 2], [2]]), ([9, 1, 9, 2, 2], [[9], [1], [9], [2, 2]])],
+)
+def test_proteins_are_cut_into_parts_that_fit(lengths, expected):
+    assert [lengths[part] for part in chunks(lengths, 5)] == expected

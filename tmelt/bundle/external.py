@@ -13,8 +13,8 @@ import torch
 
 from tmelt.bundle.embedding import embedder_of
 from tmelt.bundle.facts import backbone_facts
-from tmelt.bundle.predict import RESIDUES_AT_ONCE
 from tmelt.bundle.write import checkpoints_of, confirmed_ensemble
+from tmelt.embed.chunks import chunks
 from tmelt.embed.view import View
 from tmelt.errors import InputError
 from tmelt.harness.checkpoint import Unkeepable
@@ -61,8 +61,8 @@ def embed_external(
         embed = embedder_of(about, weights, given, protocol.design.device, about["precision"])
 
         def residues() -> Iterator[np.ndarray]:
-            for start, end in _chunks([len(sequence) for sequence in sequences]):
-                yield from embed(sequences[start:end], names[start:end])
+            for part in chunks([len(sequence) for sequence in sequences]):
+                yield from embed(sequences[part], names[part])
 
         (folder / EMBEDDED).unlink(missing_ok=True)
         View.write(folder / EMBEDDING, residues(), composition(sequences), sequences=sequences, durable=True)
@@ -73,17 +73,6 @@ def embed_external(
         ) from None
     hashes = {path.name: sha256_file(path) for path in sorted((folder / EMBEDDING).iterdir())}
     write_json(folder / EMBEDDED, {"proteins": len(names), "weights_sha256": about["weights_sha256"], "files": hashes})
-
-
-def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Ranges of proteins whose embeddings are in memory at a time."""
-    start, held = 0, 0
-    for place, length in enumerate(lengths):
-        if held and held + length > RESIDUES_AT_ONCE:
-            yield start, place
-            start, held = place, 0
-        held += length
-    yield start, len(lengths)
 
 
 def external_predictions(

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tmelt.bundle.archive import REFERENCE, SCRIPT, SEQUENCES, Bundle, open_bund
 from tmelt.bundle.card import target_of
 from tmelt.bundle.sequences import Query, read_queries
 from tmelt.bundle.verdict import verdict
+from tmelt.embed.chunks import RESIDUES_AT_ONCE, chunks
 from tmelt.errors import InputError
 from tmelt.evidence.conformal import half_width
 from tmelt.export.csv_tables import write_csv
@@ -47,7 +48,6 @@ def predicted_schema(target: Target) -> pa.Schema:
 
 FORMATS = (".parquet", ".csv")
 SKIPPED_SHOWN = 20  # entries named on stderr
-RESIDUES_AT_ONCE = 200_000  # of embeddings in memory: 256 MB at ESM-2 150M's 640 features
 
 
 def predict_file(
@@ -175,26 +175,14 @@ def predict_queries(
         most_s=seconds,
     ) as ensemble:
         done = 0
-        for chunk in _chunks(queries):
+        for part in chunks([len(query.sequence) for query in queries], RESIDUES_AT_ONCE):
+            chunk = queries[part]
             sequences = [query.masked or "" for query in chunk]
             residues = embed(sequences, [query.protein_id for query in chunk])
             parts.append(ensemble.predict(residues, sequences))
             done += len(chunk)
             print(f"{done} of {len(queries)} proteins predicted", file=sys.stderr, flush=True)
     return np.concatenate(parts, axis=1)
-
-
-def _chunks(queries: Sequence[Query]) -> Iterator[list[Query]]:
-    """The proteins in order, as many at a time as their embeddings may take memory."""
-    chunk: list[Query] = []
-    residues = 0
-    for query in queries:
-        if chunk and residues + len(query.sequence) > RESIDUES_AT_ONCE:
-            yield chunk
-            chunk, residues = [], 0
-        chunk.append(query)
-        residues += len(query.sequence)
-    yield chunk
 
 
 def _row(

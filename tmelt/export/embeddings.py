@@ -7,7 +7,7 @@ Each protein is a dataset (L, D), or (D,) where embeddings are pooled, by the ha
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 
 from tmelt.bundle.embedding import Embed, embed
 from tmelt.bundle.sequences import Query, read_queries
+from tmelt.embed.chunks import chunks
 from tmelt.embed.embedder import embedder_of, encoder_of, load, precision_of
 from tmelt.embed.imported import IMPORTED
 from tmelt.embed.shard import choose_device
@@ -84,7 +85,8 @@ def _write(path: Path, queries: Sequence[Query], pooled: bool, embedded: Embed) 
 
     done = 0
     with h5py.File(path, "w") as file:
-        for chunk in _chunks(queries):
+        for part in chunks([len(query.sequence) for query in queries], RESIDUES_AT_ONCE):
+            chunk = queries[part]
             sequences = [query.masked or "" for query in chunk]
             for query, rows in zip(chunk, embedded(sequences, [query.protein_id for query in chunk]), strict=True):
                 values = rows.astype(np.float32).mean(axis=0) if pooled else rows
@@ -92,17 +94,3 @@ def _write(path: Path, queries: Sequence[Query], pooled: bool, embedded: Embed) 
                 made.attrs["original_id"] = query.protein_id
             done += len(chunk)
             print(f"{done} of {len(queries)} sequences embedded", file=sys.stderr, flush=True)
-
-
-def _chunks(queries: Sequence[Query]) -> Iterator[list[Query]]:
-    """The proteins in order, as many at a time as their embeddings may take memory."""
-    chunk: list[Query] = []
-    held = 0
-    for query in queries:
-        if chunk and held + len(query.sequence) > RESIDUES_AT_ONCE:
-            yield chunk
-            chunk, held = [], 0
-        chunk.append(query)
-        held += len(query.sequence)
-    if chunk:
-        yield chunk
