@@ -86,6 +86,8 @@ def test_an_order_is_what_the_search_reads(served):
         ({"Content_Type": "application/x-www-form-urlencoded"}, 415),
         ({"path": "/"}, 404),
         ({"orders": b" " * (65 << 10)}, 413),
+        ({"Content_Length": "9" * 5000}, 413),
+        ({"Content_Length": "-1"}, 411),
     ],
 )
 def test_an_order_from_elsewhere_is_refused(served, changes, status):

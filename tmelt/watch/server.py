@@ -108,7 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             return HTTPStatus.LENGTH_REQUIRED
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if int(length) > _BODY_BYTES else None
+        if len(length.lstrip("0")) > len(str(_BODY_BYTES)) or int(length) > _BODY_BYTES:  # int() takes 4,300 digits
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        return None
 
     def _refuse(self, status: HTTPStatus, body: bool = True) -> None:
         self._send(status, f"{status.value} {status.phrase}\n".encode(), "text/plain", body)
