@@ -169,7 +169,7 @@ def test_no_repairs_where_none_are_wanted(tmp_path, history):
 def test_the_playbook_repairs_a_misspelt_name_from_its_traceback(tmp_path):
     history = search("ua", 1, tmp_path)
     good = SCRIPT.replace("        layers = []\n", "        layers = [nn.Dropout(0.5)]\n")
-    script = good.replace("    epochs = round(knobs", "    epochs = round(knob")
+    script = good.replace("    epochs = max(1, round(knobs", "    epochs = max(1, round(knob")
     number, line = next((n, line) for n, line in enumerate(script.split("\n"), 1) if "round(knob[" in line)
     error = (
         f'Traceback:\n  File "/x/train.py", line {number}, in fit\n    {line.strip()}\n'

@@ -83,12 +83,13 @@ def figure_lineage(study: ReportStudy) -> Figure | None:
         shown = pl.concat(
             [shown.filter(pl.col("kept")), shown.join(built_on, on=[*_KEY, "iteration"], how="semi")]
         ).unique(maintain_order=True)
+        shown = shown.sort(*_KEY, "iteration")
     drawn = linked(shown).with_columns(
         words=pl.Series([_said(row) for row in shown.iter_rows(named=True)], dtype=pl.String)
     )
     parents = drawn.select(*_KEY, pl.col("iteration").alias("parent"), pl.col("generation").alias("above"))
-    edges = drawn.drop_nulls("parent").join(parents, on=[*_KEY, "parent"], how="left")
-    last = edges.group_by(*_KEY, "parent", "above").agg(
+    edges = drawn.drop_nulls("parent").join(parents, on=[*_KEY, "parent"], how="left", maintain_order="left")
+    last = edges.group_by(*_KEY, "parent", "above", maintain_order=True).agg(
         pl.col("iteration").max(), pl.col("iteration").filter("ancestor").max().alias("to_ancestor")
     )
     marks = pl.col("status") != "ok"
