@@ -41,8 +41,8 @@ class Checked:
     split: dict[str, Any] | None = None  # facts about the split, as in data.json; None where it cannot be made
 
 
-def check_table(data: Data) -> Checked:
-    """Read, clean, split and audit a table, and note every fault on the way.
+def read_and_clean(data: Data) -> Checked:
+    """Read and clean a table, and note every fault on the way.
 
     Raises:
         InputError: the file is no table.
@@ -55,6 +55,17 @@ def check_table(data: Data) -> Checked:
     checked.proteins, checked.cleaning = clean_records(
         reading.records, reading.table, data, set_aside=reading.set_aside, repairs=reading.repairs, faults=faults
     )
+    return checked
+
+
+def check_table(data: Data) -> Checked:
+    """Read, clean, split and audit a table, and note every fault on the way.
+
+    Raises:
+        InputError: the file is no table.
+    """
+    checked = read_and_clean(data)
+    data, reading, faults = checked.data, checked.reading, checked.faults
     if checked.proteins:
         proteins = take_subset(checked.proteins, data)
         labels = families = error = None

@@ -16,11 +16,8 @@ import polars as pl
 from tmelt.errors import InfrastructureError, InputError
 from tmelt.evidence.schema import EXTERNAL_PROTEINS
 from tmelt.proteins.audit import Subject, audit, stop_line
-from tmelt.proteins.check import Checked
-from tmelt.proteins.clean import clean_records
+from tmelt.proteins.check import Checked, read_and_clean
 from tmelt.proteins.cluster import cluster_homologues, find_homologues
-from tmelt.proteins.columns import with_names
-from tmelt.proteins.read import read_all
 from tmelt.storage.files import sha256_file, write_json
 from tmelt.storage.records import to_json
 from tmelt.storage.schema import CLEANING, LABELS, write_table
@@ -40,18 +37,14 @@ def check_external(data: Data) -> Checked:
     Raises:
         InputError: the file is no table.
     """
-    reading, faults = read_all(data)
-    data = with_names(data, reading.found)
-    checked = Checked(data, reading, faults)
-    if not reading.records:
+    checked = read_and_clean(data)
+    if not checked.reading.records:
         return checked
-    checked.proteins, checked.cleaning = clean_records(
-        reading.records, reading.table, data, set_aside=reading.set_aside, repairs=reading.repairs, faults=faults
-    )
+    faults = checked.faults
     if not faults.found and len(checked.proteins) < LEAST:
         faults.add(f"{len(checked.proteins)} proteins are left after cleaning; an external set needs at least {LEAST}")
     if checked.proteins:
-        checked.audited = audit(Subject(checked.proteins, reading, checked.cleaning, data))
+        checked.audited = audit(Subject(checked.proteins, checked.reading, checked.cleaning, checked.data))
         for result in checked.audited:
             if result.level == "stop":
                 faults.add(stop_line(result))
