@@ -13,6 +13,7 @@ from typing import Any, Literal
 from tmelt.harness.variation import Variation
 from tmelt.search.history import History, Proposal, Trial
 from tmelt.search.notes import UsedUp
+from tmelt.search.spend import stop_used_up
 
 Quantity = Literal["epochs", "proteins", "seconds"]
 # What a share is of, in words.
@@ -68,16 +69,8 @@ def stop_if_beyond(history: History, proposal: Proposal, limit: int) -> Proposal
     used = equivalents_of(history)
     if proposal.status != "proposed" or used + exact(proposal.fidelity) <= limit:
         return None
-    last = history[-1]
-    return Proposal(
-        knobs=last.knobs,
-        script="",
-        origin=last.origin,
-        status="stopped",
-        parent=last.parent,
-        error=f"used {in_words(used)} of {limit} full trials, and the next trial would exceed them",
-        state=(UsedUp(unit="trials", limit=limit, used=round(float(used), 4)),),
-    )
+    reason = f"used {in_words(used)} of {limit} full trials, and the next trial would exceed them"
+    return stop_used_up(history, reason, UsedUp(unit="trials", limit=limit, used=round(float(used), 4)))
 
 
 def planned_trials(rows: Sequence[Mapping[str, Any]], limit: int) -> int:

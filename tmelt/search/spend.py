@@ -102,6 +102,11 @@ def stop_if_used_up(history: History, meter: Meter, limit: float) -> Proposal | 
         return None
     else:
         reason = f"used {meter.words(used)} of {meter.words(limit)}"
+    return stop_used_up(history, reason, UsedUp(unit=meter.unit, limit=limit, used=used))
+
+
+def stop_used_up(history: History, reason: str, used: UsedUp) -> Proposal:
+    """Return the stop of a search whose budget is used up."""
     last = history[-1]
     return Proposal(
         knobs=last.knobs,
@@ -110,7 +115,7 @@ def stop_if_used_up(history: History, meter: Meter, limit: float) -> Proposal | 
         status="stopped",
         parent=last.parent,
         error=reason,
-        state=(UsedUp(unit=meter.unit, limit=limit, used=used),),
+        state=(used,),
     )
 
 
